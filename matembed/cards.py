@@ -1,0 +1,156 @@
+"""Card: what a corpus or a table is, where it came from, and what made it."""
+
+import importlib.metadata
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+__all__ = ["Card", "package_versions"]
+
+_PACKAGES = ("matembed", "gensim", "numpy", "pandas", "pymatgen", "pymatgen-core", "scikit-learn", "scipy", "spglib")
+
+
+def package_versions(names: Iterable[str] = _PACKAGES) -> dict[str, str]:
+    """Look up the versions of installed packages, and of Python.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Distribution names. Those not installed are left out.
+
+    Returns
+    -------
+    dict of str to str
+        Version by name.
+
+    Examples
+    --------
+    >>> "numpy" in package_versions()
+    True
+    """
+    versions = {"python": platform.python_version()}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a corpus or an embedding table is, and what is needed to judge and repeat it.
+
+    A card holds no time and no machine, so the same inputs and settings give the same bytes.
+
+    Attributes
+    ----------
+    name : str
+        Short name, such as ``"aflow_prototypes"``.
+    what : str
+        One sentence.
+    source : str
+        Where the data came from.
+    licence : str
+        Licence of the data, as an SPDX identifier where there is one.
+    citation : tuple of str
+        What to cite.
+    corpus : mapping
+        The corpus behind a table: its name, view, counts and sha256.
+    counts : mapping of str to int
+        Such as read, kept, rejected, rewritten, sentences, tokens.
+    settings : mapping
+        Every setting, as passed.
+    seed : int or None
+        What randomness started from.
+    versions : mapping of str to str
+        Versions of the packages behind the numbers.
+    sha256 : mapping of str to str
+        Hexadecimal digest of each file beside the card.
+
+    Examples
+    --------
+    >>> card = Card(name="demo", what="Two formulas.", licence="CC0-1.0", counts={"read": 2, "kept": 2})
+    >>> Card.from_dict(card.to_dict()) == card
+    True
+    """
+
+    name: str
+    what: str = ""
+    source: str = ""
+    licence: str = ""
+    citation: tuple[str, ...] = ()
+    corpus: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Turn the card into plain values for JSON.
+
+        Returns
+        -------
+        dict
+            The attributes, in their order.
+        """
+        return asdict(self) | {"citation": list(self.citation)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Make a card from what `to_dict` wrote.
+
+        Parameters
+        ----------
+        values : mapping
+            Attributes; unknown keys are ignored, so that cards of newer versions can be read.
+
+        Returns
+        -------
+        Card
+            The card.
+
+        Raises
+        ------
+        ValueError
+            If there is no name.
+        """
+        if not isinstance(values, Mapping) or not values.get("name"):
+            msg = f"a card is a mapping with a name, got {values!r:.80}"
+            raise ValueError(msg)
+        known = {key: values[key] for key in cls.__dataclass_fields__ if key in values}
+        return cls(**known | {"citation": tuple(values.get("citation", ()))})
+
+    def to_markdown(self) -> str:
+        """Write the card as a Markdown page with YAML front matter, as model hubs show it.
+
+        Returns
+        -------
+        str
+            The page.
+        """
+        import yaml
+
+        front = {"library_name": "matembed", "license": self.licence.lower() or "unknown", "tags": ["materials-science"]}
+        lines = ["---", yaml.safe_dump(front, sort_keys=False).strip(), "---", "", f"# {self.name}", ""]
+        lines += [self.what, ""] if self.what else []
+        lines += [f"- Source: {self.source or 'not stated'}", f"- Licence: {self.licence or 'not stated'}"]
+        lines += [f"- Cite: {reference}" for reference in self.citation]
+        lines += [] if self.seed is None else [f"- Seed: {self.seed}"]
+        for title, values in (
+            ("Corpus", self.corpus),
+            ("Counts", self.counts),
+            ("Settings", self.settings),
+            ("Versions", self.versions),
+            ("SHA-256", self.sha256),
+        ):
+            if values:
+                lines += ["", f"## {title}", "", "| | |", "|---|---|"]
+                lines += [f"| {key} | {value} |" for key, value in values.items()]
+        return "\n".join(lines) + "\n"
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count:,} {what}" for what, count in self.counts.items())
+        return f"{self.name}: {self.what}" + (f" ({counts})" if counts else "")

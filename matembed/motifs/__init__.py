@@ -1,0 +1,1 @@
+"""Structure -> MotifGraph: coordination polyhedra and what they share."""

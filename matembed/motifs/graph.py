@@ -1,0 +1,232 @@
+"""MotifGraph: the coordination polyhedra of a crystal and how they share corners, edges and faces."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+from matembed.tokens import Sharing, motif_token
+
+__all__ = ["Connection", "Ligand", "Motif", "MotifGraph"]
+
+Image = tuple[int, int, int]
+
+
+class Ligand(NamedTuple):
+    """An atom of a motif's shell: a site, and the periodic image of it in lattice vectors."""
+
+    site: int
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class Motif:
+    """A coordination polyhedron.
+
+    Attributes
+    ----------
+    site : int
+        Index of the centre in the structure; the centre is in image (0, 0, 0).
+    element : str
+        Element symbol of the centre.
+    oxidation : float or None
+        Oxidation state of the centre in units of e; None where it is not known.
+    geometry : str
+        ChemEnv symbol, such as ``"O:6"``; ``"UNKNOWN:n"`` where no model polyhedron has n vertices.
+    csm : float or None
+        Continuous symmetry measure against the ideal polyhedron, 0 (ideal) to 100; None if unknown.
+    ligands : tuple of Ligand, length cn
+        Sorted by (site, image).
+    ligand_elements : tuple of str, length cn
+        Element symbols, in the order of `ligands`.
+
+    See Also
+    --------
+    matembed.find_motifs : Finds the motifs of a structure.
+    """
+
+    site: int
+    element: str
+    oxidation: float | None
+    geometry: str
+    csm: float | None
+    ligands: tuple[Ligand, ...]
+    ligand_elements: tuple[str, ...]
+
+    @property
+    def cn(self) -> int:
+        """Coordination number: how many ligands there are."""
+        return len(self.ligands)
+
+    @property
+    def token(self) -> str:
+        """The motif as a token without oxidation state, such as ``TiO6:O:6``."""
+        return motif_token(self.element, Counter(self.ligand_elements), self.geometry)
+
+    @property
+    def species_token(self) -> str:
+        """The motif as a token with the oxidation state of its centre where known, such as ``Ti4+O6:O:6``."""
+        return motif_token(self.element, Counter(self.ligand_elements), self.geometry, self.oxidation)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Two motifs that share ligands.
+
+    Attributes
+    ----------
+    source, target : int
+        Positions in ``graph.motifs``, source <= target. The source is in image (0, 0, 0).
+    image : tuple of 3 int
+        Image of the target, in lattice vectors. Where source == target it is the positive one of the two
+        directions, so a motif that meets its own image has two neighbours by one such connection.
+    ligands : tuple of Ligand
+        *All* shared ligands, sorted, as seen from the source.
+    """
+
+    source: int
+    target: int
+    image: Image
+    ligands: tuple[Ligand, ...]
+
+    @property
+    def sharing(self) -> Sharing:
+        """``"corner"`` for one shared ligand, ``"edge"`` for two, ``"face"`` for three or more."""
+        return ("corner", "edge", "face")[min(len(self.ligands), 3) - 1]  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class MotifGraph:
+    """The motifs of one crystal and their connections.
+
+    Attributes
+    ----------
+    formula : str
+        Reduced formula of the crystal.
+    elements : tuple of str, length n_sites
+        Element symbol of every site.
+    motifs : tuple of Motif, length n_motifs
+        Sorted by site.
+    connections : tuple of Connection, length n_connections
+        Each pair of motifs that share ligands once, sorted by (source, target, image).
+    engine : str
+        What found the motifs: ``"chemenv"``.
+    strategy : str
+        How neighbours were chosen: ``"simplest"``.
+    valences : str
+        Where oxidation states came from: ``"given"``, ``"structure"``, ``"bond_valence"``, ``"composition"``
+        or ``"none"``; with ``"none"`` every site is the centre of a motif.
+
+    See Also
+    --------
+    matembed.find_motifs : Makes a graph from a structure.
+    """
+
+    formula: str
+    elements: tuple[str, ...]
+    motifs: tuple[Motif, ...]
+    connections: tuple[Connection, ...]
+    engine: str
+    strategy: str
+    valences: str
+
+    @property
+    def n_sites(self) -> int:
+        """Number of sites of the crystal's cell."""
+        return len(self.elements)
+
+    def neighbours(self, motif: int) -> list[tuple[Sharing, int]]:
+        """List what a motif is connected to.
+
+        Parameters
+        ----------
+        motif : int
+            Position in `motifs`.
+
+        Returns
+        -------
+        list of (sharing, int)
+            What is shared and the position of the neighbour; once for every periodic image.
+        """
+        found: list[tuple[Sharing, int]] = []
+        for connection in self.connections:
+            if connection.source == motif:
+                found.append((connection.sharing, connection.target))
+            if connection.target == motif:
+                found.append((connection.sharing, connection.source))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Turn the graph into plain values for JSON.
+
+        Returns
+        -------
+        dict
+            What `from_dict` reads.
+        """
+        return {
+            "formula": self.formula,
+            "elements": list(self.elements),
+            "engine": self.engine,
+            "strategy": self.strategy,
+            "valences": self.valences,
+            "motifs": [
+                [m.site, m.oxidation, m.geometry, m.csm, [[site, *image] for site, image in m.ligands]]
+                for m in self.motifs
+            ],
+            "connections": [
+                [c.source, c.target, *c.image, [[site, *image] for site, image in c.ligands]] for c in self.connections
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Make a graph from what `to_dict` wrote.
+
+        Parameters
+        ----------
+        values : mapping
+            Plain values.
+
+        Returns
+        -------
+        MotifGraph
+            The graph; equal to the one that was written.
+        """
+        elements = tuple(values["elements"])
+        motifs = []
+        for site, oxidation, geometry, csm, listed in values["motifs"]:
+            ligands = tuple(Ligand(s, (a, b, c)) for s, a, b, c in listed)
+            symbols = tuple(elements[ligand.site] for ligand in ligands)
+            motifs.append(Motif(site, elements[site], oxidation, geometry, csm, ligands, symbols))
+        connections = tuple(
+            Connection(i, j, (a, b, c), tuple(Ligand(s, (x, y, z)) for s, x, y, z in shared))
+            for i, j, a, b, c, shared in values["connections"]
+        )
+        return cls(
+            formula=values["formula"],
+            elements=elements,
+            motifs=tuple(motifs),
+            connections=connections,
+            engine=values["engine"],
+            strategy=values["strategy"],
+            valences=values["valences"],
+        )
+
+    def to_json(self) -> str:
+        """Write the graph as one line of JSON.
+
+        Returns
+        -------
+        str
+            One line, no newline at the end; the same graph gives the same bytes.
+        """
+        return json.dumps(self.to_dict(), separators=(",", ":"))
+
+    def __str__(self) -> str:
+        geometries = Counter(motif.token for motif in self.motifs)
+        sharings = Counter(connection.sharing for connection in self.connections)
+        motifs = ", ".join(f"{n} {token}" for token, n in geometries.most_common(5)) or "no motifs"
+        links = ", ".join(f"{n} {sharing}" for sharing, n in sharings.most_common()) or "no"
+        return f"{self.formula}: {motifs}; {links} connections"
