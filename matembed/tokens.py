@@ -63,6 +63,8 @@ def _element_symbols() -> frozenset[str]:
 
 
 def _format_number(value: float) -> str:
+    if value == int(value):
+        return str(int(value))
     return f"{round(value, 6):.6f}".rstrip("0").rstrip(".")
 
 
@@ -325,7 +327,14 @@ def environment_token(amount: float, rest: Mapping[str, float]) -> str:
     >>> environment_token(2, {"Se": 3})  # Bi in Bi2Se3
     '(2)Se3'
     """
-    return _checked(Token("environment", amount=float(amount), ligands=tuple(sorted(rest.items()))))
+    unknown = rest.keys() - _element_symbols()
+    if unknown:
+        msg = f"{min(unknown)!r} is not a chemical element"
+        raise ValueError(msg)
+    if not all(0 < each < math.inf for each in (amount, *rest.values())):
+        msg = f"amounts must be positive numbers, got {amount} and {dict(rest)}"
+        raise ValueError(msg)
+    return str(Token("environment", amount=amount, ligands=tuple(sorted(rest.items()))))
 
 
 def _kept(oxidation: float) -> float:
@@ -398,7 +407,12 @@ def parse_token(text: str) -> Token:
         amount=None if parts.get("amount") is None else float(parts["amount"]),
     )
     names = [symbol for symbol, _ in ligands]
-    if str(token) != text or names != sorted(set(names)) or any(amount <= 0 for _, amount in ligands) or token.amount == 0:
+    if (
+        str(token) != text
+        or names != sorted(set(names))
+        or any(amount <= 0 for _, amount in ligands)
+        or token.amount == 0
+    ):
         msg = f"{text!r} is not in canonical form (element symbols sorted and once each, no needless 1, no zero)"
         raise ValueError(msg)
     return token
