@@ -1,12 +1,13 @@
 """MotifGraph: the coordination polyhedra of a crystal and how they share corners, edges and faces."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from matembed.tokens import Sharing, motif_token
+from matembed.tokens import Sharing, connection_token, motif_token
 
 __all__ = ["Connection", "Ligand", "Motif", "MotifGraph"]
 
@@ -93,7 +94,7 @@ class Connection:
     @property
     def sharing(self) -> Sharing:
         """``"corner"`` for one shared ligand, ``"edge"`` for two, ``"face"`` for three or more."""
-        return ("corner", "edge", "face")[min(len(self.ligands), 3) - 1]  # type: ignore[return-value]
+        return ("corner", "edge", "face")[min(len(self.ligands), 3) - 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,30 @@ class MotifGraph:
             if connection.target == motif:
                 found.append((connection.sharing, connection.source))
         return found
+
+    def per_formula_unit(self) -> dict[str, float]:
+        """Count motifs and connections per formula unit, which no choice of cell changes.
+
+        Returns
+        -------
+        dict of str to float
+            By motif token, and for connections by both tokens with the sharing between them, in alphabetical order.
+
+        Examples
+        --------
+        >>> oxygen = tuple(Ligand(1, (0, 0, z)) for z in (-1, 0))
+        >>> motif = Motif(0, "Cu", 2.0, "L:2", 0.0, oxygen, ("O", "O"))
+        >>> chain = MotifGraph("CuO", ("Cu", "O"), (motif,), (Connection(0, 0, (0, 0, 1), oxygen[1:]),), "", "", "")
+        >>> chain.per_formula_unit()
+        {'CuO2:L:2': 1.0, 'CuO2:L:2 -corner- CuO2:L:2': 1.0}
+        """
+        n_units = math.gcd(*Counter(self.elements).values())
+        tokens = [motif.token for motif in self.motifs]
+        counts = Counter(tokens)
+        for link in self.connections:
+            first, second = sorted((tokens[link.source], tokens[link.target]))
+            counts[f"{first} {connection_token(link.sharing)} {second}"] += 1
+        return {key: counts[key] / n_units for key in sorted(counts)}
 
     def to_dict(self) -> dict[str, Any]:
         """Turn the graph into plain values for JSON.

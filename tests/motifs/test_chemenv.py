@@ -1,0 +1,88 @@
+"""Shells and labels are those of pymatgen's ChemEnv, computed site by site without any short cut."""
+
+import gzip
+import json
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymatgen.analysis.chemenv.coordination_environments.chemenv_strategies import SimplestChemenvStrategy
+from pymatgen.analysis.chemenv.coordination_environments.coordination_geometry_finder import LocalGeometryFinder
+from pymatgen.analysis.chemenv.coordination_environments.structure_environments import LightStructureEnvironments
+from pymatgen.core import Lattice, Structure
+
+from matembed.motifs import find_motifs
+from matembed.motifs.valences import assign_valences
+
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "structures"
+
+
+@pytest.fixture(scope="module")
+def prototypes():
+    source = files("pymatgen.analysis") / "prototypes" / "aflow_prototypes.json.gz"
+    entries = json.loads(gzip.decompress(source.read_bytes()))
+    return {entry["tags"]["mineral"]: entry["snl"] for entry in entries}
+
+
+def by_chemenv(structure, valences):
+    """Geometry, csm and ligands of every cation, through pymatgen's own strategy and from every site."""
+    finder = LocalGeometryFinder()
+    finder.setup_structure(structure)
+    environments = finder.compute_structure_environments(valences=valences, maximum_distance_factor=1.41)
+    light = LightStructureEnvironments.from_structure_environments(SimplestChemenvStrategy(), environments)
+    return {
+        site: (
+            found[0]["ce_symbol"],
+            found[0]["csm"],
+            sorted((n["index"], tuple(n["image_cell"].tolist())) for n in shells[0].neighb_indices_and_images),
+        )
+        for site, (found, shells) in enumerate(zip(light.coordination_environments, light.neighbors_sets, strict=True))
+        if found
+    }
+
+
+@pytest.mark.parametrize("mineral", ["Spinel", "quartz (alpha)", "Zircon", "Pyrite", "perturbed Calcite"])
+def test_motifs_are_those_of_chemenv_on_every_site(mineral, prototypes):
+    structure = Structure.from_dict(prototypes[mineral.removeprefix("perturbed ")])
+    if mineral.startswith("perturbed"):
+        structure.perturb(0.1, seed=0)
+    valences = assign_valences(structure, "bond_valence")
+    expected = by_chemenv(structure, valences)
+    graph = find_motifs(structure)
+    assert {motif.site: (motif.geometry, list(motif.ligands)) for motif in graph.motifs} == {
+        site: (geometry, ligands) for site, (geometry, _, ligands) in expected.items()
+    }
+    # symmetry holds to 0.001 Å in the crystal and the csm is rounded to 6 decimals: equal to about 0.001
+    assert [m.csm for m in graph.motifs] == pytest.approx([csm for _, csm, _ in expected.values()], abs=2e-3)
+    assert len(expected) == sum(valence >= 0 for valence in valences)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared, structures of the Materials Project")
+def test_shells_without_valences_are_those_of_published_chemenv_bonds():
+    with gzip.open(SHARED / "mp_chemenv_bonds.jsonl.gz", "rt") as lines:
+        bonds = {entry["id"]: {tuple(bond) for bond in entry["bonds"]} for entry in map(json.loads, lines)}
+    with gzip.open(SHARED / "mp_nonoxides-00.jsonl.gz", "rt") as lines:
+        entries = (entry for entry in map(json.loads, lines) if entry["id"] in bonds and len(entry["species"]) <= 6)
+        sample = list(islice(entries, 5))
+    for entry in sample:
+        structure = Structure(Lattice(entry["lattice"]), entry["species"], entry["frac_coords"])
+        found = set()
+        for motif in find_motifs(structure, valences="none").motifs:
+            for site, image in motif.ligands:
+                back = tuple(-step for step in image)
+                forward = motif.site < site or (motif.site == site and image > back)
+                found.add((motif.site, site, *image) if forward else (site, motif.site, *back))
+        assert found == bonds[entry["id"]], entry["id"]
+
+
+def test_a_shell_is_where_its_offsets_say(structure_of):
+    from matembed.motifs.chemenv import find_shells
+
+    structure = structure_of("ZnS", "primitive")
+    shell = find_shells(structure, [0], [2, -2] if structure[0].specie.symbol == "Zn" else [-2, 2])[0]
+    assert shell.geometry == "T:4"
+    assert len(set(shell.elements)) == 1
+    # a quarter of the body diagonal of zinc blende
+    assert np.linalg.norm(shell.offsets, axis=1) == pytest.approx(5.4093 * 3**0.5 / 4)
