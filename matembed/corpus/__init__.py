@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Formulas and motif graphs -> Corpus: sentences of tokens on disk, with where each came from."""

@@ -1,0 +1,38 @@
+"""Build the corpus of Materials Project structures from a folder of JSON lines: hours, and it can be interrupted.
+
+The folder holds ``mp_oxides-*.jsonl.gz`` and ``mp_nonoxides-*.jsonl.gz``; each line is an object with ``id``,
+``lattice`` (Å, rows are vectors), ``species``, ``frac_coords`` and ``properties``.
+"""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from matembed import Card, build_corpus
+
+PATTERNS = ("mp_oxides-*.jsonl.gz", "mp_nonoxides-*.jsonl.gz")
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder with " + " and ".join(PATTERNS))
+    parser.add_argument("--out", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--limit", type=int, help="only the first structures")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--overwrite", action="store_true")
+    options = parser.parse_args()
+
+    files = [path for pattern in PATTERNS for path in sorted(options.folder.glob(pattern))]
+    if not files:
+        parser.error(f"{options.folder} holds no {' or '.join(PATTERNS)}")
+    card = yaml.safe_load(Path(__file__).with_name("card.yaml").read_text(encoding="utf-8"))
+    corpus = build_corpus(
+        files,
+        options.out,
+        kind="structures",
+        card=Card.from_dict(card | {"source": f"{card['source']}, {card['url']}"}),
+        limit=options.limit,
+        workers=options.workers,
+        overwrite=options.overwrite,
+    )
+    print(corpus)

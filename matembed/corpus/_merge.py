@@ -1,0 +1,133 @@
+"""Put the results of all shards together, in row order, as the files of a corpus."""
+
+import gzip
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from matembed.corpus._shards import as_kind, merged_kind, read_records, read_summary
+from matembed.sources.rows import Kind
+
+__all__ = ["merge_shards", "write_rejected"]
+
+_ROWS_AT_ONCE = 10_000
+_REJECTED = {"id": "text", "row": "int", "input": "text", "reason": "text"}
+_REWRITTEN = {"id": "text", "row": "int", "input": "text", "formula": "text", "rewrites": "text"}
+_FORMULA = {"id": "text", "row": "int", "formula": "text", "chemsys": "text", "n_elements": "int"}
+_STRUCTURE = _FORMULA | {
+    "n_sites": "int",
+    "n_motifs": "int",
+    "n_connections": "int",
+    "valences": "text",
+    "volume_per_atom": "float",
+}
+# What differs between reasons of one kind: quoted text and numbers.
+_PARTICULARS = re.compile(r"""'[^']*'|"[^"]*"|[0-9]+""")
+
+Add = Callable[[dict[str, Any]], None]
+
+
+def merge_shards(shards: Sequence[Path], folder: Path, kind: Kind, views: Sequence[str]) -> dict[str, int]:
+    """Write sentences, motif graphs and tables into a folder, holding one shard at a time, and count what there is."""
+    counts: Counter[str] = Counter(dict.fromkeys(("rejected", "rewritten"), 0))
+    own = _STRUCTURE if kind == "structures" else _FORMULA
+    properties = _property_columns(shards)
+    names = {name: f"input_{name}" if name in own else name for name in properties}
+    columns = own | {names[name]: found for name, found in properties.items()}
+    with ExitStack() as stack:
+        (folder / "sentences").mkdir()
+        texts = {
+            view: stack.enter_context((folder / "sentences" / f"{view}.txt").open("w", encoding="utf-8", newline="\n"))
+            for view in views
+        }
+        graphs = stack.enter_context(_gzip(folder / "motif_graphs.jsonl.gz")) if kind == "structures" else None
+        add_material = stack.enter_context(_table(folder / "materials.parquet", columns))
+        add_rejected = stack.enter_context(_table(folder / "rejected.parquet", _REJECTED))
+        add_rewritten = stack.enter_context(_table(folder / "rewritten.parquet", _REWRITTEN))
+        for values, graph in (record for path in shards for record in read_records(path)):
+            if "reason" in values:
+                counts["rejected"] += 1
+                add_rejected(values)
+                continue
+            counts["kept"] += 1
+            given = {names[name]: _as(properties[name], value) for name, value in values["properties"].items()}
+            add_material({name: values[name] for name in own} | given)
+            if values.get("rewrites"):
+                counts["rewritten"] += 1
+                add_rewritten(values | {"rewrites": "; ".join(values["rewrites"])})
+            for view, lines in values["sentences"].items():
+                texts[view].writelines(f"{line}\n" for line in lines)
+                counts[f"{view} sentences"] += len(lines)
+                counts[f"{view} tokens"] += sum(line.count(" ") + 1 for line in lines)
+            if graphs is not None and graph is not None:
+                counts["motifs"] += values["n_motifs"]
+                counts["connections"] += values["n_connections"]
+                graphs.write(graph.encode() + b"\n")
+    totals = [f"{view} {what}" for view in views for what in ("sentences", "tokens")]
+    motifs = ["motifs", "connections"] if kind == "structures" else []
+    read = {"read": counts["kept"] + counts["rejected"]}
+    return read | {name: counts[name] for name in ("kept", "rejected", "rewritten", *motifs, *totals)}
+
+
+def write_rejected(shards: Sequence[Path], path: Path) -> list[tuple[int, int, str]]:
+    """Write the rejected rows alone; return (how many, first row, its reason) by kind, commonest first."""
+    found: dict[str, tuple[int, int, str]] = {}
+    with _table(path, _REJECTED) as add:
+        for values, _ in (record for shard in shards for record in read_records(shard)):
+            if "reason" in values:
+                add(values)
+                kind = _PARTICULARS.sub("", values["reason"])
+                n_rows, row, reason = found.get(kind, (0, values["row"], values["reason"]))
+                found[kind] = (n_rows + 1, row, reason)
+    return sorted(found.values(), key=lambda one: -one[0])
+
+
+def _property_columns(shards: Sequence[Path]) -> dict[str, str]:
+    kinds: dict[str, str] = {}
+    for path in shards:
+        summary = read_summary(path)
+        for name, kind in summary.properties.items() if summary else ():
+            kinds[name] = merged_kind(kinds.get(name, ""), kind)
+    return {name: kinds[name] or "text" for name in sorted(kinds)}
+
+
+def _as(kind: str, value: bool | int | float | str) -> bool | int | float | str | None:
+    if kind == "text" or kind == "bool":
+        return str(value) if kind == "text" else value
+    if as_kind(value) == "":
+        return None
+    return int(value) if kind == "int" else float(value)
+
+
+@contextmanager
+def _gzip(path: Path) -> Iterator[gzip.GzipFile]:
+    """Open a gzip file whose header holds no name and no time."""
+    with path.open("wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
+        yield packed
+
+
+@contextmanager
+def _table(path: Path, columns: dict[str, str]) -> Iterator[Add]:
+    """Yield what adds a row to a Parquet file; missing values become nulls, other keys are left out."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    types = {"text": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+    schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
+    rows: list[dict[str, Any]] = []
+    with path.open("wb") as file, ParquetWriter(file, schema, compression="zstd") as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            rows.clear()
+
+        def add(row: dict[str, Any]) -> None:
+            rows.append(row)
+            if len(rows) == _ROWS_AT_ONCE:
+                flush()
+
+        yield add
+        flush()

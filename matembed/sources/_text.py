@@ -1,0 +1,109 @@
+"""Read lines of CSV and JSON, plain or gzipped, one bad line at a time."""
+
+import csv
+import gzip
+import json
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from matembed.sources.rows import UnreadableRow, shortened
+
+__all__ = ["count_lines", "csv_lines", "json_lines", "open_text"]
+
+_BREAKS_OFF = (EOFError, OSError, zlib.error)
+_NOT_UTF8 = "is not UTF-8 text; save the file as UTF-8"
+
+
+def open_text(path: Path) -> IO[str]:
+    """Open UTF-8 text, gunzipped if named ``.gz``; bytes that are no UTF-8 become lone surrogates."""
+    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    text: IO[str] = opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return text
+
+
+def count_lines(path: Path) -> int:
+    """Count lines, up to where a damaged file breaks off."""
+    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    n_lines, last = 0, b"\n"
+    with opener(path, "rb") as file:
+        try:
+            while chunk := file.read(1 << 20):
+                n_lines += chunk.count(b"\n")
+                last = chunk[-1:]
+        except _BREAKS_OFF:
+            pass
+    return n_lines + (last != b"\n")
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, Any] | UnreadableRow]:
+    """Yield (line, value), or what is wrong with the line; empty lines are passed over."""
+    line = 0
+    with open_text(path) as file:
+        try:
+            for line, text in enumerate(file, start=1):
+                if not text.strip():
+                    continue
+                if not _is_utf8(text):
+                    yield UnreadableRow(line, str(line), shortened(text), _NOT_UTF8)
+                    continue
+                try:
+                    value = json.loads(text)
+                except (ValueError, RecursionError) as error:
+                    yield UnreadableRow(line, str(line), shortened(text), f"is not JSON: {shortened(error)}")
+                    continue
+                yield line, value
+        except _BREAKS_OFF as error:
+            yield _broken_off(path, line + 1, error)
+
+
+def csv_lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]] | UnreadableRow]:
+    """Yield (line, cells), the header first, or what is wrong with the line.
+
+    A cell in quotes may run over several lines. Where a quote is not closed, or swallows lines until the cells
+    are not those of the header, only its first line is given up; the others are read again.
+    """
+    given_back: deque[str] = deque()
+    taken: list[str] = []
+
+    def feed(lines: Iterator[str]) -> Iterator[str]:
+        while (text := given_back.popleft() if given_back else next(lines, None)) is not None:
+            taken.append(text)
+            yield text
+
+    line, n_columns = 1, None
+    with open_text(path) as file:
+        while True:
+            taken.clear()
+            problem = None
+            try:
+                cells = next(csv.reader(feed(file), delimiter=delimiter, strict=True), None)
+            except csv.Error as error:
+                cells, problem = [], f"is not a line of CSV: {shortened(error)}"
+            except _BREAKS_OFF as error:
+                yield _broken_off(path, line + len(taken), error)
+                return
+            if cells is None:
+                return
+            if problem is None and cells and n_columns not in (None, len(cells)):
+                problem = f"{len(cells)} cells where the header has {n_columns}; quote a cell that holds {delimiter!r}"
+            if problem is None and not all(map(_is_utf8, cells)):
+                problem = _NOT_UTF8
+            if problem is not None:
+                given_back.extendleft(reversed(taken[1:]))
+                del taken[1:]
+                yield UnreadableRow(line, str(line), shortened(taken[0]), problem)
+            elif cells:
+                n_columns = n_columns or len(cells)
+                yield line, cells
+            line += len(taken)
+
+
+def _is_utf8(text: str) -> bool:
+    return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def _broken_off(path: Path, line: int, error: Exception) -> UnreadableRow:
+    return UnreadableRow(line, str(line), path.name, f"the file breaks off here: {shortened(error)}")

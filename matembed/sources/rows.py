@@ -1,0 +1,312 @@
+"""Rows: one formula or one crystal of an input, as small values that can be handed to another process."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+if TYPE_CHECKING:
+    from pymatgen.core.structure import Structure
+
+__all__ = [
+    "FormulaRow",
+    "Kind",
+    "Row",
+    "Rows",
+    "StructureRow",
+    "UnreadableRow",
+    "bare_suffix",
+    "properties_of",
+    "shortened",
+]
+
+Kind = Literal["formulas", "structures"]
+Property = bool | int | float | str
+
+_COMPRESSED = (".gz", ".bz2", ".xz", ".z")
+_LONGEST_TEXT = 200
+_LARGEST_INTEGER = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class FormulaRow:
+    """A formula as it was found, not yet parsed.
+
+    Attributes
+    ----------
+    row : int
+        Line of a text file, else position in the input; counted from 1.
+    id : str
+        The input's own id, or the row as text.
+    formula : object
+        What stood there: text, or None where nothing did.
+    properties : mapping of str to (bool, int, float or str)
+        The other values of the row.
+    """
+
+    row: int
+    id: str
+    formula: object
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StructureRow:
+    """A crystal as it was found, not yet parsed.
+
+    Attributes
+    ----------
+    row : int
+        Position in the input, counted from 1.
+    id : str
+        The input's own id, the name of the file, or the row as text.
+    input : str
+        What a person would look for: a file name, a line, a formula. Never an absolute path.
+    payload : Path, mapping or Structure
+        A file, a JSON object, or the structure itself.
+    properties : mapping of str to (bool, int, float or str)
+        Labels that came with the crystal.
+    """
+
+    row: int
+    id: str
+    input: str
+    payload: "Path | Mapping[str, Any] | Structure"
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_structure(self) -> "Structure":
+        """Parse the crystal.
+
+        Returns
+        -------
+        Structure
+            The pymatgen structure; of a file that holds several, the first.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be read; one line says why.
+
+        Examples
+        --------
+        >>> cell = {"lattice": [[3, 0, 0], [0, 3, 0], [0, 0, 3]], "species": ["Po"], "frac_coords": [[0, 0, 0]]}
+        >>> StructureRow(1, "po", "line 1", cell).to_structure().volume
+        27.0
+        """
+        try:
+            if isinstance(self.payload, Path):
+                return _from_file(self.payload)
+            if isinstance(self.payload, Mapping):
+                return _from_record(self.payload)
+        except Exception as error:  # pymatgen's parsers raise whatever they meet
+            found = str(error) or type(error).__name__
+            if isinstance(self.payload, Path):
+                found = found.replace(str(self.payload), self.payload.name)
+            msg = f"cannot be read as a structure: {shortened(found)}"
+            raise ValueError(msg) from error
+        return self.payload
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRow:
+    """A row of the input that holds neither a formula nor a crystal.
+
+    Attributes
+    ----------
+    row : int
+        As of the rows around it.
+    id : str
+        The input's own id where one could be read, else the row as text.
+    input : str
+        What stood there, shortened.
+    reason : str
+        Why it cannot be used, in one line.
+    """
+
+    row: int
+    id: str
+    input: str
+    reason: str
+
+
+Row = FormulaRow | StructureRow | UnreadableRow
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one input, in order; can be iterated again unless they came from a generator.
+
+    Attributes
+    ----------
+    kind : {"formulas", "structures"}
+        What the readable rows hold.
+    name : str
+        Short name of the input: a file or folder without its path.
+    n_rows : int or None
+        How many rows to expect, for a progress bar; None where that is not known beforehand.
+    read : callable
+        Starts reading and returns an iterator of rows.
+
+    Raises
+    ------
+    ValueError
+        On iterating, if there is not one row.
+    """
+
+    kind: Kind
+    name: str
+    n_rows: int | None
+    read: Callable[[], Iterator[Row]] = field(repr=False)
+
+    def __iter__(self) -> Iterator[Row]:
+        row = None
+        for row in self.read():
+            yield row
+        if row is None:
+            msg = f"{self.name} holds no {self.kind}: it has no rows"
+            raise ValueError(msg)
+
+    def first(self, n: int | None) -> Self:
+        """Keep the first rows.
+
+        Parameters
+        ----------
+        n : int or None
+            How many; None for all.
+
+        Returns
+        -------
+        Rows
+            At most `n` rows.
+
+        Raises
+        ------
+        ValueError
+            If `n` is not positive.
+        """
+        if n is None:
+            return self
+        if n < 1:
+            msg = f"limit must be 1 or more, or None for all rows; got {n}"
+            raise ValueError(msg)
+        return replace(
+            self,
+            n_rows=n if self.n_rows is None else min(n, self.n_rows),
+            read=lambda: islice(self.read(), n),
+        )
+
+
+def shortened(value: object, width: int = 120) -> str:
+    r"""Write a value as one short line of valid text.
+
+    Parameters
+    ----------
+    value : object
+        Anything.
+    width : int, default 120
+        Most characters to keep.
+
+    Returns
+    -------
+    str
+        The text, white space run together, cut with an ellipsis.
+
+    Examples
+    --------
+    >>> shortened("Na\n  Cl"), shortened("NaCl" * 3, width=6)
+    ('Na Cl', 'NaClN…')
+    """
+    text = str(value)[: 16 * width].encode("utf-8", "replace").decode()
+    text = " ".join(text.replace("\0", "?").split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def bare_suffix(path: Path) -> str:
+    """Tell what kind of file a name speaks of, whether compressed or not.
+
+    Parameters
+    ----------
+    path : Path
+        A file name.
+
+    Returns
+    -------
+    str
+        The suffix in lower case, without that of a compression.
+
+    Examples
+    --------
+    >>> bare_suffix(Path("oxides.CIF.gz")), bare_suffix(Path("POSCAR"))
+    ('.cif', '')
+    """
+    name = path.name.lower()
+    for ending in _COMPRESSED:
+        name = name.removesuffix(ending)
+    return Path(name).suffix
+
+
+def properties_of(values: Mapping[str, Any]) -> dict[str, Property]:
+    """Keep the values that a column of a table can hold.
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        Anything, by name.
+
+    Returns
+    -------
+    dict of str to (bool, int, float or str)
+        Booleans, numbers (NumPy's too; whole ones beyond 2^53 as floats) and text of up to 200 characters.
+        Missing values and everything else are left out.
+
+    Examples
+    --------
+    >>> properties_of({"gap": 1.5, "icsd": True, "sites": [1, 2], "note": ""})
+    {'gap': 1.5, 'icsd': True}
+    """
+    kept: dict[str, Property] = {}
+    for name, value in values.items():
+        plain = value.item() if hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0 else value
+        if isinstance(plain, str):
+            text = shortened(plain, _LONGEST_TEXT + 1)
+            if 0 < len(text) <= _LONGEST_TEXT:
+                kept[name] = text
+        elif isinstance(plain, bool) or (isinstance(plain, float) and plain == plain):
+            kept[name] = plain
+        elif isinstance(plain, int):
+            kept[name] = plain if abs(plain) <= _LARGEST_INTEGER else float(plain)
+    return kept
+
+
+def _from_file(path: Path) -> "Structure":
+    from pymatgen.core.structure import Structure
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # A POSCAR of VASP 4 names no elements; pymatgen would take H, He, Li, ... for them.
+        warnings.filterwarnings("error", message="Elements in POSCAR cannot be determined")
+        try:
+            structure = Structure.from_file(path)
+        except UserWarning as error:
+            msg = "no line of it names the elements; add one above the line of their numbers"
+            raise ValueError(msg) from error
+    if not isinstance(structure, Structure):
+        msg = f"holds a {type(structure).__name__}"
+        raise TypeError(msg)
+    return structure
+
+
+def _from_record(record: Mapping[str, Any]) -> "Structure":
+    from pymatgen.core.structure import Structure
+
+    nested = record.get("structure")
+    cell: dict[str, Any] = dict(nested if isinstance(nested, Mapping) else record)
+    if "sites" in cell:
+        return Structure.from_dict(cell)
+    missing = [key for key in ("lattice", "species", "frac_coords") if key not in cell]
+    if missing:
+        msg = f"no {' or '.join(map(repr, missing))} in it"
+        raise ValueError(msg)
+    return Structure(cell["lattice"], cell["species"], cell["frac_coords"])

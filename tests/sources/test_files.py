@@ -1,0 +1,175 @@
+import gzip
+import json
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from matembed.sources import StructureRow, UnreadableRow, read_rows, read_structures
+
+SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+CSCL = Structure.from_spacegroup("Pm-3m", Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+def record(structure, **others):
+    return {
+        "lattice": structure.lattice.matrix.tolist(),
+        "species": [site.specie.symbol for site in structure],
+        "frac_coords": structure.frac_coords.tolist(),
+    } | others
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "crystals"
+    (root / "deep").mkdir(parents=True)
+    SALT.to(root / "salt.cif")
+    SALT.to(root / "b.cif")
+    CSCL.to(root / "b.vasp", fmt="poscar")
+    CSCL.to(root / "deep" / "POSCAR", fmt="poscar")
+    (root / "deep" / "x.cif.gz").write_bytes(gzip.compress((root / "salt.cif").read_bytes()))
+    (root / "broken.cif").write_text("data_x\n_cell_length_a nonsense\n")
+    (root / "odd.xyz1").write_text("?")
+    for name in ("README", "notes.txt", ".hidden.cif", "deep/INCAR"):
+        (root / name).write_text("not a crystal")
+    lines = [
+        json.dumps(record(CSCL, id="mp-1", properties={"gap": 1.5, "list": [1]})),
+        "{",
+        json.dumps(record(SALT)),
+        "7",
+    ]
+    (root / "more.jsonl").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_a_folder_is_read_in_order_of_name_with_ids_from_the_names(folder):
+    rows = read_structures(folder)
+    assert (rows.kind, rows.name, rows.n_rows) == ("structures", "crystals", len(list(rows)))
+    assert [row.row for row in rows] == list(range(1, 12))
+    assert [row.id for row in rows] == [
+        *("b.cif", "b.vasp", "broken", "deep/POSCAR", "deep/x"),
+        *("mp-1", "7", "8", "9"),
+        *("odd.xyz1", "salt"),
+    ]
+
+
+def test_what_is_no_crystal_is_a_row_of_rejects(folder):
+    rejects = {row.row: (row.input, row.reason) for row in read_structures(folder) if isinstance(row, UnreadableRow)}
+    assert list(rejects) == [7, 9, 10]
+    assert rejects[7][0] == "more.jsonl, line 2: {"
+    assert "is not JSON" in rejects[7][1]
+    assert "no JSON object" in rejects[9][1]
+    assert rejects[10][0] == "odd.xyz1"
+    assert "wanted CIF" in rejects[10][1]
+
+
+def test_crystals_are_parsed_as_pymatgen_parses_them(folder):
+    rows = {row.id: row for row in read_structures(folder) if isinstance(row, StructureRow)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, formula, n_sites in [
+            ("salt", "NaCl", 8),
+            ("deep/x", "NaCl", 8),
+            ("b.vasp", "CsCl", 2),
+            ("mp-1", "CsCl", 2),
+        ]:
+            structure = rows[name].to_structure()
+            assert (structure.reduced_formula, len(structure)) == (formula, n_sites)
+        with pytest.raises(ValueError, match="cannot be read as a structure"):
+            rows["broken"].to_structure()
+    assert rows["mp-1"].properties == {"gap": 1.5}
+
+
+def test_no_path_of_this_machine_is_shown(folder):
+    for row in read_structures(folder):
+        assert str(folder) not in row.input + row.id
+
+
+@pytest.mark.parametrize(
+    ("source", "ids"),
+    [
+        ([SALT, CSCL], ["1", "2"]),
+        ([("salt", SALT), ("other", CSCL)], ["salt", "other"]),
+        ({"salt": SALT, "other": CSCL}, ["salt", "other"]),
+        ([record(SALT, material_id="mp-22"), record(CSCL)], ["mp-22", "2"]),
+        (iter([SALT, CSCL]), ["1", "2"]),
+    ],
+)
+def test_python_objects_are_known_as_structures(source, ids):
+    rows = read_rows(source)
+    assert rows.kind == "structures"
+    read = list(rows)
+    assert [row.id for row in read] == ids
+    assert [row.to_structure().reduced_formula for row in read] == ["NaCl", "CsCl"]
+
+
+def test_lists_of_paths_are_structures(folder):
+    rows = read_rows([folder / "salt.cif", folder / "deep" / "POSCAR"])
+    assert [(row.id, row.to_structure().reduced_formula) for row in rows] == [("salt", "NaCl"), ("deep/POSCAR", "CsCl")]
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        read_rows([folder / "nowhere.cif"])
+
+
+def test_a_multi_block_cif_gives_its_first_crystal(tmp_path):
+    SALT.to(tmp_path / "a.cif")
+    CSCL.to(tmp_path / "b.cif")
+    both = tmp_path / "both.cif"
+    both.write_text((tmp_path / "a.cif").read_text() + (tmp_path / "b.cif").read_text())
+    (row,) = read_structures(both)
+    assert row.to_structure().reduced_formula == "NaCl"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("x.csv", "formula\nNaCl\n", "formulas"),
+        ("x.jsonl", '{"formula": "NaCl"}\n', "formulas"),
+        ("x.jsonl", "{\n" + json.dumps(record(CSCL, formula="CsCl")) + "\n", "structures"),
+        ("x.jsonl", json.dumps({"structure": CSCL.as_dict()}) + "\n", "structures"),
+        ("POSCAR_1", "", "structures"),
+    ],
+)
+def test_the_kind_of_a_file_is_guessed(tmp_path, name, content, kind):
+    (tmp_path / name).write_text(content)
+    assert read_rows(tmp_path / name).kind == kind
+
+
+@pytest.mark.parametrize(
+    "source", [["NaCl"], ("NaCl",), pd.Series(["NaCl"]), pd.DataFrame({"formula": ["NaCl"]}), [None]]
+)
+def test_text_and_tables_are_formulas(source):
+    assert read_rows(source).kind == "formulas"
+
+
+def test_a_choice_that_does_not_fit_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="kind must be"):
+        read_rows(["NaCl"], kind="crystals")
+    with pytest.raises(ValueError, match="holds structures"):
+        read_rows([SALT], column="formula")
+    with pytest.raises(ValueError, match="holds formulas, not structures"):
+        read_rows(read_rows(["NaCl"]), kind="structures")
+    with pytest.raises(FileNotFoundError, match="give a path that exists, or formulas as a list"):
+        read_rows("NaCl")
+    (tmp_path / "x.dat").write_text("?")
+    with pytest.raises(ValueError, match=r"cannot tell what 'x\.dat' holds"):
+        read_rows(tmp_path / "x.dat")
+    with pytest.raises(ValueError, match="holds nothing to read: wanted CIF"):
+        (tmp_path / "empty").mkdir()
+        read_rows(tmp_path / "empty")
+    with pytest.raises(TypeError, match="structures are read from"):
+        read_structures(7)
+
+
+def test_a_value_that_is_no_structure_is_a_row_of_rejects():
+    rows = list(read_structures([SALT, "no/such/file.cif", 7]))
+    assert [type(row) for row in rows] == [StructureRow, UnreadableRow, UnreadableRow]
+    assert [row.reason for row in rows[1:]] == ["there is no such file", "a pymatgen Structure was wanted, got int"]
+
+
+def test_limit_and_relative_paths(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    rows = list(read_structures(Path(), limit=2))
+    assert [row.id for row in rows] == ["b.cif", "b.vasp"]
+    assert read_structures(Path()).name == "crystals"
