@@ -121,7 +121,8 @@ class Card:
             msg = f"a card is a mapping with a name, got {values!r:.80}"
             raise ValueError(msg)
         known = {key: values[key] for key in cls.__dataclass_fields__ if key in values}
-        return cls(**known | {"citation": tuple(values.get("citation", ()))})
+        citation = values.get("citation", ())
+        return cls(**known | {"citation": (citation,) if isinstance(citation, str) else tuple(citation)})
 
     def to_markdown(self) -> str:
         """Write the card as a Markdown page with YAML front matter, as model hubs show it.
@@ -133,7 +134,11 @@ class Card:
         """
         import yaml
 
-        front = {"library_name": "matembed", "license": self.licence.lower() or "unknown", "tags": ["materials-science"]}
+        front = {
+            "library_name": "matembed",
+            "license": self.licence.lower() or "unknown",
+            "tags": ["materials-science"],
+        }
         lines = ["---", yaml.safe_dump(front, sort_keys=False).strip(), "---", "", f"# {self.name}", ""]
         lines += [self.what, ""] if self.what else []
         lines += [f"- Source: {self.source or 'not stated'}", f"- Licence: {self.licence or 'not stated'}"]

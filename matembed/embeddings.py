@@ -120,6 +120,12 @@ class EmbeddingTable:
     def __repr__(self) -> str:
         return f"EmbeddingTable({self.card.name!r}, {len(self):,} tokens, dim {self.dim})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.tokens, self.vectors, self.card)  # read-only again when unpickled
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # immutable, so that cloning an estimator copies no vectors
+
     def row(self, token: str) -> int:
         """Find the row of a token.
 

@@ -306,7 +306,7 @@ def environment_token(amount: float, rest: Mapping[str, float]) -> str:
     amount : float
         Atoms of the element itself, per formula unit.
     rest : mapping of str to float
-        Amounts of the other elements.
+        Amounts of the other elements. All amounts are kept to a millionth.
 
     Returns
     -------
@@ -331,10 +331,12 @@ def environment_token(amount: float, rest: Mapping[str, float]) -> str:
     if unknown:
         msg = f"{min(unknown)!r} is not a chemical element"
         raise ValueError(msg)
-    if not all(0 < each < math.inf for each in (amount, *rest.values())):
+    kept = round(amount, 6)
+    parts = tuple(sorted((symbol, round(each, 6)) for symbol, each in rest.items()))
+    if not all(0 < each < math.inf for each in (kept, *(each for _, each in parts))):
         msg = f"amounts must be positive numbers, got {amount} and {dict(rest)}"
         raise ValueError(msg)
-    return str(Token("environment", amount=amount, ligands=tuple(sorted(rest.items()))))
+    return str(Token("environment", amount=kept, ligands=parts))
 
 
 def _kept(oxidation: float) -> float:
@@ -346,7 +348,9 @@ def _kept(oxidation: float) -> float:
 
 def _checked(token: Token) -> str:
     text = str(token)
-    parse_token(text)
+    if parse_token(text) != token:
+        msg = f"the parts of a {token.kind} token, {token!r}, would read as something else: {parse_token(text)!r}"
+        raise ValueError(msg)
     return text
 
 
@@ -378,11 +382,9 @@ def parse_token(text: str) -> Token:
         ...
     ValueError: 'Xx2+': 'Xx' is not a chemical element
     """
-    for kind, pattern in _PATTERNS.items():
-        match = pattern.fullmatch(text)
-        if match is not None:
-            break
-    else:
+    matches = ((kind, pattern.fullmatch(text)) for kind, pattern in _PATTERNS.items())
+    kind, match = next((found for found in matches if found[1]), ("element", None))
+    if match is None:
         msg = f"{text!r} is no token: wanted an element Ti, species Ti4+, motif TiO6:O:6, geometry O:6 or link -corner-"
         raise ValueError(msg)
     parts = match.groupdict()

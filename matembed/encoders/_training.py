@@ -1,0 +1,134 @@
+"""What every encoder does before and after it learns: read and check the sentences, write the card."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any, get_args
+
+from matembed.cards import Card, package_versions
+from matembed.tokens import Kind, kind_of
+from matembed.vocabulary import Vocabulary
+
+__all__ = [
+    "CONTEXT_ONLY",
+    "Reading",
+    "Sentences",
+    "check_count",
+    "check_number",
+    "not_fitted",
+    "read_sentences",
+    "row_tokens",
+    "training_card",
+]
+
+Sentences = Iterable[Sequence[str]]
+CONTEXT_ONLY: tuple[Kind, ...] = ("environment", "connection")
+_COUNTS = ("read", "kept", "rejected", "rewritten")  # of a corpus: what a table repeats
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a pass over the sentences found: the tokens that take part, and sizes."""
+
+    vocabulary: Vocabulary
+    n_sentences: int
+    n_tokens: int
+    longest: int
+
+
+def check_count(name: str, value: object, *, least: int = 1) -> None:
+    """Raise ValueError unless a setting is a whole number, `least` or more."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        msg = f"{name} must be a whole number, {least} or more, got {value!r}"
+        raise ValueError(msg)
+
+
+def check_number(name: str, value: object, *, positive: bool = False) -> None:
+    """Raise ValueError unless a setting is a finite number, zero or more (or more than zero)."""
+    if not isinstance(value, Real) or not math.isfinite(value) or value < 0 or (positive and value == 0):
+        msg = f"{name} must be a finite number, {'more than 0' if positive else '0 or more'}, got {value!r}"
+        raise ValueError(msg)
+
+
+def read_sentences(sentences: Sentences, *, min_count: int) -> Reading:
+    """Check every sentence and count its tokens, or raise TypeError or ValueError with the remedy."""
+    check_count("min_count", min_count)
+    if isinstance(sentences, str) or iter(sentences) is sentences:
+        msg = (
+            f"sentences are read several times: pass a Corpus or a list of token lists, got {type(sentences).__name__}"
+        )
+        raise TypeError(msg)
+    lengths: list[int] = []
+    vocabulary = Vocabulary.from_sentences(_checked(sentences, lengths), min_count=min_count)
+    if not vocabulary.tokens:
+        n_seen = sum(lengths)
+        msg = f"min_count={min_count} leaves none of {n_seen} tokens" if n_seen else "the corpus has no tokens"
+        raise ValueError(msg + "; nothing can be learned from it")
+    return Reading(vocabulary, len(lengths), sum(lengths), max(lengths))
+
+
+def _checked(sentences: Sentences, lengths: list[int]) -> Iterator[Sequence[str]]:
+    for sentence in sentences:
+        if isinstance(sentence, str | Set) or not all(isinstance(token, str) for token in sentence):
+            msg = f"sentence {len(lengths)} must be a list of tokens such as ['Ti', 'O'], got {str(sentence)!r:.80}"
+            raise TypeError(msg)
+        lengths.append(len(sentence))
+        yield sentence
+
+
+def row_tokens(tokens: Sequence[str], rows: Kind | Sequence[Kind] | None) -> list[str]:
+    """Choose the tokens that get a vector, in the order given; ValueError if there are none."""
+    wanted = (rows,) if isinstance(rows, str) else rows
+    unknown = [kind for kind in wanted or () if kind not in get_args(Kind)]
+    if unknown:
+        msg = f"rows must be kinds of token ({', '.join(get_args(Kind))}), got {unknown[0]!r}"
+        raise ValueError(msg)
+    if wanted is None:
+        chosen = [token for token in tokens if kind_of(token) not in CONTEXT_ONLY]
+    else:
+        chosen = [token for token in tokens if kind_of(token) in wanted]
+    if not chosen:
+        kinds = ", ".join(sorted({str(kind_of(token)) for token in tokens})) or "no kind at all"
+        msg = f"rows={rows!r} leaves no token with a vector; tokens that occur beside another are of kind: {kinds}"
+        raise ValueError(msg)
+    return chosen
+
+
+def training_card(encoder: Any, sentences: Sentences, reading: Reading, *, n_rows: int, what: str) -> Card:
+    """Write the card of a trained table: corpus, settings, counts and versions."""
+    corpus: Card | None = getattr(sentences, "card", None)
+    view: str | None = getattr(sentences, "view", None)
+    settings = {field.name: getattr(encoder, field.name) for field in fields(encoder) if field.init}
+    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    settings.pop("progress", None)
+    behind: dict[str, Any] = {}
+    if corpus is not None:
+        materials = {name: corpus.counts[name] for name in _COUNTS if name in corpus.counts}
+        digest = corpus.sha256.get(f"sentences/{view}.txt")
+        behind = {"name": corpus.name, "view": view} | materials | ({"sha256": digest} if digest else {})
+    method = type(encoder).__name__
+    return Card(
+        name="-".join(filter(None, (method.lower(), view))),
+        what=what,
+        source=corpus.source if corpus else "",
+        licence=corpus.licence if corpus else "",
+        citation=corpus.citation if corpus else (),
+        corpus=behind,
+        counts={
+            "sentences": reading.n_sentences,
+            "tokens": reading.n_tokens,
+            "vocabulary": len(reading.vocabulary),
+            "vectors": n_rows,
+        },
+        settings={"encoder": method} | settings,
+        seed=getattr(encoder, "seed", None),
+        versions=package_versions(),
+    )
+
+
+def not_fitted(encoder: Any) -> Exception:
+    """Make the error for an encoder that was asked before it learned."""
+    from sklearn.exceptions import NotFittedError
+
+    return NotFittedError(f"{type(encoder).__name__} has learned nothing yet; call fit(corpus) before embeddings()")

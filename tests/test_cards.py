@@ -1,0 +1,88 @@
+"""Card: what goes in comes out, as JSON and as a page."""
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matembed.cards import Card, package_versions
+
+words = st.text(max_size=20)
+numbers = st.dictionaries(words, st.integers(0, 10**9), max_size=3)
+settings = st.dictionaries(
+    words, st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | words, max_size=4
+)
+cards = st.builds(
+    Card,
+    name=st.text(min_size=1, max_size=20),
+    what=words,
+    source=words,
+    licence=words,
+    citation=st.lists(words, max_size=3).map(tuple),
+    corpus=settings,
+    counts=numbers,
+    settings=settings,
+    seed=st.none() | st.integers(0, 2**32),
+    versions=st.dictionaries(words, words, max_size=3),
+    sha256=st.dictionaries(words, words, max_size=2),
+)
+FULL = Card(
+    name="salts",
+    what="Rock salts.",
+    source="a mine",
+    licence="CC-BY-4.0",
+    citation=("A. Miner, 1999", "B. Smelter, 2001"),
+    corpus={"name": "mine"},
+    counts={"read": 1200, "kept": 1199},
+    settings={"dim": 8},
+    seed=0,
+    versions={"numpy": "2.0"},
+    sha256={"vocab.json": "ab"},
+)
+
+
+@given(cards)
+def test_survives_json(card):
+    assert Card.from_dict(json.loads(json.dumps(card.to_dict()))) == card
+
+
+def test_keys_of_newer_versions_are_ignored():
+    assert Card.from_dict(FULL.to_dict() | {"colour": "blue"}) == FULL
+
+
+@pytest.mark.parametrize("values", [{}, {"what": "no name"}, {"name": ""}, None, [], "salts"])
+def test_a_card_has_a_name(values):
+    with pytest.raises(ValueError, match="a card is a mapping with a name"):
+        Card.from_dict(values)
+
+
+def test_page_has_front_matter_and_everything_else():
+    _, front, page = FULL.to_markdown().split("---\n", 2)
+    assert yaml.safe_load(front)["license"] == "cc-by-4.0"
+    assert page.startswith("\n# salts\n\nRock salts.\n")
+    for line in ("- Source: a mine", "- Cite: A. Miner, 1999", "- Seed: 0", "| read | 1200 |", "| vocab.json | ab |"):
+        assert f"\n{line}\n" in page
+
+
+def test_an_empty_card_says_what_it_does_not_know():
+    page = Card("bare").to_markdown()
+    assert "Source: not stated" in page
+    assert "Licence: not stated" in page
+    assert yaml.safe_load(page.split("---\n")[1])["license"] == "unknown"
+
+
+def test_prints_as_one_line():
+    assert str(FULL) == "salts: Rock salts. (1,200 read, 1,199 kept)"
+
+
+def test_versions_are_of_installed_packages():
+    import platform
+
+    import numpy as np
+
+    versions = package_versions()
+    assert versions["numpy"] == np.__version__
+    assert versions["python"] == platform.python_version()
+    assert package_versions(["surely-not-installed"]).keys() == {"python"}

@@ -1,0 +1,306 @@
+"""EmbeddingTable: its laws, its folder, and what it refuses."""
+
+import copy
+import json
+import pickle
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from matembed.cards import Card
+from matembed.embeddings import EmbeddingTable, UnknownTokenError
+
+CARD = Card(name="demo", what="A demonstration.", licence="CC0-1.0", settings={"dim": 4}, seed=3)
+TOKENS = ("Li", "Na", "Cl", "Ti4+", "TiO6:O:6", "O:6", "-corner-", "(2)O3", "word")
+
+
+@pytest.fixture
+def table():
+    return EmbeddingTable(TOKENS, np.random.default_rng(0).standard_normal((len(TOKENS), 4)), CARD)
+
+
+@st.composite
+def tables(draw):
+    tokens = draw(st.lists(st.sampled_from(TOKENS), min_size=2, max_size=6, unique=True))
+    numbers = st.floats(-1e3, 1e3, width=32)
+    vectors = draw(hnp.arrays(np.float32, (len(tokens), draw(st.integers(1, 5))), elements=numbers))
+    return EmbeddingTable(tokens, vectors, CARD)
+
+
+def same(first, second):
+    return first.tokens == second.tokens and first.vectors.tobytes() == second.vectors.tobytes()
+
+
+# What it is
+
+
+def test_shape_and_access(table):
+    assert (len(table), table.dim, table.vectors.dtype) == (9, 4, np.float32)
+    assert "Ti4+" in table
+    assert "Po" not in table
+    assert list(table) == list(TOKENS)
+    assert table["Na"].tolist() == table.vectors[1].tolist()
+    kinds = ("element", "element", "element", "species", "motif", "geometry", "connection", "environment", None)
+    assert table.kinds == kinds
+
+
+def test_it_cannot_be_changed(table):
+    given = np.ones((1, 2), dtype=np.float32)
+    other = EmbeddingTable(["Li"], given, CARD)
+    given[0] = 7
+    assert other["Li"].tolist() == [1, 1]
+    for frozen in (table, pickle.loads(pickle.dumps(table)), copy.deepcopy(table)):
+        with pytest.raises(ValueError, match="read-only"):
+            frozen.vectors[0, 0] = 1
+        with pytest.raises(ValueError, match="read-only"):
+            frozen["Li"][0] = 1
+        with pytest.raises(FrozenInstanceError):
+            frozen.tokens = ()
+
+
+def test_pickled_and_copied_tables_are_the_same(table):
+    for twin in (pickle.loads(pickle.dumps(table)), copy.copy(table), copy.deepcopy(table)):
+        assert same(twin, table)
+        assert twin.card == table.card
+        assert twin.row("O:6") == table.row("O:6")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "vectors", "says"),
+    [
+        (["Li"], [1.0, 2.0], r"1 tokens need vectors of shape \(1, dim\), got \(2,\)"),
+        (["Li"], [[1.0], [2.0]], r"got \(2, 1\)"),
+        (["Li", "Li"], [[1.0], [2.0]], "'Li' twice"),
+        (["Li", "Na"], [[1.0], [np.nan]], "'Na' is not finite"),
+        (["Li", "Na"], [[1.0], [np.inf]], "'Na' is not finite"),
+        (["band gap"], [[1.0]], "no white space, got 'band gap'"),
+        (["Li\n"], [[1.0]], "no white space"),
+        (["\u00a0"], [[1.0]], "no white space"),
+        ([""], [[1.0]], "one or more characters"),
+    ],
+)
+def test_what_is_no_table_is_refused(tokens, vectors, says):
+    with pytest.raises(ValueError, match=says):
+        EmbeddingTable(tokens, vectors, CARD)
+
+
+def test_unknown_tokens_are_key_errors_that_help(table):
+    for ask in (table.row, table.__getitem__, table.nearest, lambda token: table.subset([token])):
+        with pytest.raises(UnknownTokenError, match=r"no vector for 'Po' among 9 tokens \(element: Li, Na, Cl"):
+            ask("Po")
+    assert issubclass(UnknownTokenError, KeyError)
+
+
+# Nearest, similarity, analogy
+
+
+@given(tables())
+def test_similarity_is_symmetric_and_bounded(table):
+    matrix = table.similarity_matrix()
+    assert np.array_equal(matrix, matrix.T)
+    for i, first in enumerate(table):
+        for j, second in enumerate(table):
+            cosine = table.similarity(first, second)
+            # float64 rounding of a dot product of at most five terms
+            assert abs(cosine) <= 1 + 1e-12
+            assert cosine == pytest.approx(matrix[i, j], abs=1e-12)
+            assert cosine == pytest.approx(table.similarity(second, first), abs=1e-12)
+
+
+@given(tables(), st.integers(1, 8))
+def test_nearest_is_similarity_in_order(table, n):
+    token = table.tokens[0]
+    found = table.nearest(token, n)
+    assert len(found) == min(n, len(table) - 1)
+    assert token not in [neighbour.token for neighbour in found]
+    for neighbour in found:
+        assert neighbour.similarity == pytest.approx(table.similarity(token, neighbour.token), abs=1e-12)
+    similarities = [neighbour.similarity for neighbour in found]
+    assert similarities == sorted(similarities, reverse=True)
+    rest = {*table} - {token} - {neighbour.token for neighbour in found}
+    assert all(table.similarity(token, other) <= similarities[-1] + 1e-12 for other in rest)
+
+
+def test_nearest_by_vector_kind_and_exclusion(table):
+    by_vector = table.nearest(table["Li"], n=9)
+    assert by_vector[0].token == "Li"
+    assert by_vector[0].similarity == pytest.approx(1)
+    assert by_vector[1:] == table.nearest("Li", n=9)
+    assert {found.token for found in table.nearest("Ti4+", kind="element")} == {"Li", "Na", "Cl"}
+    assert [found.token for found in table.nearest("Li", kind="element", exclude=["Cl"])] == ["Na"]
+    assert table.nearest("Ti4+", kind="species") == []
+
+
+def test_nearest_breaks_ties_by_row():
+    table = EmbeddingTable(("Li", "Na", "K", "Rb"), [[1, 0], [0, 1], [0, 1], [0, 1]], CARD)
+    assert [found.token for found in table.nearest("Li")] == ["Na", "K", "Rb"]
+
+
+def test_vectors_of_zeros_are_like_nothing():
+    table = EmbeddingTable(("Li", "Na"), [[0, 0], [1, 0]], CARD)
+    assert table.similarity("Li", "Na") == 0
+    assert table.nearest("Li")[0].similarity == 0
+
+
+def test_nearest_refuses_nonsense(table):
+    with pytest.raises(ValueError, match="vector of length 4, got shape"):
+        table.nearest([1.0, 2.0])
+    with pytest.raises(ValueError, match="n must be 1 or more"):
+        table.nearest("Li", n=0)
+
+
+def test_analogy_by_hand():
+    vectors = {"Li": [1, 0, 0], "F": [1, 1, 0], "Na": [0, 0, 1], "Cl": [0, 1, 1], "Xe": [-1, -1, -1]}
+    table = EmbeddingTable(tuple(vectors), list(vectors.values()), CARD)
+    assert table.analogy("Li", "F", "Na", n=1)[0].token == "Cl"
+    assert not {"Li", "F", "Na"} & {found.token for found in table.analogy("Li", "F", "Na", n=9)}
+    assert table.analogy("Li", "F", "Na", kind="motif") == []
+
+
+# Subset, concat, normalize, to_frame
+
+
+def test_subset_keeps_order_vectors_and_card(table):
+    smaller = table.subset(["O:6", "Li"])
+    assert smaller.tokens == ("O:6", "Li")
+    assert smaller["Li"].tobytes() == table["Li"].tobytes()
+    assert smaller.card == table.card
+    assert same(table.subset(), table)
+    assert table.subset(kind="element").tokens == ("Li", "Na", "Cl")
+    assert table.subset(["Ti4+", "Cl"], kind="element").tokens == ("Cl",)
+
+
+def test_concat_puts_columns_side_by_side(table):
+    turned = replace(table.subset(TOKENS[::-1]), card=Card("other", licence="MIT", citation=("Somebody",)))
+    both = table.concat(turned)
+    assert both.tokens == TOKENS
+    assert both.dim == 8
+    assert np.array_equal(both["O:6"], np.concatenate([table["O:6"], turned["O:6"]]))
+    assert (both.card.name, both.card.licence, both.card.citation) == ("demo+other", "CC0-1.0 AND MIT", ("Somebody",))
+
+
+def test_concat_of_different_tokens(table):
+    metals, salts = table.subset(["Li", "Na"]), table.subset(["Na", "Cl"])
+    with pytest.raises(ValueError, match='2 tokens are in one table only; pass tokens="shared"'):
+        metals.concat(salts)
+    assert metals.concat(salts, tokens="shared").tokens == ("Na",)
+    with pytest.raises(ValueError, match="share no token"):
+        metals.concat(table.subset(["Cl"]), tokens="shared")
+    with pytest.raises(ValueError, match='tokens must be "same" or "shared"'):
+        metals.concat(salts, tokens="all")
+
+
+@given(tables())
+def test_normalize_makes_unit_vectors_and_keeps_cosines(table):
+    unit = table.normalize()
+    lengths = np.linalg.norm(unit.vectors.astype(float), axis=1)
+    zero = ~table.vectors.any(axis=1)
+    # float32 rounding of each entry
+    assert np.allclose(lengths, np.where(zero, 0, 1), atol=1e-6)
+    assert np.allclose(unit.similarity_matrix(), table.similarity_matrix(), atol=1e-6)
+    assert np.allclose(unit.normalize().vectors, unit.vectors, atol=1e-6)
+
+
+def test_to_frame(table):
+    frame = table.to_frame()
+    assert frame.shape == (9, 4)
+    assert tuple(frame.index) == TOKENS
+    assert frame.index.name == "token"
+    assert np.array_equal(frame.to_numpy(), table.vectors)
+    frame.iloc[0, 0] = 99
+    assert table.vectors[0, 0] != 99
+
+
+# The folder
+
+
+def test_written_then_read_is_exact(table, tmp_path):
+    limits = np.finfo(np.float32)
+    vectors = table.vectors.copy()
+    vectors[0] = [limits.max, limits.smallest_subnormal, -0.0, 1 / 3]
+    table = replace(table, vectors=vectors)
+    folder = table.write(tmp_path / "deep" / "table")
+    assert {file.name for file in folder.iterdir()} == {"config.json", "vectors.safetensors", "vocab.json", "README.md"}
+    again = EmbeddingTable.read(folder)
+    assert same(again, table)
+    assert replace(again.card, sha256={}) == table.card
+    assert set(again.card.sha256) == {"vectors.safetensors", "vocab.json"}
+    assert (folder / "README.md").read_text(encoding="utf-8") == again.card.to_markdown()
+
+
+def test_files_are_those_other_programs_read(table, tmp_path):
+    from safetensors.numpy import load_file
+
+    folder = table.write(tmp_path / "table")
+    assert np.array_equal(load_file(folder / "vectors.safetensors")["vectors"], table.vectors)
+    vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    assert vocab == {token: row for row, token in enumerate(TOKENS)}
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert (config["type"], config["n_tokens"], config["dim"]) == ("EmbeddingTable", 9, 4)
+
+
+def test_same_table_gives_same_bytes(table, tmp_path):
+    first, second = table.write(tmp_path / "a"), table.write(tmp_path / "b")
+    for file in first.iterdir():
+        assert file.read_bytes() == (second / file.name).read_bytes()
+    again = EmbeddingTable.read(first).write(tmp_path / "c")
+    for file in first.iterdir():
+        assert file.read_bytes() == (again / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["vectors.safetensors", "vocab.json"])
+def test_tampered_files_are_refused(name, table, tmp_path):
+    path = table.write(tmp_path / "table") / name
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=f"{name} is not the file its config.json names by SHA-256"):
+        EmbeddingTable.read(tmp_path / "table")
+
+
+@pytest.mark.parametrize("name", ["config.json", "vectors.safetensors", "vocab.json"])
+def test_missing_files_are_named(name, table, tmp_path):
+    (table.write(tmp_path / "table") / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"no embedding table: {name} missing"):
+        EmbeddingTable.read(tmp_path / "table")
+
+
+def test_what_is_no_config_is_refused(table, tmp_path):
+    config = table.write(tmp_path / "table") / "config.json"
+    whole = json.loads(config.read_text(encoding="utf-8"))
+    for broken in ("", "{", "[]", "{}", json.dumps(whole | {"card": {}}), json.dumps(whole | {"card": None})):
+        config.write_text(broken, encoding="utf-8")
+        with pytest.raises(ValueError, match=r"config\.json is not the config of an embedding table"):
+            EmbeddingTable.read(tmp_path / "table")
+    config.write_text(json.dumps(whole | {"schema": 2}), encoding="utf-8")
+    with pytest.raises(ValueError, match="upgrade matembed"):
+        EmbeddingTable.read(tmp_path / "table")
+    whole["card"].pop("sha256")
+    config.write_text(json.dumps(whole), encoding="utf-8")
+    with pytest.raises(ValueError, match="SHA-256"):
+        EmbeddingTable.read(tmp_path / "table")
+
+
+def test_nothing_is_replaced_unasked(table, tmp_path):
+    folder = table.write(tmp_path / "table")
+    smaller = table.subset(["Li"])
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        smaller.write(folder)
+    assert same(EmbeddingTable.read(folder), table)
+    assert same(EmbeddingTable.read(smaller.write(folder, overwrite=True)), smaller)
+    assert [found.name for found in tmp_path.iterdir()] == ["table"]
+
+
+def test_folder_appears_whole_or_not_at_all(table, tmp_path, monkeypatch):
+    old = table.subset(["Li"]).write(tmp_path / "old")
+    monkeypatch.setattr(Card, "to_markdown", lambda self: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        table.write(tmp_path / "new")
+    with pytest.raises(OSError, match="disk full"):
+        table.write(old, overwrite=True)
+    assert [found.name for found in tmp_path.iterdir()] == ["old"]
+    assert EmbeddingTable.read(old).tokens == ("Li",)
