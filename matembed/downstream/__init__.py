@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""EmbeddingTable -> features, scores and figures."""

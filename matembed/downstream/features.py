@@ -1,0 +1,549 @@
+"""Featurizers: formulas or structures -> pooled embedding vectors, as scikit-learn transformers.
+
+A table may lack a token. What then happens is the choice of `on_missing`:
+
+============ ==================================================================================================
+"error"      raise `UnknownTokenError`, which names the material and the tokens
+"nan"        the whole row of the material is NaN
+"mean"       the token gets the mean of the table's vectors of its kind
+"neighbours" the token gets the mean vector of the known tokens nearest to it. Elements: those of the same group
+             at the smallest distance in periods (of the lanthanides or actinides, in atomic number); if there is
+             none, those at the smallest distance in atomic number. Motifs: those with the same centre and
+             geometry; else the same geometry; else the same coordination number; else all
+"zero"       the token gets a vector of zeros
+============ ==================================================================================================
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from matembed.downstream.materials import Column, read_amounts, read_graphs
+from matembed.downstream.pooling import STATISTICS, Bags, Statistic, pool
+from matembed.embeddings import EmbeddingTable, UnknownTokenError
+from matembed.motifs import MotifGraph
+from matembed.motifs.valences import ValenceMethod
+from matembed.tokens import Kind, parse_token
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+__all__ = ["FormulaFeaturizer", "MotifLevel", "OnMissing", "StructureFeaturizer", "motif_level", "motif_tokens"]
+
+OnMissing = Literal["error", "nan", "mean", "neighbours", "zero"]
+MotifLevel = Literal["species_motifs", "motifs", "geometries"]
+
+_NO_MOTIFS = "(no motifs)"
+
+
+class FormulaFeaturizer(TransformerMixin, BaseEstimator):
+    """Pool the vectors of a formula's elements into one row of features, as a scikit-learn transformer.
+
+    Nothing is learned from the formulas: `fit` checks the settings, and a row depends on its formula alone.
+    Formulas with the same proportions, such as Sr2Ti2O6 and SrTiO3, get the same row.
+
+    Parameters
+    ----------
+    embeddings : EmbeddingTable
+        Vectors of elements, or of elements among other tokens.
+    pooling : {"mean", "std", "min", "max", "range", "sum", "mode"} or sequence of them, default "mean"
+        Statistics of the element vectors, each of which makes ``embeddings.dim`` columns.
+        `matembed.downstream.pooling` defines them. "mean" and "std" are weighted by atomic fraction; "sum" is
+        per reduced formula, and per formula as written where an amount is no integer.
+    on_missing : {"error", "nan", "mean", "neighbours", "zero"}, default "error"
+        What to do about elements that have no vector; `matembed.downstream.features` defines each.
+        A formula that cannot be read is always an error.
+
+    Attributes
+    ----------
+    statistics_ : tuple of str
+        `pooling`, as a tuple.
+    n_features_out_ : int
+        Columns of a row: ``len(statistics_) * embeddings.dim``.
+
+    See Also
+    --------
+    StructureFeaturizer : The same for the motifs of structures.
+    matembed.evaluate : What a table is worth, beside one-hot and random vectors.
+
+    Examples
+    --------
+    >>> from matembed import Card, EmbeddingTable
+    >>> table = EmbeddingTable(("H", "O"), [[1.0, 0.0], [4.0, 1.0]], Card("demo"))
+    >>> featurizer = FormulaFeaturizer(table, pooling=["mean", "max"])
+    >>> featurizer.fit_transform(["H2O", "O2"])
+    array([[2. , 0.33, 4. , 1. ],
+           [4. , 1. , 4. , 1. ]])
+    >>> featurizer.get_feature_names_out()
+    array(['mean_0', 'mean_1', 'max_0', 'max_1'], dtype=object)
+    """
+
+    def __init__(
+        self,
+        embeddings: EmbeddingTable,
+        *,
+        pooling: Statistic | Sequence[Statistic] = "mean",
+        on_missing: OnMissing = "error",
+    ) -> None:
+        self.embeddings = embeddings
+        self.pooling = pooling
+        self.on_missing = on_missing
+
+    def fit(self, X: "Column | None" = None, y: object = None) -> Self:  # noqa: ARG002 (scikit-learn's signature)
+        """Check the settings.
+
+        Parameters
+        ----------
+        X : sequence of formulas, optional
+            Not looked into; `transform` reads formulas.
+        y : object, optional
+            Ignored.
+
+        Returns
+        -------
+        FormulaFeaturizer
+            This transformer.
+
+        Raises
+        ------
+        TypeError
+            If `embeddings` is no EmbeddingTable.
+        ValueError
+            If a statistic or `on_missing` is unknown, or the table has no element.
+        """
+        self.statistics_ = _checked_settings(self.embeddings, self.pooling, self.on_missing)
+        _elements(self.embeddings)
+        self.n_features_out_ = len(self.statistics_) * self.embeddings.dim
+        return self
+
+    def transform(self, X: "Column") -> NDArray[np.float64]:
+        """Pool each formula.
+
+        Parameters
+        ----------
+        X : sequence of formulas, length n_formulas
+            Text, pymatgen Composition, or mapping of element to amount, in a list, tuple, 1-D array, Series,
+            or array or DataFrame of one column.
+
+        Returns
+        -------
+        float64 array, shape (n_formulas, n_features_out_)
+            One row a formula; a DataFrame with the index of `X` after ``set_output(transform="pandas")``.
+
+        Raises
+        ------
+        TypeError
+            If `X` is a single formula or another object that is no column.
+        FormulaError
+            If a formula cannot be read; it names the position, counted from 0.
+        UnknownTokenError
+            If an element has no vector and `on_missing` is "error".
+        """
+        check_is_fitted(self)
+        amounts = read_amounts(X)
+        return _pooled(
+            Bags.from_amounts(amounts),
+            self.embeddings,
+            dict.fromkeys(_elements(self.embeddings)),
+            _nearest_elements,
+            self.statistics_,
+            self.on_missing,
+            name=lambda position: f"{_written(amounts[position])} (position {position})",
+        )
+
+    def missing(self, X: "Column") -> list[tuple[str, ...]]:
+        """List the elements of each formula that have no vector.
+
+        Parameters
+        ----------
+        X : sequence of formulas, length n_formulas
+            As for `transform`.
+
+        Returns
+        -------
+        list of tuple of str, length n_formulas
+            Element symbols in alphabetical order; empty where nothing is missing.
+
+        Raises
+        ------
+        FormulaError
+            If a formula cannot be read.
+
+        Examples
+        --------
+        >>> from matembed import Card, EmbeddingTable
+        >>> table = EmbeddingTable(("H", "O"), [[1.0], [4.0]], Card("demo"))
+        >>> FormulaFeaturizer(table).missing(["H2O", "PoO2"])
+        [(), ('Po',)]
+        """
+        known = set(_elements(self.embeddings))
+        return [tuple(sorted(amounts.keys() - known)) for amounts in read_amounts(X)]
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:  # noqa: ARG002
+        """Name the columns.
+
+        Parameters
+        ----------
+        input_features : object, optional
+            Ignored.
+
+        Returns
+        -------
+        object array of str, shape (n_features_out_,)
+            ``"{statistic}_{column of the table}"``, such as ``"mean_0"``.
+        """
+        check_is_fitted(self)
+        return _feature_names(self.statistics_, self.embeddings.dim)
+
+    def __sklearn_tags__(self) -> "Tags":
+        return _column_tags(super().__sklearn_tags__(), string=True)
+
+
+class StructureFeaturizer(TransformerMixin, BaseEstimator):
+    """Pool the vectors of a structure's motifs into one row of features, as a scikit-learn transformer.
+
+    Nothing is learned from the structures. Each motif of the cell counts once, so the same crystal given as
+    another cell gets the same row. The table decides which token of a motif is looked up: the one with the
+    oxidation state of the centre (``Ti4+O6:O:6``) if the table has any such token, else the one without
+    (``TiO6:O:6``) if it has any motif, else the geometry alone (``O:6``). There is no silent step from one
+    to the next.
+
+    Parameters
+    ----------
+    embeddings : EmbeddingTable
+        Vectors of motifs or geometries, or of these among other tokens.
+    pooling : {"mean", "std", "min", "max", "range", "sum", "mode"} or sequence of them, default "mean"
+        Statistics of the motif vectors, each of which makes ``embeddings.dim`` columns.
+        `matembed.downstream.pooling` defines them. "sum" is per reduced formula.
+    on_missing : {"error", "nan", "mean", "neighbours", "zero"}, default "error"
+        What to do about motifs that have no vector, and about structures without motifs, where "neighbours"
+        are all motifs of the table; `matembed.downstream.features` defines each.
+    engine, strategy : str
+        How to find the motifs of structures; see `matembed.find_motifs`.
+    valences : {"structure", "bond_valence", "composition", "none"}, optional
+        Where oxidation states come from; see `matembed.find_motifs`.
+
+    Attributes
+    ----------
+    statistics_ : tuple of str
+        `pooling`, as a tuple.
+    n_features_out_ : int
+        Columns of a row: ``len(statistics_) * embeddings.dim``.
+
+    See Also
+    --------
+    FormulaFeaturizer : The same for the elements of formulas.
+    matembed.find_motifs : Finds motifs, with settings of its own; its graphs can be passed to `transform`.
+
+    Examples
+    --------
+    >>> from matembed import Card, EmbeddingTable, Motif, MotifGraph
+    >>> octahedron = Motif(0, "Na", None, "O:6", 0.0, ((1, (0, 0, 0)),) * 6, ("Cl",) * 6)
+    >>> graph = MotifGraph("NaCl", ("Na", "Cl"), (octahedron,), (), "chemenv", "simplest", "none")
+    >>> table = EmbeddingTable(("NaCl6:O:6", "O:6"), [[1.0, 2.0], [3.0, 4.0]], Card("demo"))
+    >>> StructureFeaturizer(table).fit_transform([graph])
+    array([[1., 2.]])
+    """
+
+    def __init__(
+        self,
+        embeddings: EmbeddingTable,
+        *,
+        pooling: Statistic | Sequence[Statistic] = "mean",
+        on_missing: OnMissing = "error",
+        engine: Literal["chemenv"] = "chemenv",
+        strategy: Literal["simplest"] = "simplest",
+        valences: ValenceMethod | None = None,
+    ) -> None:
+        self.embeddings = embeddings
+        self.pooling = pooling
+        self.on_missing = on_missing
+        self.engine = engine
+        self.strategy = strategy
+        self.valences = valences
+
+    def fit(self, X: "Column | None" = None, y: object = None) -> Self:  # noqa: ARG002 (scikit-learn's signature)
+        """Check the settings.
+
+        Parameters
+        ----------
+        X : sequence of structures, optional
+            Not looked into; `transform` reads structures.
+        y : object, optional
+            Ignored.
+
+        Returns
+        -------
+        StructureFeaturizer
+            This transformer.
+
+        Raises
+        ------
+        TypeError
+            If `embeddings` is no EmbeddingTable.
+        ValueError
+            If a statistic or `on_missing` is unknown, or the table has neither motifs nor geometries.
+        """
+        self.statistics_ = _checked_settings(self.embeddings, self.pooling, self.on_missing)
+        motif_level(self.embeddings)
+        self.n_features_out_ = len(self.statistics_) * self.embeddings.dim
+        return self
+
+    def transform(self, X: "Column") -> NDArray[np.float64]:
+        """Find the motifs of each structure and pool them.
+
+        Parameters
+        ----------
+        X : sequence of Structure or MotifGraph, length n_structures
+            In a list, tuple, 1-D array, Series, or array or DataFrame of one column. Motifs of structures are
+            found here, which takes most of the time: where rows are used more than once, pass graphs.
+
+        Returns
+        -------
+        float64 array, shape (n_structures, n_features_out_)
+            One row a structure; a DataFrame with the index of `X` after ``set_output(transform="pandas")``.
+
+        Raises
+        ------
+        TypeError
+            If `X` is a single structure or another object that is no column.
+        MotifError
+            If the motifs of a structure cannot be found; it names the position, counted from 0.
+        UnknownTokenError
+            If a motif has no vector, or a structure no motif, and `on_missing` is "error".
+        """
+        check_is_fitted(self)
+        level = motif_level(self.embeddings)
+        graphs = self._graphs(X)
+        amounts = [Counter(motif_tokens(graph, level)) or {_NO_MOTIFS: 1} for graph in graphs]
+        return _pooled(
+            Bags.from_amounts(amounts, [math.gcd(*Counter(graph.elements).values()) for graph in graphs]),
+            self.embeddings,
+            dict.fromkeys(_tokens_of_kind(self.embeddings, "geometry" if level == "geometries" else "motif")),
+            _nearest_motifs,
+            self.statistics_,
+            self.on_missing,
+            name=lambda position: f"{graphs[position].formula} (position {position})",
+        )
+
+    def missing(self, X: "Column") -> list[tuple[str, ...]]:
+        """List the motifs of each structure that have no vector.
+
+        Parameters
+        ----------
+        X : sequence of Structure or MotifGraph, length n_structures
+            As for `transform`.
+
+        Returns
+        -------
+        list of tuple of str, length n_structures
+            Tokens in alphabetical order, empty where nothing is missing; ``("(no motifs)",)`` for a structure
+            without motifs.
+
+        Raises
+        ------
+        MotifError
+            If the motifs of a structure cannot be found.
+        """
+        level = motif_level(self.embeddings)
+        found = [set(motif_tokens(graph, level)) or {_NO_MOTIFS} for graph in self._graphs(X)]
+        return [tuple(sorted(token for token in tokens if token not in self.embeddings)) for tokens in found]
+
+    def _graphs(self, X: "Column") -> list[MotifGraph]:
+        return read_graphs(X, engine=self.engine, strategy=self.strategy, valences=self.valences)
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:  # noqa: ARG002
+        """Name the columns.
+
+        Parameters
+        ----------
+        input_features : object, optional
+            Ignored.
+
+        Returns
+        -------
+        object array of str, shape (n_features_out_,)
+            ``"{statistic}_{column of the table}"``, such as ``"mean_0"``.
+        """
+        check_is_fitted(self)
+        return _feature_names(self.statistics_, self.embeddings.dim)
+
+    def __sklearn_tags__(self) -> "Tags":
+        return _column_tags(super().__sklearn_tags__(), string=False)
+
+
+def motif_level(table: EmbeddingTable) -> MotifLevel:
+    """Find the most specific tokens of motifs that a table holds.
+
+    Parameters
+    ----------
+    table : EmbeddingTable
+        Any table.
+
+    Returns
+    -------
+    {"species_motifs", "motifs", "geometries"}
+        Motifs with oxidation states, motifs without, or geometries alone.
+
+    Raises
+    ------
+    ValueError
+        If it holds none of them.
+
+    Examples
+    --------
+    >>> from matembed import Card
+    >>> motif_level(EmbeddingTable(("TiO6:O:6", "O:6", "Ti"), [[1.0], [2.0], [3.0]], Card("demo")))
+    'motifs'
+    """
+    motifs = [token for token, kind in zip(table.tokens, table.kinds, strict=True) if kind == "motif"]
+    if any(parse_token(token).oxidation is not None for token in motifs):
+        return "species_motifs"
+    if motifs:
+        return "motifs"
+    if "geometry" in table.kinds:
+        return "geometries"
+    msg = f"{table!r} holds no motif (TiO6:O:6) and no geometry (O:6), {_holdings(table)}; choose a table of motifs"
+    raise ValueError(msg)
+
+
+def motif_tokens(graph: MotifGraph, level: MotifLevel) -> list[str]:
+    """Write the motifs of a graph as tokens.
+
+    Parameters
+    ----------
+    graph : MotifGraph
+        Any graph.
+    level : {"species_motifs", "motifs", "geometries"}
+        With oxidation states where they are known, without, or geometries alone.
+
+    Returns
+    -------
+    list of str, length n_motifs
+        Tokens, in the order of ``graph.motifs``.
+    """
+    match level:
+        case "species_motifs":
+            return [motif.species_token for motif in graph.motifs]
+        case "motifs":
+            return [motif.token for motif in graph.motifs]
+        case _:
+            return [motif.geometry for motif in graph.motifs]
+
+
+def _tokens_of_kind(table: EmbeddingTable, kind: Kind) -> list[str]:
+    return [token for token, other in zip(table.tokens, table.kinds, strict=True) if other == kind]
+
+
+def _elements(table: EmbeddingTable) -> list[str]:
+    elements = _tokens_of_kind(table, "element")
+    if not elements:
+        msg = f"{table!r} holds no element, {_holdings(table)}; formulas name elements: choose a table of elements"
+        raise ValueError(msg)
+    return elements
+
+
+def _holdings(table: EmbeddingTable) -> str:
+    counts = Counter(kind or "unknown" for kind in table.kinds)
+    return "only " + ", ".join(f"{n} {kind}" for kind, n in counts.most_common()) + " tokens" if counts else "nothing"
+
+
+def _checked_settings(
+    embeddings: EmbeddingTable, pooling: Statistic | Sequence[Statistic], on_missing: str
+) -> tuple[Statistic, ...]:
+    if not isinstance(embeddings, EmbeddingTable):
+        got = f"{type(embeddings).__name__} {embeddings!r:.60}"
+        msg = f"embeddings must be an EmbeddingTable, got {got}; read one with EmbeddingTable.read(path)"
+        raise TypeError(msg)
+    statistics: tuple[Statistic, ...] = (pooling,) if isinstance(pooling, str) else tuple(pooling)
+    wrong = [statistic for statistic in statistics if statistic not in STATISTICS]
+    if wrong or not statistics or len(set(statistics)) < len(statistics):
+        msg = f"pooling must be one or more of {', '.join(STATISTICS)}, each once; got {pooling!r}"
+        raise ValueError(msg)
+    if on_missing not in get_args(OnMissing):
+        msg = f"on_missing must be one of {', '.join(get_args(OnMissing))}, got {on_missing!r}"
+        raise ValueError(msg)
+    return statistics
+
+
+def _feature_names(statistics: Sequence[str], dim: int) -> NDArray[np.object_]:
+    return np.array([f"{statistic}_{column}" for statistic in statistics for column in range(dim)], dtype=object)
+
+
+def _column_tags(tags: "Tags", *, string: bool) -> "Tags":
+    tags.input_tags.two_d_array = False
+    tags.input_tags.one_d_array = True
+    tags.input_tags.string = string
+    return tags
+
+
+def _pooled(
+    bags: Bags,
+    table: EmbeddingTable,
+    known: Collection[str],
+    nearest: Callable[[str, Collection[str]], list[str]],
+    statistics: Sequence[Statistic],
+    on_missing: OnMissing,
+    name: Callable[[int], str],
+) -> NDArray[np.float64]:
+    missing = np.array([token not in known for token in bags.tokens], dtype=bool)
+    touched = np.unique(bags.bag_idx[missing[bags.token_idx]])
+    if on_missing == "error" and len(touched):
+        inside = bags.token_idx[bags.starts[touched[0]] : bags.starts[touched[0] + 1]]
+        lacking = ", ".join(bags.tokens[idx] for idx in inside if missing[idx])
+        others = f" and in {len(touched) - 1:,} more of {len(bags):,} materials" if len(touched) > 1 else ""
+        msg = (
+            f"no vector for {lacking} in {name(int(touched[0]))}{others}; {len(known):,} are known: choose another "
+            'table, leave such materials out, or pass on_missing="mean", "neighbours", "zero" or "nan"'
+        )
+        raise UnknownTokenError(msg)
+    vectors = np.zeros((len(bags.tokens), table.dim))
+    for idx, token in enumerate(bags.tokens):
+        if not missing[idx]:
+            vectors[idx] = table[token]
+        elif on_missing in ("mean", "neighbours"):
+            stand_ins = known if on_missing == "mean" else nearest(token, known)
+            rows = [table.row(stand_in) for stand_in in stand_ins]
+            vectors[idx] = table.vectors[rows].mean(axis=0, dtype=np.float64)
+    pooled = pool(bags, vectors, statistics)
+    if on_missing == "nan":
+        pooled[touched] = np.nan
+    return pooled
+
+
+def _nearest_elements(symbol: str, known: Collection[str]) -> list[str]:
+    from pymatgen.core.periodic_table import Element
+
+    def family(element: Element) -> tuple[bool, bool, int]:
+        return element.is_lanthanoid, element.is_actinoid, element.group
+
+    wanted = Element(symbol)
+    others = [Element(other) for other in known]
+    same_family = [other for other in others if family(other) == family(wanted)]
+    by_period = bool(same_family) and not (wanted.is_lanthanoid or wanted.is_actinoid)
+    distance = {
+        other.symbol: abs(other.row - wanted.row) if by_period else abs(other.Z - wanted.Z)
+        for other in same_family or others
+    }
+    return [other for other, steps in distance.items() if steps == min(distance.values())]
+
+
+def _nearest_motifs(token: str, known: Collection[str]) -> list[str]:
+    if token == _NO_MOTIFS:
+        return list(known)
+    wanted = parse_token(token)
+    others = [(text, parse_token(text)) for text in known]
+    same_geometry = [(text, other) for text, other in others if other.geometry == wanted.geometry]
+    same_centre = [(text, other) for text, other in same_geometry if other.element == wanted.element]
+    same_cn = [(text, other) for text, other in others if other.cn == wanted.cn]
+    return [text for text, _ in same_centre or same_geometry or same_cn or others]
+
+
+def _written(amounts: Mapping[str, float]) -> str:
+    return "".join(symbol + (f"{amount:g}" if amount != 1 else "") for symbol, amount in amounts.items())

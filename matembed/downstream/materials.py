@@ -1,0 +1,149 @@
+"""A column of materials: read the formulas or structures of a list, array, Series or DataFrame."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pymatgen.core.composition import Composition
+
+from matembed.corpus.formulas import FormulaError, amounts_of
+from matembed.motifs import MotifError, MotifGraph, find_motifs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Column", "as_list", "read_amounts", "read_graphs"]
+
+Column: TypeAlias = "Sequence[Any] | NDArray[Any] | pd.Series | pd.DataFrame"
+
+
+def as_list(column: Column, what: str) -> list[Any]:
+    """Turn a column into a list.
+
+    Parameters
+    ----------
+    column : list, tuple, 1-D array, Series, or array or DataFrame of one column
+        The column.
+    what : str
+        What it should hold, for the error message: ``"formulas"``.
+
+    Returns
+    -------
+    list
+        Its entries, in order.
+
+    Raises
+    ------
+    TypeError
+        If it is a single entry, or something without an order.
+    ValueError
+        If it has more than one column.
+
+    Examples
+    --------
+    >>> as_list(np.array([["NaCl"], ["MgO"]]), "formulas")
+    ['NaCl', 'MgO']
+    >>> as_list("NaCl", "formulas")
+    Traceback (most recent call last):
+        ...
+    TypeError: wanted a list, array, Series or single column of formulas, got str 'NaCl'; pass ['NaCl'] for one
+    """
+    if isinstance(column, (list, tuple)):
+        return list(column)
+    if getattr(column, "ndim", None) in (1, 2):
+        entries = np.asarray(column, dtype=object)
+        if entries.ndim == 2 and entries.shape[1] != 1:
+            msg = f"wanted a single column of {what}, got {entries.shape[1]}; pass one, such as frame['formula']"
+            raise ValueError(msg)
+        return list(entries.ravel())
+    got = f"{type(column).__name__} {column!r:.60}".replace("\n", " ")
+    remedy = f"pass [{column!r}] for one" if isinstance(column, str) else "put them in a list"
+    msg = f"wanted a list, array, Series or single column of {what}, got {got}; {remedy}"
+    raise TypeError(msg)
+
+
+def read_amounts(column: Column) -> list[dict[str, float]]:
+    """Read a column of formulas.
+
+    Parameters
+    ----------
+    column : sequence of formulas, length n_formulas
+        Text, pymatgen Composition, or mapping of element symbol to amount.
+
+    Returns
+    -------
+    list of dict of str to float, length n_formulas
+        Amount by element symbol, as written. Equal formulas share a dict: not to be changed.
+
+    Raises
+    ------
+    TypeError
+        If it is no column.
+    FormulaError
+        If a formula cannot be read; the message begins with its position, counted from 0.
+
+    Examples
+    --------
+    >>> read_amounts(["H2O", {"Na": 1, "Cl": 1}])
+    [{'H': 2.0, 'O': 1.0}, {'Na': 1.0, 'Cl': 1.0}]
+    """
+    amounts = []
+    for position, formula in enumerate(as_list(column, "formulas")):
+        try:
+            if isinstance(formula, str):
+                amounts.append(_read_text(formula))
+            else:
+                amounts.append(amounts_of(_composition(formula) if isinstance(formula, Mapping) else formula))
+        except FormulaError as error:
+            msg = f"formula at position {position}: {error}"
+            raise FormulaError(msg) from error
+    return amounts
+
+
+# Cross-validation and searches over settings read the same formulas again and again.
+_read_text = lru_cache(maxsize=2**15)(amounts_of)
+
+
+def _composition(amounts: Mapping[Any, float]) -> Composition:
+    try:
+        return Composition(amounts)
+    except (TypeError, ValueError) as error:
+        msg = f"{amounts!r:.80} does not map elements to positive numbers: {error}"
+        raise FormulaError(msg) from error
+
+
+def read_graphs(column: Column, **settings: Any) -> list[MotifGraph]:
+    """Find the motifs of a column of structures.
+
+    Parameters
+    ----------
+    column : sequence of Structure or MotifGraph, length n_structures
+        Structures; graphs are kept as they are.
+    **settings : object
+        Passed to `matembed.find_motifs`.
+
+    Returns
+    -------
+    list of MotifGraph, length n_structures
+        One a structure.
+
+    Raises
+    ------
+    TypeError
+        If it is no column, or an entry is no structure.
+    MotifError
+        If the motifs of a structure cannot be found; the message begins with its position, counted from 0.
+    """
+    graphs = []
+    for position, structure in enumerate(as_list(column, "structures")):
+        if isinstance(structure, MotifGraph):
+            graphs.append(structure)
+            continue
+        try:
+            graphs.append(find_motifs(structure, **settings))
+        except (MotifError, TypeError) as error:
+            msg = f"structure at position {position}: {error}"
+            raise type(error)(msg) from error
+    return graphs

@@ -1,0 +1,73 @@
+import numpy as np
+import pandas as pd
+import pytest
+from pymatgen.core import Composition, Lattice, Structure
+
+from matembed.corpus.formulas import FormulaError
+from matembed.downstream.materials import as_list, read_amounts, read_graphs
+from matembed.motifs import MotifError, MotifGraph
+
+FORMULAS = ["NaCl", "MgO"]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        FORMULAS,
+        tuple(FORMULAS),
+        np.array(FORMULAS),
+        np.array(FORMULAS, dtype=object),
+        np.array(FORMULAS)[:, None],
+        pd.Series(FORMULAS, index=[7, 3]),
+        pd.Series(FORMULAS, dtype="string"),
+        pd.Series(FORMULAS, dtype="category"),
+        pd.array(FORMULAS, dtype="string"),
+        pd.Index(FORMULAS),
+        pd.DataFrame({"formula": FORMULAS}),
+    ],
+    ids=lambda column: type(column).__name__,
+)
+def test_every_kind_of_column_is_read(column: object) -> None:
+    listed = as_list(column, "formulas")
+    assert listed == FORMULAS
+    assert all(type(entry) is str for entry in listed)
+
+
+@pytest.mark.parametrize("column", ["NaCl", {"Na": 1}, {"NaCl"}, None, 3, Composition("NaCl"), iter(FORMULAS)])
+def test_what_is_no_column_is_refused(column: object) -> None:
+    with pytest.raises(TypeError, match=r"wanted a list, array, Series or single column of formulas, got \w+"):
+        as_list(column, "formulas")
+
+
+def test_several_columns_are_refused() -> None:
+    with pytest.raises(ValueError, match="single column of formulas, got 2"):
+        as_list(pd.DataFrame({"a": FORMULAS, "b": FORMULAS}), "formulas")
+
+
+def test_a_single_structure_is_refused() -> None:
+    structure = Structure(Lattice.cubic(3), ["Po"], [[0, 0, 0]])
+    with pytest.raises(TypeError, match="of structures, got Structure"):
+        read_graphs(structure)
+
+
+def test_text_compositions_and_mappings_mean_the_same() -> None:
+    water = {"H": 2.0, "O": 1.0}
+    assert read_amounts(["H2O", Composition("H2O"), {"H": 2, "O": 1}]) == [water] * 3
+
+
+@pytest.mark.parametrize("bad", ["Xx2", None, float("nan"), pd.NA, 3, {"Xx": 1}, {"H": -1}, {"H": "many"}, {}])
+def test_an_unreadable_formula_is_named_by_its_position(bad: object) -> None:
+    with pytest.raises(FormulaError, match="formula at position 1: "):
+        read_amounts(["H2O", bad])
+
+
+def test_what_is_no_structure_is_named_by_its_position() -> None:
+    graph = MotifGraph("Ar", ("Ar",), (), (), "chemenv", "simplest", "none")
+    with pytest.raises(TypeError, match=r"structure at position 1: .*str"):
+        read_graphs([graph, "NaCl"])
+
+
+def test_a_structure_without_motif_graph_is_named_by_its_position() -> None:
+    disordered = Structure(Lattice.cubic(3), [{"Fe": 0.5, "Ni": 0.5}], [[0, 0, 0]])
+    with pytest.raises(MotifError, match="structure at position 0: "):
+        read_graphs([disordered])

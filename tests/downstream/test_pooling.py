@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from matembed.downstream.pooling import STATISTICS, Bags, pool
+
+TOKENS = ("Ba", "Fe", "K", "La", "O", "S", "Sr", "Ti", "Zn")
+
+
+def random_bags(n_bags: int, seed: int) -> list[dict[str, float]]:
+    rng = np.random.default_rng(seed)
+    bags = []
+    for _ in range(n_bags):
+        tokens = rng.permutation(TOKENS)[: rng.integers(1, len(TOKENS) + 1)]
+        amounts = rng.integers(1, 9, len(tokens)) * rng.choice([1.0, 2.0, 0.25])
+        bags.append({str(token): float(amount) for token, amount in zip(tokens, amounts, strict=True)})
+    return bags
+
+
+def pooled_by_definition(
+    bag: dict[str, float], vectors: dict[str, np.ndarray], n_units: float
+) -> dict[str, np.ndarray]:
+    total = sum(bag.values())
+    mean = sum(amount / total * vectors[token] for token, amount in bag.items())
+    variance = sum(amount / total * (vectors[token] - mean) ** 2 for token, amount in bag.items())
+    smallest = np.min([vectors[token] for token in bag], axis=0)
+    largest = np.max([vectors[token] for token in bag], axis=0)
+    commonest = [vectors[token] for token, amount in bag.items() if amount == max(bag.values())]
+    return {
+        "mean": mean,
+        "std": np.sqrt(variance),
+        "min": smallest,
+        "max": largest,
+        "range": largest - smallest,
+        "sum": sum(amount / n_units * vectors[token] for token, amount in bag.items()),
+        "mode": np.mean(commonest, axis=0),
+    }
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("dim", [1, 7, 3000])  # 3000: several chunks
+def test_the_fast_pooling_is_the_definition(statistic: str, dim: int) -> None:
+    amounts = random_bags(60, seed=1)
+    bags = Bags.from_amounts(amounts)
+    vectors = np.random.default_rng(2).standard_normal((len(bags.tokens), dim)) + 100
+    by_token = dict(zip(bags.tokens, vectors, strict=True))
+    expected = [
+        pooled_by_definition(bag, by_token, n_units)[statistic]
+        for bag, n_units in zip(amounts, bags.n_units, strict=True)
+    ]
+    # Values are near 100 and sums of at most 72 of them: rounding is below 1e-11.
+    np.testing.assert_allclose(pool(bags, vectors, [statistic]), expected, rtol=0, atol=1e-10)
+
+
+def test_formula_units_are_the_common_divisor_of_whole_amounts() -> None:
+    bags = Bags.from_amounts([{"H": 2, "O": 2}, {"H": 4, "O": 6}, {"H": 1.5, "O": 3}, {"O": 3}])
+    assert bags.n_units.tolist() == [2, 2, 1, 3]
+
+
+def test_a_batch_equals_its_members_bit_for_bit() -> None:
+    amounts = random_bags(50, seed=3)
+    by_token = dict(zip(TOKENS, np.random.default_rng(4).standard_normal((len(TOKENS), 300)), strict=True))
+
+    def pooled(part: list[dict[str, float]]) -> np.ndarray:
+        bags = Bags.from_amounts(part)
+        return pool(bags, np.array([by_token[token] for token in bags.tokens]), STATISTICS)
+
+    together = pooled(amounts)
+    for row, bag in zip(together, amounts, strict=True):
+        assert np.array_equal(row, pooled([bag])[0])
+
+
+def test_order_of_tokens_does_not_matter_bit_for_bit() -> None:
+    forward = {"Sr": 1.0, "Ti": 1.0, "O": 3.0, "K": 0.1}
+    bags = Bags.from_amounts([forward, dict(reversed(forward.items()))])
+    rows = pool(bags, np.random.default_rng(5).standard_normal((4, 50)), STATISTICS)
+    assert np.array_equal(rows[0], rows[1])
+
+
+def test_the_std_of_equal_vectors_is_zero_and_sound_far_from_the_origin() -> None:
+    bags = Bags.from_amounts([{"K": 1}, {"K": 1, "O": 1}])
+    far = np.array([[1e8], [1e8 + 1]])
+    assert pool(bags, far, ["std"]).tolist() == [[0.0], [0.5]]
+
+
+def test_ties_of_the_mode_are_averaged() -> None:
+    bags = Bags.from_amounts([{"K": 1, "O": 3, "S": 3}])
+    assert pool(bags, np.array([[1.0], [2.0], [4.0]]), ["mode"]).tolist() == [[3.0]]
+
+
+def test_no_bags_give_no_rows() -> None:
+    assert pool(Bags.from_amounts([]), np.empty((0, 3)), ["mean", "std"]).shape == (0, 6)
