@@ -1,0 +1,395 @@
+"""The command line: each command parses, calls one function, and writes.
+
+Exit status 0 is success; 1, the work was done but its result was refused (too many rejected rows);
+2, the input or an option was wrong; 130, interrupted (the same command resumes a build).
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from matembed.cards import Card
+    from matembed.downstream.pooling import Statistic
+    from matembed.embeddings import EmbeddingTable
+
+__all__ = ["main"]
+
+_ROWS_SHOWN = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The words after ``matembed``; those of the process by default.
+
+    Returns
+    -------
+    int
+        Exit status.
+
+    Examples
+    --------
+    >>> main(["info", "no/such/folder"])
+    2
+    """
+    options = _parser().parse_args(arguments)
+    if "command" not in options:
+        _parser().print_help()
+        return 2
+    command: Callable[[argparse.Namespace], int | None] = options.command
+    try:
+        return command(options) or 0
+    except KeyboardInterrupt:
+        print("matembed: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, TypeError, LookupError, OSError, ImportError, RuntimeError) as error:
+        if options.traceback:
+            raise
+        text = str(error) or type(error).__name__
+        print(f"matembed {options.name}: {text}", file=sys.stderr)
+        return getattr(error, "exit_status", 2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    from matembed import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="matembed", description="Formulas and crystals in; embeddings, predictions and pictures out."
+    )
+    parser.add_argument("--version", action="version", version=f"matembed {__version__}")
+    parser.add_argument("--traceback", action="store_true", help="show where an error was raised")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="name")
+
+    def add(name: str, run: Callable[[argparse.Namespace], int | None], summary: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=summary, description=summary)
+        command.set_defaults(command=run)
+        return command
+
+    command = add("quickstart", _quickstart, "The whole path on 288 prototype crystals, offline, with a report.")
+    command.add_argument("--out", type=Path, default=Path("matembed-quickstart"), help="folder (default: %(default)s)")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--workers", type=_positive, default=os.cpu_count() or 1)
+    command.add_argument("--overwrite", action="store_true", help="replace an earlier run")
+
+    command = add("build", _build, "Turn formulas or crystals into a corpus.")
+    command.add_argument(
+        "input",
+        help="CSV, TSV, Parquet or JSON lines of formulas; or a folder of CIF/POSCAR/... or JSON lines of crystals",
+    )
+    command.add_argument("--out", type=Path, required=True, help="folder of the corpus")
+    command.add_argument("--kind", choices=("formulas", "structures"), help="guessed by default")
+    command.add_argument("--column", help="column of the formulas")
+    command.add_argument("--id-column", help="column of the ids")
+    command.add_argument("--limit", type=_positive, help="read the first LIMIT rows only")
+    command.add_argument("--engine", default="chemenv", help="what finds motifs (default: %(default)s)")
+    command.add_argument("--valences", choices=("bond_valence", "composition", "none"), help="automatic by default")
+    command.add_argument("--oxidation", action="store_true", help="motif tokens with oxidation states: Ti4+O6:O:6")
+    command.add_argument("--walk-length", type=_positive, default=8)
+    command.add_argument("--n-walks", type=_positive, default=2, help="random walks from each motif")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--workers", type=_positive, default=1)
+    command.add_argument("--time-limit", type=float, default=300.0, help="CPU seconds a crystal (default: %(default)s)")
+    command.add_argument("--max-rejected", type=float, default=0.5, help="share of rejected rows that is too much")
+    command.add_argument("--overwrite", action="store_true", help="replace a corpus that is there")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    command = add("train", _train, "Learn an embedding table from a corpus.")
+    command.add_argument("corpus", type=Path)
+    command.add_argument("--out", type=Path, required=True, help="folder of the table")
+    command.add_argument("--view", help="which sentences of the corpus; see matembed info CORPUS")
+    command.add_argument("--encoder", choices=("word2vec", "ppmi"), default="word2vec")
+    command.add_argument("--dim", type=_positive, help="length of each vector")
+    command.add_argument("--window", type=_positive, help="context on each side; the whole sentence by default")
+    command.add_argument("--epochs", type=_positive, help="passes over the corpus (word2vec)")
+    command.add_argument("--min-count", type=_positive, default=1, help="leave out tokens seen fewer times")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--overwrite", action="store_true")
+
+    command = add("nearest", _nearest, "Print the tokens most similar to a token.")
+    command.add_argument("table", type=Path)
+    command.add_argument("token", nargs="+", help="tokens, such as Ti or TiO6:O:6")
+    command.add_argument("-n", type=_positive, default=10)
+    command.add_argument("--kind", choices=("element", "species", "motif", "geometry"), help="only tokens of this kind")
+
+    command = add("featurize", _featurize, "Pool vectors into one row of features a material.")
+    _add_materials(command)
+    command.add_argument("--table", type=Path, required=True)
+    command.add_argument("--out", type=Path, required=True, help="features as .csv or .parquet")
+    command.add_argument("--overwrite", action="store_true")
+
+    command = add("evaluate", _evaluate, "Cross-validated scores beside one-hot and random vectors.")
+    _add_materials(command)
+    command.add_argument("--table", type=Path, action="append", required=True, help="may be given again")
+    command.add_argument("--target", required=True, help="column to predict")
+    command.add_argument("--labels", type=Path, help="CSV with the target, where INPUT is a corpus of crystals")
+    command.add_argument("--splits", choices=("random", "formula", "chemical_system"), default="formula")
+    command.add_argument("--n-splits", type=_positive, default=5)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--unit", default="", help="unit of the target, for the figure")
+    command.add_argument("--out", type=Path, help="folder for scores, predictions and parity plots")
+    command.add_argument("--overwrite", action="store_true")
+
+    command = add("plot", _plot, "Draw a table.")
+    command.add_argument("figure", choices=("map", "periodic-table", "similarity"))
+    command.add_argument("table", type=Path)
+    command.add_argument("--out", type=Path, required=True, help="picture: .png, .svg or .pdf")
+    command.add_argument("--method", choices=("pca", "tsne", "umap"), default="pca", help="of the map")
+    command.add_argument("--color", help="of the map: group, block, geometry, ...")
+    command.add_argument("--kind", choices=("element", "species", "motif", "geometry"), help="only tokens of this kind")
+    command.add_argument("--tokens", nargs="+", help="only these tokens")
+    command.add_argument("--component", type=int, default=0, help="of the periodic table (default: %(default)s)")
+    command.add_argument("--similar-to", help="periodic table of the similarity to this element")
+    command.add_argument("--seed", type=int, default=0)
+
+    command = add("info", _info, "Show the card of a corpus or a table.")
+    command.add_argument("path", type=Path)
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        msg = f"must be 1 or more, got {text}"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def _add_materials(command: argparse.ArgumentParser) -> None:
+    command.add_argument("input", type=Path, help="file of formulas, or a corpus")
+    command.add_argument("--column", help="column of the formulas")
+    command.add_argument("--id-column", help="column of the ids")
+    command.add_argument(
+        "--pooling", default="mean,std", help="comma-separated: mean,std,min,max,... (default: %(default)s)"
+    )
+    command.add_argument(
+        "--on-missing",
+        choices=("error", "nan", "mean", "neighbours", "zero"),
+        default="error",
+        help="tokens with no vector",
+    )
+
+
+def _quickstart(options: argparse.Namespace) -> None:
+    from matembed.quickstart import quickstart
+
+    report = quickstart(options.out, seed=options.seed, workers=options.workers, overwrite=options.overwrite)
+    print(f"report: {report}")
+
+
+def _build(options: argparse.Namespace) -> None:
+    from matembed.corpus.build import build_corpus
+
+    corpus = build_corpus(
+        Path(options.input),
+        options.out,
+        kind=options.kind,
+        column=options.column,
+        id_column=options.id_column,
+        limit=options.limit,
+        engine=options.engine,
+        valences=options.valences,
+        oxidation=options.oxidation,
+        n_walks=options.n_walks,
+        walk_length=options.walk_length,
+        seed=options.seed,
+        workers=options.workers,
+        time_limit=options.time_limit,
+        max_rejected=options.max_rejected,
+        progress=not options.quiet,
+        overwrite=options.overwrite,
+    )
+    _print_card(corpus.card)
+    print(f"views: {', '.join(corpus.views)}")
+    _print_rows(f"rejected ({options.out / 'rejected.parquet'})", corpus.rejected())
+    _print_rows(f"rewritten ({options.out / 'rewritten.parquet'})", corpus.rewritten())
+
+
+def _train(options: argparse.Namespace) -> None:
+    from matembed.corpus.corpus import Corpus
+    from matembed.encoders.ppmi import PPMI
+    from matembed.encoders.word2vec import Word2Vec
+
+    corpus = Corpus.read(options.corpus, view=options.view)
+    settings: dict[str, Any] = {"window": options.window, "min_count": options.min_count}
+    if options.dim is not None:
+        settings["dim"] = options.dim
+    encoder: PPMI | Word2Vec
+    if options.encoder == "ppmi":
+        if options.epochs is not None:
+            msg = "--epochs belongs to --encoder word2vec; PPMI is computed, not trained"
+            raise ValueError(msg)
+        encoder = PPMI(**settings)
+    else:
+        if options.epochs is not None:
+            settings["epochs"] = options.epochs
+        encoder = Word2Vec(seed=options.seed, **settings)
+    table = encoder.fit(corpus).embeddings()
+    table.write(options.out, overwrite=options.overwrite)
+    print(f"{len(table):,} tokens, dim {table.dim}, from {len(corpus):,} sentences ({corpus.view}): {options.out}")
+
+
+def _nearest(options: argparse.Namespace) -> None:
+    table = _read_table(options.table)
+    for token in options.token:
+        print(token)
+        for neighbour in table.nearest(token, options.n, kind=options.kind):
+            print(f"  {neighbour.token:<24} {neighbour.similarity:6.3f}")
+
+
+def _featurize(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from matembed._atomic import whole_file
+    from matembed.downstream.features import FormulaFeaturizer, StructureFeaturizer
+    from matembed.downstream.inputs import read_materials
+
+    if options.out.suffix not in (".csv", ".parquet"):
+        msg = f"features are written as .csv or .parquet, got {options.out.name!r}"
+        raise ValueError(msg)
+    if options.out.exists() and not options.overwrite:
+        msg = f"{options.out} already exists; choose another path or pass --overwrite"
+        raise FileExistsError(msg)
+    table = _read_table(options.table)
+    what = _looks_up([table])
+    materials = read_materials(options.input, what=what, column=options.column, id_column=options.id_column)
+    featurizer = (FormulaFeaturizer if what == "formulas" else StructureFeaturizer)(
+        table, pooling=_pooling(options), on_missing=options.on_missing
+    )
+    features = featurizer.set_output(transform="pandas").fit_transform(materials.column)
+    rows = pd.concat([materials.frame, features.set_axis(materials.frame.index)], axis=1)
+    with whole_file(options.out) as partial:
+        rows.to_csv(partial, index=False) if options.out.suffix == ".csv" else rows.to_parquet(partial, index=False)
+    print(f"{len(rows):,} materials, {features.shape[1]} features: {options.out}")
+    _print_rows("rejected", materials.rejected)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from matembed._atomic import whole_folder
+    from matembed.downstream.benchmark import evaluate
+    from matembed.downstream.inputs import read_materials
+
+    tables = {path.name: _read_table(path) for path in options.table}
+    if len(tables) != len(options.table):
+        msg = f"tables need different folder names, got {', '.join(str(path) for path in options.table)}"
+        raise ValueError(msg)
+    materials = read_materials(
+        options.input,
+        what=_looks_up(tables.values()),
+        target=options.target,
+        labels=options.labels,
+        column=options.column,
+        id_column=options.id_column,
+    )
+    evaluation = evaluate(
+        tables,
+        materials.column,
+        materials.frame["target"],
+        pooling=_pooling(options),
+        on_missing=options.on_missing,
+        splits=options.splits,
+        n_splits=options.n_splits,
+        seed=options.seed,
+    )
+    print(evaluation.summary().to_string(float_format=lambda value: f"{value:.4g}"))
+    _print_rows("rejected", materials.rejected)
+    if options.out is None:
+        return
+    with whole_folder(options.out, overwrite=options.overwrite) as partial:
+        evaluation.scores.to_csv(partial / "scores.csv", index=False)
+        evaluation.summary().to_csv(partial / "summary.csv")
+        predictions = evaluation.predictions.assign(id=materials.frame["id"])
+        predictions.set_index("id").to_csv(partial / "predictions.csv")
+        materials.rejected.to_csv(partial / "rejected.csv", index=False)
+        if evaluation.settings["task"] == "regression":
+            for name in tables:
+                figure = evaluation.plot(name, unit=options.unit, label=options.target)
+                figure.savefig(partial / f"parity-{name}.png", dpi=150)
+    print(f"scores and predictions: {options.out}")
+
+
+def _plot(options: argparse.Namespace) -> None:
+    from matembed._atomic import whole_file
+    from matembed.downstream import plots
+
+    if options.out.suffix not in (".png", ".svg", ".pdf"):
+        msg = f"pictures are written as .png, .svg or .pdf, got {options.out.name!r}"
+        raise ValueError(msg)
+    table = _read_table(options.table).subset(options.tokens, kind=options.kind)
+    if options.figure == "map":
+        figure = plots.embedding_map(table, method=options.method, color=options.color, seed=options.seed)
+    elif options.figure == "similarity":
+        figure = plots.similarity_heatmap(table)
+    elif options.similar_to:
+        figure = plots.periodic_table(table, similar_to=options.similar_to)
+    else:
+        figure = plots.periodic_table(table, component=options.component)
+    with whole_file(options.out) as partial:
+        figure.savefig(partial, format=options.out.suffix[1:], dpi=150)
+    print(options.out)
+
+
+def _info(options: argparse.Namespace) -> None:
+    from matembed.corpus.corpus import Corpus
+    from matembed.embeddings import EmbeddingTable
+
+    if not options.path.exists():
+        msg = f"{options.path} does not exist; wanted the folder of a corpus or a table"
+        raise FileNotFoundError(msg)
+    if (options.path / "vectors.safetensors").exists():
+        table = EmbeddingTable.read(options.path)
+        print(table)
+        _print_card(table.card)
+    else:
+        corpus = Corpus.read(options.path)
+        _print_card(corpus.card)
+        print(f"views: {', '.join(corpus.views)}")
+
+
+def _read_table(path: Path) -> "EmbeddingTable":
+    from matembed.interchange import read_table
+
+    return read_table(path)
+
+
+def _pooling(options: argparse.Namespace) -> "list[Statistic]":
+    from matembed.downstream.pooling import STATISTICS
+
+    names: list[Statistic] = []
+    for name in options.pooling.split(","):
+        if name.strip() not in STATISTICS:
+            msg = f"--pooling takes some of {','.join(STATISTICS)}; got {name.strip()!r}"
+            raise ValueError(msg)
+        names.append(name.strip())
+    return names
+
+
+def _looks_up(tables: "Iterable[EmbeddingTable]") -> Literal["formulas", "motifs"]:
+    kinds = {kind for table in tables for kind in table.kinds}
+    return "motifs" if kinds & {"motif", "geometry"} else "formulas"
+
+
+def _print_card(card: "Card") -> None:
+    print(card.to_markdown().split("---", 2)[2].strip())
+
+
+def _print_rows(what: str, rows: "pd.DataFrame") -> None:
+    """Show the first rows to a person; all of them are in a file."""
+    if rows.empty:
+        return
+    print(f"{len(rows):,} {what}:")
+    for row in rows.head(_ROWS_SHOWN).to_dict("records"):
+        print(f"  row {row['row']} ({row['id']}): {row['input']!r}: {row.get('reason', row.get('rewrites'))}")
+    if len(rows) > _ROWS_SHOWN:
+        print(f"  ... and {len(rows) - _ROWS_SHOWN:,} more")

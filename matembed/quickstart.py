@@ -1,0 +1,252 @@
+"""The main job, end to end, on the prototype crystals that pymatgen ships: what `matembed quickstart` runs."""
+
+import base64
+import html
+import os
+import string
+from collections import Counter
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matembed._atomic import whole_file, whole_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from matembed.corpus.corpus import Corpus
+    from matembed.embeddings import EmbeddingTable
+    from matembed.tokens import Kind
+
+__all__ = ["quickstart"]
+
+_MINERALS_SHOWN = (
+    "Halite, Rock Salt",
+    "Fluorite",
+    "(Cubic) Perovskite",
+    "Rutile",
+    "Corundum",
+    "Spinel",
+    "quartz (alpha)",
+    "Molybdenite",
+)
+_ELEMENTS_SHOWN = ("Li", "Ca", "Ti", "Fe", "Zn", "Al", "Si", "O", "S", "Cl")
+_N_MOTIFS_SHOWN = 8
+_N_MOTIFS_COMPARED = 30
+_ELEMENT_VECTORS = "element_vectors"
+
+
+def quickstart(
+    out: str | os.PathLike[str] = "matembed-quickstart",
+    *,
+    seed: int = 0,
+    workers: int = 1,
+    limit: int | None = None,
+    progress: bool = True,
+    overwrite: bool = False,
+) -> Path:
+    """Go from crystals to corpora, vectors, neighbours, a prediction and pictures, and report it on one page.
+
+    The crystals are the AFLOW prototypes that pymatgen ships, named after minerals: no network, no key. So few
+    crystals teach little chemistry; the page shows the path and says so.
+
+    Parameters
+    ----------
+    out : path-like
+        Folder to make: ``corpus/``, ``element-vectors/``, ``motif-vectors/``, ``figures/``, ``scores.csv``,
+        ``report.html``.
+    seed : int, default 0
+        Of the walks, the training, the folds and the random baseline.
+    workers : int, default 1
+        Processes that look for motifs. The result does not depend on it.
+    limit : int, optional
+        Only the first `limit` crystals, for a glance.
+    progress : bool, default True
+        Show a bar on standard error.
+    overwrite : bool, default False
+        Replace an earlier report. A corpus that is there is used again if seed and versions are the same.
+
+    Returns
+    -------
+    Path
+        The report, ``out/report.html``.
+
+    Raises
+    ------
+    FileExistsError
+        If `out` holds a report and `overwrite` is false, or holds something else.
+
+    Notes
+    -----
+    The vectors are learnt from the formulas and crystals that the prediction is then tested on, without their
+    volumes. Scores are cross-validated with no formula in both the training and the test part.
+    """
+    from matembed.downstream.benchmark import evaluate
+    from matembed.encoders.ppmi import PPMI
+    from matembed.encoders.word2vec import Word2Vec
+
+    folder = Path(out)
+    report = folder / "report.html"
+    if report.exists() and not overwrite:
+        msg = f"{report} already exists; choose another folder or pass overwrite=True (command line: --overwrite)"
+        raise FileExistsError(msg)
+    present = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if present and not present & {"corpus", "corpus.partial"}:
+        msg = f"{folder} holds something else; choose another folder"
+        raise FileExistsError(msg)
+    report.unlink(missing_ok=True)
+    _say("1 of 4  crystals -> formula and motif corpora")
+    corpus = _build(folder / "corpus", seed=seed, workers=workers, limit=limit, progress=progress)
+    _say("2 of 4  corpora -> element and motif vectors")
+    elements = PPMI(dim=32, rows="element").fit(corpus.with_view("environments")).embeddings()
+    motifs = Word2Vec(dim=32, epochs=30, seed=seed).fit(corpus.with_view("walks")).embeddings()
+    elements.write(folder / "element-vectors", overwrite=True)
+    motifs.write(folder / "motif-vectors", overwrite=True)
+    crystals = _minerals(corpus)
+    commonest = _commonest_motifs(corpus, motifs)
+    element_rows = _neighbours(elements, [token for token in _ELEMENTS_SHOWN if token in elements], kind="element")
+    motif_rows = _neighbours(motifs, commonest[:_N_MOTIFS_SHOWN], kind="motif")
+    for token, found in (*element_rows, *motif_rows):
+        _say(f"        {token:<14} {found}")
+    _say("3 of 4  vectors -> volume per atom (Å³) of crystals whose formula was not in the training part")
+    materials = corpus.materials()
+    evaluation = evaluate(
+        {_ELEMENT_VECTORS: elements},
+        materials["formula"],
+        materials["volume_per_atom"],
+        pooling=["mean", "std"],
+        splits="formula",
+        seed=seed,
+    )
+    summary = evaluation.summary()
+    _say(summary.to_string(float_format=lambda value: f"{value:.3g}"))
+    _say("4 of 4  pictures and report")
+    figures = _draw(
+        elements, motifs, commonest, evaluation.plot(_ELEMENT_VECTORS, unit="Å³/atom", label="volume per atom")
+    )
+    with whole_file(folder / "scores.csv") as partial:
+        evaluation.scores.to_csv(partial, index=False)
+    with whole_folder(folder / "figures", overwrite=True) as partial:
+        for name, (figure, _) in figures.items():
+            figure.savefig(partial / f"{name}.png", dpi=120)
+    page = _report(corpus, crystals, element_rows, motif_rows, summary, figures, folder / "figures")
+    with whole_file(report) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return report
+
+
+def _build(path: Path, *, seed: int, workers: int, limit: int | None, progress: bool) -> "Corpus":
+    """Build the corpus, or take the one that an interrupted run finished."""
+    from matembed.cards import package_versions
+    from matembed.corpus.build import build_corpus
+    from matembed.corpus.corpus import Corpus
+    from matembed.sources.prototypes import PROTOTYPES_CARD, read_prototypes
+
+    if path.exists():
+        finished = Corpus.read(path)
+        same = (finished.card.seed, finished.card.settings.get("limit"), finished.card.versions)
+        if same == (seed, limit, package_versions()):
+            return finished
+    return build_corpus(
+        read_prototypes(),
+        path,
+        limit=limit,
+        card=PROTOTYPES_CARD,
+        seed=seed,
+        workers=workers,
+        progress=progress,
+        overwrite=True,
+    )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _minerals(corpus: "Corpus") -> list[tuple[str, str]]:
+    named = corpus.materials().set_index("id")["mineral"]
+    return [(str(named[name]), str(graph)) for name, graph in corpus.motif_graphs() if named[name] in _MINERALS_SHOWN]
+
+
+def _commonest_motifs(corpus: "Corpus", table: "EmbeddingTable") -> list[str]:
+    """Motifs that occur in most crystals, of those that have a vector: a motif with no connection is in no walk."""
+    crystals = Counter(token for _, graph in corpus.motif_graphs() for token in {motif.token for motif in graph.motifs})
+    known = [(-n, token) for token, n in crystals.items() if token in table]
+    return [token for _, token in sorted(known)[:_N_MOTIFS_COMPARED]]
+
+
+def _neighbours(table: "EmbeddingTable", tokens: Iterable[str], kind: "Kind") -> list[tuple[str, str]]:
+    return [
+        (token, ", ".join(f"{found.token} {found.similarity:.2f}" for found in table.nearest(token, 5, kind=kind)))
+        for token in tokens
+    ]
+
+
+def _draw(
+    elements: "EmbeddingTable", motifs: "EmbeddingTable", commonest: list[str], parity: "Figure"
+) -> dict[str, tuple["Figure", str]]:
+    """Figures by name, each with its caption."""
+    from matembed.downstream import plots
+
+    return {
+        "elements-like-oxygen": (
+            plots.periodic_table(elements, similar_to="O", title="Similarity to oxygen"),
+            "Cosine similarity of each element's vector to that of oxygen.",
+        ),
+        "element-map": (
+            plots.embedding_map(elements, color="block", title="Elements"),
+            "The element vectors along their two principal components.",
+        ),
+        "motif-map": (
+            plots.embedding_map(motifs.subset(kind="motif"), color="geometry", labels=commonest, title="Motifs"),
+            "The motif vectors along their two principal components, coloured by coordination geometry.",
+        ),
+        "motif-similarity": (
+            plots.similarity_heatmap(motifs.subset(commonest), title="Motifs that occur in most crystals"),
+            "Cosine similarity of the motifs that occur in most crystals.",
+        ),
+        "parity": (parity, "Volume per atom, predicted for crystals whose formula was not in the training part."),
+    }
+
+
+def _report(
+    corpus: "Corpus",
+    crystals: list[tuple[str, str]],
+    element_rows: list[tuple[str, str]],
+    motif_rows: list[tuple[str, str]],
+    summary: "pd.DataFrame",
+    figures: dict[str, tuple["Figure", str]],
+    pictures: Path,
+) -> str:
+    """Fill in the page; it holds its pictures, so that it can be sent as one file."""
+    counts = corpus.card.counts
+    rejected = corpus.rejected()
+    page = files("matembed").joinpath("quickstart.html").read_text(encoding="utf-8")
+    return string.Template(page).substitute(
+        counts=_table(["", ""], [(name, f"{count:,}") for name, count in counts.items()]),
+        rejected=_table(["crystal", "reason"], rejected[["id", "reason"]].itertuples(index=False))
+        if len(rejected)
+        else "<p>No crystal was rejected.</p>",
+        crystals=_table(["mineral", "what it became"], crystals),
+        elements=_table(["element", "nearest, with cosine similarity"], element_rows),
+        motifs=_table(["motif", "nearest, with cosine similarity"], motif_rows),
+        scores=summary.round(3).to_html(border=0),
+        **{
+            name.replace("-", "_"): _picture(pictures / f"{name}.png", caption)
+            for name, (_, caption) in figures.items()
+        },
+    )
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    cells = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(v))}</td>" for v in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _picture(path: Path, caption: str) -> str:
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    text = html.escape(caption)
+    return f'<figure><img src="data:image/png;base64,{data}" alt="{text}"><figcaption>{text}</figcaption></figure>'

@@ -1,0 +1,194 @@
+"""The command line, as a new user would try it: own crystals and own formulas, with errors in them."""
+
+import hashlib
+
+import pandas as pd
+import pytest
+from pymatgen.core import Composition, Lattice, Structure
+
+from matembed import EmbeddingTable
+from matembed.cli import main
+
+SALTS = ["NaCl", "KCl", "LiCl", "NaBr", "KBr", "LiBr", "NaF", "KF", "LiF", "MgO", "CaO", "SrO", "BaO", "MgS", "CaS"]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder with a CSV and CIFs, some of them bad, and what build and train make of them."""
+    folder = tmp_path_factory.mktemp("work")
+    rows = [f"s{idx},{formula},{idx / 2}" for idx, formula in enumerate(SALTS)]
+    bad = ["w,CuSO4.5H2O,1.5", "n,NaN,2.5", "x,Xx2,1.0", "v,SiO(2-x),1.0", "e,,3.0", "t,SrTiO3,high"]
+    (folder / "formulas.csv").write_text("\n".join(["id,formula,gap", *rows, *bad]) + "\n", encoding="utf-8")
+    crystals = folder / "crystals"
+    crystals.mkdir()
+    for idx, formula in enumerate(["NaCl", "KCl", "MgO", "CaO", "LiF", "SrO"]):
+        structure = Structure.from_spacegroup(
+            "Fm-3m", Lattice.cubic(4.2 + idx / 5), Composition(formula).elements, [[0, 0, 0], [0.5, 0, 0]]
+        )
+        structure.to(str(crystals / f"{formula}.cif"))
+    (crystals / "broken.cif").write_text("data_broken\n_cell_length_a 4\n")
+    disordered = Structure(Lattice.cubic(3), [{"Cu": 0.5, "Zn": 0.5}], [[0, 0, 0]])
+    disordered.to(str(crystals / "brass.cif"))
+    assert main(["build", str(folder / "formulas.csv"), "--out", str(folder / "formulas"), "--quiet"]) == 0
+    assert main(["build", str(crystals), "--out", str(folder / "motifs"), "--quiet"]) == 0
+    for corpus, encoder, view, table in [
+        ("formulas", "ppmi", "environments", "elements"),
+        ("motifs", "word2vec", "walks", "motif-vectors"),
+    ]:
+        words = ["train", str(folder / corpus), "--encoder", encoder, "--view", view, "--dim", "8"]
+        assert main([*words, "--out", str(folder / table)]) == 0
+    return folder
+
+
+def test_rejected_and_rewritten_rows_are_explained(work):
+    rejected = pd.read_parquet(work / "formulas" / "rejected.parquet").set_index("id")
+    assert set(rejected.index) == {"x", "v", "e"}
+    assert "'Xx' is not a chemical element" in rejected.loc["x", "reason"]
+    assert rejected.loc["x", "row"] == 19  # the line of the file, as an editor counts it
+    rewritten = pd.read_parquet(work / "formulas" / "rewritten.parquet").set_index("id")
+    assert set(rewritten.index) == {"w"}
+    materials = pd.read_parquet(work / "formulas" / "materials.parquet").set_index("id")
+    assert materials.loc["n", "formula"] == "NaN"  # sodium nitride
+
+
+def test_bad_crystals_are_explained(work):
+    rejected = pd.read_parquet(work / "motifs" / "rejected.parquet").set_index("id")
+    assert set(rejected.index) == {"broken", "brass"}
+    assert "disorder" in rejected.loc["brass", "reason"] or "partial" in rejected.loc["brass", "reason"]
+    assert len(pd.read_parquet(work / "motifs" / "materials.parquet")) == 6
+
+
+def test_build_says_what_it_did(work, capsys, tmp_path):
+    assert main(["build", str(work / "formulas.csv"), "--out", str(tmp_path / "again"), "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "row 19 (x): 'Xx2'" in out
+    assert "| rejected | 3 |" in out
+
+
+def test_nearest_prints_neighbours(work, capsys):
+    assert main(["nearest", str(work / "elements"), "Na", "-n", "3", "--kind", "element"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Na"
+    assert len(lines) == 4
+    assert {"K", "Li"} & {line.split()[0] for line in lines[1:]}
+
+
+def test_featurize_formulas_and_crystals(work, tmp_path):
+    out = tmp_path / "features.csv"
+    words = ["featurize", str(work / "formulas"), "--table", str(work / "elements"), "--pooling", "mean,max"]
+    assert main([*words, "--out", str(out)]) == 0
+    features = pd.read_csv(out, keep_default_na=False)
+    dim = EmbeddingTable.read(work / "elements").dim
+    assert list(features.columns[:2]) == ["id", "formula"]
+    assert features.shape == (18, 2 + 2 * dim)
+    assert main([*words, "--out", str(out)]) == 2  # not overwritten
+    crystals = tmp_path / "features.parquet"
+    words = ["featurize", str(work / "motifs"), "--table", str(work / "motif-vectors"), "--out", str(crystals)]
+    assert main(words) == 0
+    assert len(pd.read_parquet(crystals)) == 6
+
+
+def test_evaluate_formulas_with_errors_among_them(work, tmp_path, capsys):
+    out = tmp_path / "scores"
+    words = ["evaluate", str(work / "formulas.csv"), "--table", str(work / "elements"), "--target", "gap"]
+    assert main([*words, "--on-missing", "mean", "--n-splits", "3", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    for name in ("one_hot_elements", "random_elements_", "dummy", "elements"):
+        assert name in printed
+    rejected = pd.read_csv(out / "rejected.csv").set_index("id")
+    assert rejected.loc["t", "reason"] == "gap is not a number: 'high'"
+    assert set(rejected.index) == {"x", "v", "e", "t"}
+    assert len(pd.read_csv(out / "predictions.csv")) == 17
+    assert (out / "parity-elements.png").stat().st_size > 10_000
+
+
+def test_evaluate_crystals_with_labels_of_their_own(work, tmp_path, capsys):
+    labels = tmp_path / "labels.csv"
+    labels.write_text(
+        "id,hardness\n" + "\n".join(f"{n},{i}.5" for i, n in enumerate(["NaCl", "KCl", "MgO", "CaO", "LiF"]))
+    )
+    words = [
+        "evaluate",
+        str(work / "motifs"),
+        "--table",
+        str(work / "motif-vectors"),
+        "--table",
+        str(work / "elements"),
+    ]
+    words += ["--target", "hardness", "--labels", str(labels), "--n-splits", "2", "--on-missing", "mean"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "one_hot_motifs" in printed
+    assert "(SrO): 'SrO': hardness is missing" in printed
+
+
+@pytest.mark.parametrize(
+    "words", [["map", "elements"], ["periodic-table", "elements", "--similar-to", "Na"], ["similarity", "elements"]]
+)
+def test_plot_draws(work, tmp_path, words):
+    out = tmp_path / "figure.png"
+    assert main(["plot", words[0], str(work / words[1]), *words[2:], "--kind", "element", "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_info_shows_the_card(work, capsys):
+    assert main(["info", str(work / "formulas")]) == 0
+    assert "views: " in capsys.readouterr().out
+    assert main(["info", str(work / "elements")]) == 0
+    assert "EmbeddingTable(" in capsys.readouterr().out
+
+
+def test_training_again_gives_the_same_bytes(work, tmp_path):
+    for encoder in ("word2vec", "ppmi"):
+        digests = set()
+        for run in ("a", "b"):
+            out = tmp_path / f"{encoder}-{run}"
+            words = ["train", str(work / "motifs"), "--view", "walks", "--encoder", encoder, "--out", str(out)]
+            assert main(words) == 0
+            digests.add(hashlib.sha256((out / "vectors.safetensors").read_bytes()).hexdigest())
+        assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["build", "{work}/missing.csv", "--out", "{new}"], "missing.csv"),
+        (["build", "{work}/formulas.csv", "--out", "{work}/formulas"], "--overwrite"),
+        (["build", "{work}/formulas.csv", "--out", "{new}", "--column", "composition"], "composition"),
+        (["train", "{work}/crystals", "--out", "{new}"], "corpus"),
+        (["train", "{work}/formulas", "--view", "walks", "--out", "{new}"], "environments"),
+        (["train", "{work}/formulas", "--encoder", "ppmi", "--epochs", "3", "--out", "{new}"], "--epochs"),
+        (["train", "{work}/formulas", "--out", "{work}/elements"], "--overwrite"),
+        (["nearest", "{work}/elements", "Xx"], "Xx"),
+        (["nearest", "{work}/formulas", "Na"], "vectors.safetensors"),
+        (["featurize", "{work}/crystals", "--table", "{work}/elements", "--out", "{new}.csv"], "matembed build"),
+        (["featurize", "{work}/formulas", "--table", "{work}/elements", "--out", "{new}.xlsx"], ".parquet"),
+        (["featurize", "{work}/formulas", "--table", "{work}/motif-vectors", "--out", "{new}.csv"], "no motif graphs"),
+        (["evaluate", "{work}/formulas.csv", "--table", "{work}/elements", "--target", "bulk"], "bulk"),
+        (
+            ["evaluate", "{work}/formulas.csv", "--table", "{work}/elements", "--target", "gap", "--pooling", "x"],
+            "mean",
+        ),
+        (["plot", "map", "{work}/elements", "--out", "{new}.gif"], ".png"),
+        (["info", "{work}/nowhere"], "does not exist"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_2(work, tmp_path, capsys, words, wanted):
+    status = main([word.format(work=work, new=tmp_path / "new") for word in words])
+    error = capsys.readouterr().err.strip()
+    assert status == 2
+    assert wanted in error
+    assert len(error.splitlines()) == 1
+    assert "Traceback" not in error
+
+
+def test_too_many_rejected_rows_are_status_1_and_nothing_is_lost(tmp_path, capsys):
+    source = tmp_path / "formulas.txt.csv"
+    source.write_text("formula\nNaCl\nXx\nYy\nZz\n")
+    words = ["build", str(source), "--out", str(tmp_path / "corpus"), "--quiet"]
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert "3 of 4 rows were rejected" in error
+    assert "--max-rejected" in error
+    assert main([*words, "--max-rejected", "1"]) == 0
+    assert len(pd.read_parquet(tmp_path / "corpus" / "rejected.parquet")) == 3

@@ -1,0 +1,54 @@
+"""The main job, on the first prototypes."""
+
+import hashlib
+
+import pytest
+
+from matembed.quickstart import quickstart
+
+
+def digests(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return quickstart(tmp_path_factory.mktemp("quickstart") / "run", limit=30, progress=False)
+
+
+def test_report_is_one_page_with_its_pictures(finished):
+    page = finished.read_text(encoding="utf-8")
+    assert page.count('<img src="data:image/png;base64,') == 5
+    assert "http" not in page
+    assert "$" not in page.split("</style>")[1].split("<pre>")[0]  # every blank was filled in
+    for row in ("one_hot_elements", "random_elements_", "element_vectors", "dummy"):
+        assert row in page
+
+
+def test_everything_is_in_the_folder(finished):
+    names = {path.name for path in finished.parent.iterdir()}
+    assert names == {"corpus", "element-vectors", "motif-vectors", "figures", "report.html", "scores.csv"}
+
+
+def test_a_finished_folder_is_kept(finished):
+    with pytest.raises(FileExistsError, match="overwrite"):
+        quickstart(finished.parent, limit=30, progress=False)
+
+
+def test_a_folder_of_something_else_is_kept(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(FileExistsError, match="something else"):
+        quickstart(tmp_path, limit=30, overwrite=True)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(finished):
+    folder = finished.parent
+    before = digests(folder)
+    finished.unlink()
+    assert quickstart(folder, limit=30, progress=False) == finished
+    assert digests(folder) == before
