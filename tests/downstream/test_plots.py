@@ -20,8 +20,8 @@ from scipy.spatial.distance import pdist
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from matembed.cards import Card
-from matembed.downstream._periodic_table_layout import cells
 from matembed.downstream.plots import embedding_map, learning_curve, parity, periodic_table, similarity_heatmap
+from matembed.downstream.plots._periodic_table_layout import cells
 from matembed.embeddings import EmbeddingTable, UnknownTokenError
 
 SYMBOLS = tuple(Element.from_Z(number).symbol for number in range(1, 119))
@@ -120,6 +120,16 @@ def test_notebooks_show_figures_without_pyplot():
         "assert figure._repr_png_()[1:4] == b'PNG'; assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("draw", [embedding_map, similarity_heatmap])
+@pytest.mark.parametrize(
+    ("other", "got"),
+    [("folder", "str"), (np.eye(3), "ndarray"), (pd.DataFrame(np.eye(3)), "DataFrame"), ({"Li": 1.0}, "dict")],
+)
+def test_what_is_no_table_is_refused(draw, other, got):
+    with pytest.raises(TypeError, match=rf"^table must be an EmbeddingTable, got {got}; .*read\(path\)$"):
+        draw(other)
 
 
 # Periodic table
