@@ -210,8 +210,8 @@ def _build(options: argparse.Namespace) -> None:
         progress=not options.quiet,
         overwrite=options.overwrite,
     )
-    _print_card(corpus.card)
-    print(f"views: {', '.join(corpus.views)}")
+    print(f"{corpus.card.name}: {', '.join(f'{n:,} {what}' for what, n in corpus.card.counts.items())}")
+    print(f"views: {', '.join(corpus.views)}; the card: {options.out / 'README.md'}")
     _print_rows(f"rejected ({options.out / 'rejected.parquet'})", corpus.rejected())
     _print_rows(f"rewritten ({options.out / 'rewritten.parquet'})", corpus.rewritten())
 

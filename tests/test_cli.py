@@ -62,7 +62,7 @@ def test_build_says_what_it_did(work, capsys, tmp_path):
     assert main(["build", str(work / "formulas.csv"), "--out", str(tmp_path / "again"), "--quiet"]) == 0
     out = capsys.readouterr().out
     assert "row 19 (x): 'Xx2'" in out
-    assert "| rejected | 3 |" in out
+    assert "21 read, 18 kept, 3 rejected, 1 rewritten" in out
 
 
 def test_nearest_prints_neighbours(work, capsys):
