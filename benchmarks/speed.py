@@ -3,11 +3,17 @@
     pip install . ElementEmbeddings
     python benchmarks/speed.py --write benchmarks/speed.md
 
-Without ElementEmbeddings its row is left out. `--structures FILE.jsonl.gz` takes crystals of your own in place of the prototypes.
-Figures are CPU time of one process, the median of several repeats, so that they hold on a shared machine.
+Without ElementEmbeddings its rows are left out. `--structures FILE.jsonl.gz` takes crystals of your own in place of the
+prototypes. Figures are CPU time of one process, the median of several repeats, so that they hold on a shared machine.
+
+Pooling takes formulas that no call has seen before, in every repeat. "First call" makes a featurizer and pools them,
+"again" does both once more. ElementEmbeddings gets the same vectors, as an Embedding object made beforehand, and its
+progress bars are not shown. Given the name of an embedding instead, it reads the file anew for every formula.
 """
 
 import argparse
+import contextlib
+import io
 import platform
 import random
 import statistics
@@ -15,34 +21,50 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 import matembed as me
 from matembed.cards import package_versions
+from matembed.corpus.plain_formulas import SYMBOLS
 from matembed.downstream.benchmark import random_table
+from matembed.downstream.materials import read_bags
+from matembed.downstream.pooling import Statistic
 from matembed.sources import read_structures
 
 N_FORMULAS = 2_000
 DIM = 200
+N_BATCHES = 10  # of formulas to pool; the first warms up
+POOLINGS: dict[str, tuple[Statistic, ...]] = {
+    "mean": ("mean",),
+    "six statistics": ("mean", "std", "min", "max", "range", "sum"),
+}
+OURS, AGAIN, THEIRS = "matembed, first call", "matembed, again", "ElementEmbeddings"
+THEIR_NAMES = {"std": "variance", "min": "minpool", "max": "maxpool"}  # the others are the same
+
+
+def timed(run: Callable[..., Any], *args: Any) -> tuple[float, Any]:
+    """CPU time of a call, and what it returned."""
+    start = time.process_time()
+    result = run(*args)
+    return time.process_time() - start, result
 
 
 def cpu_seconds(run: Callable[[], Any], repeats: int) -> float:
     """Median CPU time of `run`, after one run to warm up."""
     run()
-    spent = []
-    for _ in range(repeats):
-        start = time.process_time()
-        run()
-        spent.append(time.process_time() - start)
-    return statistics.median(spent)
+    return statistics.median(timed(run)[0] for _ in range(repeats))
 
 
 def distinct_formulas(n: int, seed: int = 0) -> list[str]:
     """Formulas like those of a database: two to five elements, small whole numbers."""
-    symbols = "Li Na K Mg Ca Sr Ba Al Ga In Si Ge Sn Pb Ti Zr V Nb Cr Mn Fe Co Ni Cu Zn Ag La Ce N P As O S Se F Cl Br I".split()
+    metals = "Li Na K Mg Ca Sr Ba Al Ga In Si Ge Sn Pb Ti Zr V Nb Cr Mn Fe Co Ni Cu Zn Ag La Ce"
+    symbols = f"{metals} N P As O S Se F Cl Br I".split()
     rng = random.Random(seed)
     formulas: dict[str, None] = {}
     while len(formulas) < n:
@@ -89,28 +111,80 @@ def training(folder: Path) -> list[list[str]]:
     return rows
 
 
-def pooling(formulas: list[str]) -> list[list[str]]:
-    symbols = sorted({symbol for formula in formulas for symbol in me.parse_formula(formula).composition.as_dict()})
-    table = random_table(symbols, DIM, seed=0)
-    ours = me.FormulaFeaturizer(table)
-    seconds = cpu_seconds(lambda: ours.fit_transform(formulas), repeats=9)
-    name = f"mean pooling of {len(formulas):,} formulas, dim {DIM}"
-    rows = [[f"{name}: matembed", f"{1e3 * seconds:.1f} ms", f"{len(formulas) / seconds:,.0f} formulas/s"]]
+def pooling() -> list[list[str]]:
+    """Mean and six statistics, of a list and of a DataFrame."""
+    table = random_table(SYMBOLS, DIM, seed=0)
+    theirs = their_embedding(table)
+    unseen = iter(distinct_formulas(2 * len(POOLINGS) * N_BATCHES * N_FORMULAS))
+    rows = []
+    for what, pooled in POOLINGS.items():
+        for kind in ("list", "DataFrame"):
+            batches = [list(islice(unseen, N_FORMULAS)) for _ in range(N_BATCHES)]
+            columns = [pd.DataFrame({"formula": batch}) if kind == "DataFrame" else batch for batch in batches]
+            spent = pooling_seconds(batches, columns, table, theirs, pooled)
+            name = f"{what} of a {kind} of {N_FORMULAS:,} formulas, dim {DIM}"
+            rows += [pooling_row(f"{name}: {who}", seconds, spent[OURS]) for who, seconds in spent.items()]
+            if theirs is not None and (what, kind) == ("mean", "list"):
+                few = batches[0][:50]
+                seconds = timed(pool_with_theirs, few, "mat2vec", pooled)[0] * N_FORMULAS / len(few)
+                how = f'{THEIRS}, embedding="mat2vec" ({len(few)} formulas, scaled up)'
+                rows.append(pooling_row(f"{name}: {how}", seconds, spent[OURS]))
+    return rows
+
+
+def pooling_seconds(
+    batches: list[list[str]], columns: list[Any], table: me.EmbeddingTable, theirs: Any, pooled: tuple[Statistic, ...]
+) -> dict[str, float]:
+    """Median CPU time of a call of each kind, the first batch left out; exits if the numbers differ."""
+    spent: dict[str, list[float]] = {OURS: [], AGAIN: [], THEIRS: []}
+    for formulas, column in zip(batches, columns, strict=True):
+        for who in (OURS, AGAIN):
+            seconds, features = timed(pool_with_ours, column, table, pooled)
+            spent[who].append(seconds)
+        if theirs is not None:
+            seconds, other = timed(pool_with_theirs, column, theirs, pooled)
+            spent[THEIRS].append(seconds)
+            check_equal(formulas, features, other, pooled)
+    return {who: statistics.median(seconds[1:]) for who, seconds in spent.items() if seconds}
+
+
+def pool_with_ours(column: Any, table: me.EmbeddingTable, pooled: tuple[Statistic, ...]) -> NDArray[np.float64]:
+    return me.FormulaFeaturizer(table, pooling=pooled).fit_transform(column)
+
+
+def pool_with_theirs(column: Any, embedding: Any, pooled: tuple[Statistic, ...]) -> Any:
+    from elementembeddings.composition import composition_featuriser
+
+    names = [THEIR_NAMES.get(name, name) for name in pooled]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return composition_featuriser(column, embedding=embedding, stats=names)
+
+
+def their_embedding(table: me.EmbeddingTable) -> Any:
+    """Make an object of ElementEmbeddings with the same vectors; None without that package."""
     try:
-        from elementembeddings.composition import composition_featuriser
         from elementembeddings.core import Embedding
     except ImportError:
-        return rows
-    theirs = Embedding(dict(zip(table.tokens, np.asarray(table.vectors, dtype=float), strict=True)), "random")
+        return None
+    vectors = np.asarray(table.vectors, dtype=float)
+    return Embedding(dict(zip(table.tokens, vectors, strict=True)), "random")
 
-    def run() -> Any:
-        return composition_featuriser(formulas, embedding=theirs, stats="mean")
 
-    if not np.allclose(np.array(run()), ours.fit_transform(formulas), atol=1e-5):  # float32 against float64
-        sys.exit("ElementEmbeddings pools to other numbers; the times cannot be compared")
-    other = cpu_seconds(run, repeats=5)
-    ratio = f"{len(formulas) / other:,.0f} formulas/s; matembed is {other / seconds:.0f} times faster"
-    return [*rows, [f"{name}: ElementEmbeddings", f"{1e3 * other:.0f} ms", ratio]]
+def check_equal(formulas: list[str], ours: NDArray[np.float64], theirs: Any, pooled: tuple[Statistic, ...]) -> None:
+    """Exit if the features differ. Sums are compared where formula and reduced formula are the same."""
+    values = theirs.drop(columns="formula").to_numpy() if isinstance(theirs, pd.DataFrame) else np.array(theirs)
+    reduced = read_bags(formulas).n_units == 1
+    for column, name in enumerate(pooled):
+        one, other = (features[:, column * DIM : (column + 1) * DIM] for features in (ours, values))
+        rows = reduced if name == "sum" else slice(None)
+        # Both add up the same float64 numbers, in different orders.
+        if not np.allclose(one[rows] ** 2 if name == "std" else one[rows], other[rows], rtol=1e-9, atol=1e-9):
+            sys.exit(f"ElementEmbeddings pools to another {name}; the times cannot be compared")
+
+
+def pooling_row(name: str, seconds: float, first_call: float) -> list[str]:
+    ratio = f"; {seconds / first_call:,.0f} times as long as matembed's first call" if THEIRS in name else ""
+    return [name, f"{1e3 * seconds:,.1f} ms", f"{N_FORMULAS / seconds:,.0f} formulas/s{ratio}"]
 
 
 def main() -> None:
@@ -127,7 +201,7 @@ def main() -> None:
             corpus_of_formulas(formulas, folder),
             corpus_of_crystals(source, folder, options.limit),
             *training(folder),
-            *pooling(formulas),
+            *pooling(),
         ]
     versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     lines = ["| what | CPU time | rate |", "|---|---|---|", *("| " + " | ".join(row) + " |" for row in rows)]

@@ -73,7 +73,10 @@ def formula_sentences(formula: "str | ParsedFormula | Composition", view: Formul
     if view not in FORMULA_VIEWS:
         msg = f"unknown view {view!r} of a formula; choose one of {', '.join(FORMULA_VIEWS)}"
         raise ValueError(msg)
-    amounts = amounts_of(formula.composition if isinstance(formula, ParsedFormula) else formula)
+    if isinstance(formula, ParsedFormula):  # checked when it was read
+        amounts = {element.symbol: amount for element, amount in formula.composition.items()}
+    else:
+        amounts = amounts_of(formula)
     elements = sorted(amounts, key=_ORDER.__getitem__)
     if view == "elements":
         return [elements]

@@ -46,7 +46,7 @@ _CLOSES = {"(": ")", "[": "]", "{": "}"}
 
 _WATER = re.compile(r"(?<=[A-Za-z)\]}])(?P<run>[0-9]*(?:\.[0-9]+)+)(?P<water>[HD]2O|\([HD]2O\))$")
 _MOLECULES = ("NH3", "ND3", "CH3OH", "C2H5OH")
-_ROMAN = re.compile(r"\((?!VI\)[0-9]+$)(?:I{1,3}|IV|VI{0,3})\)|II")
+_ROMAN = re.compile(r"\((?!VI\)[0-9]+$)(?:I{1,3}|IV|VI{0,3})\)|II(?![a-z])")
 _VARIABLE = re.compile(r"(?<![A-Za-z])[mnwxyzδΔεₓ](?![A-Za-z])")
 _MISSING = frozenset({"nan", "none", "null", "na", "n/a", "<na>"})
 _HINTS = {

@@ -16,7 +16,7 @@ A table may lack a token. What then happens is the choice of `on_missing`:
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
 import numpy as np
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from matembed.downstream.materials import Column, read_amounts, read_graphs
+from matembed.downstream.materials import Column, as_list, read_amounts, read_bags, read_graphs
 from matembed.downstream.pooling import STATISTICS, Bags, Statistic, pool
 from matembed.embeddings import EmbeddingTable, UnknownTokenError
 from matembed.motifs import MotifGraph
@@ -146,15 +146,15 @@ class FormulaFeaturizer(TransformerMixin, BaseEstimator):
             If an element has no vector and `on_missing` is "error".
         """
         check_is_fitted(self)
-        amounts = read_amounts(X)
+        formulas = as_list(X, "formulas")
         return _pooled(
-            Bags.from_amounts(amounts),
+            read_bags(formulas),
             self.embeddings,
             dict.fromkeys(_elements(self.embeddings)),
             _nearest_elements,
             self.statistics_,
             self.on_missing,
-            name=lambda position: f"{_written(amounts[position])} (position {position})",
+            name=lambda position: f"{_written(formulas[position])} (position {position})",
         )
 
     def missing(self, X: "Column") -> list[tuple[str, ...]]:
@@ -545,5 +545,6 @@ def _nearest_motifs(token: str, known: Collection[str]) -> list[str]:
     return [text for text, _ in same_centre or same_geometry or same_cn or others]
 
 
-def _written(amounts: Mapping[str, float]) -> str:
+def _written(formula: object) -> str:
+    (amounts,) = read_amounts([formula])
     return "".join(symbol + (f"{amount:g}" if amount != 1 else "") for symbol, amount in amounts.items())

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from pymatgen.core.composition import Composition
 
 from matembed.corpus.formulas import FormulaError, amounts_of
+from matembed.corpus.plain_formulas import SYMBOLS, read_plain_formulas
+from matembed.downstream.pooling import Bags
 from matembed.motifs import MotifError, MotifGraph, find_motifs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Column", "as_list", "read_amounts", "read_graphs"]
+__all__ = ["Column", "as_list", "read_amounts", "read_bags", "read_graphs"]
 
 Column: TypeAlias = "Sequence[Any] | NDArray[Any] | pd.Series | pd.DataFrame"
 
@@ -89,21 +91,63 @@ def read_amounts(column: Column) -> list[dict[str, float]]:
     >>> read_amounts(["H2O", {"Na": 1, "Cl": 1}])
     [{'H': 2.0, 'O': 1.0}, {'Na': 1.0, 'Cl': 1.0}]
     """
-    amounts = []
-    for position, formula in enumerate(as_list(column, "formulas")):
-        try:
-            if isinstance(formula, str):
-                amounts.append(_read_text(formula))
-            else:
-                amounts.append(amounts_of(_composition(formula) if isinstance(formula, Mapping) else formula))
-        except FormulaError as error:
-            msg = f"formula at position {position}: {error}"
-            raise FormulaError(msg) from error
-    return amounts
+    return [_amounts_at(position, formula) for position, formula in enumerate(as_list(column, "formulas"))]
+
+
+def read_bags(column: Column) -> Bags:
+    """Read a column of formulas for pooling: what `read_amounts` reads, as arrays and many times faster.
+
+    Parameters
+    ----------
+    column : sequence of formulas, length n_formulas
+        As for `read_amounts`.
+
+    Returns
+    -------
+    Bags
+        One a formula; their tokens are element symbols.
+
+    Raises
+    ------
+    TypeError
+        If it is no column.
+    FormulaError
+        If a formula cannot be read; the message begins with its position, counted from 0.
+
+    Examples
+    --------
+    >>> bags = read_bags(["H2O", "Ca(OH)2"])
+    >>> bags.tokens, bags.amounts, bags.starts
+    (('Ca', 'H', 'O'), array([2., 1., 1., 2., 2.]), array([0, 2, 5]))
+    """
+    formulas = as_list(column, "formulas")
+    plain = read_plain_formulas(formulas)
+    others = np.flatnonzero(plain.n_elements == 0)
+    read = [_amounts_at(position, formulas[position]) for position in others.tolist()]
+    symbols = [_ELEMENT_IDX[symbol] for amounts in read for symbol in amounts]
+    values = [value for amounts in read for value in amounts.values()]
+    positions = np.arange(len(formulas))
+    return Bags.from_entries(
+        SYMBOLS,
+        np.concatenate((plain.element_idx, np.array(symbols, dtype=np.int64))),
+        np.concatenate((plain.amounts, np.array(values, dtype=np.float64))),
+        np.concatenate((np.repeat(positions, plain.n_elements), np.repeat(others, [len(amounts) for amounts in read]))),
+    )
+
+
+def _amounts_at(position: int, formula: object) -> dict[str, float]:
+    try:
+        if isinstance(formula, str):
+            return _read_text(formula)
+        return amounts_of(_composition(formula) if isinstance(formula, Mapping) else formula)
+    except FormulaError as error:
+        msg = f"formula at position {position}: {error}"
+        raise FormulaError(msg) from error
 
 
 # Cross-validation and searches over settings read the same formulas again and again.
 _read_text = lru_cache(maxsize=2**15)(amounts_of)
+_ELEMENT_IDX = {symbol: idx for idx, symbol in enumerate(SYMBOLS)}
 
 
 def _composition(amounts: Mapping[Any, float]) -> Composition:

@@ -19,7 +19,7 @@ Bags with the same proportions give the same row, bit for bit, in whatever order
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, compress
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -81,17 +81,55 @@ class Bags:
         >>> bags.tokens, bags.amounts, bags.n_units
         (('O', 'Sr', 'Ti'), array([6., 2., 2.]), array([2.]))
         """
-        starts = np.zeros(len(amounts) + 1, dtype=np.intp)
-        np.cumsum([len(bag) for bag in amounts], out=starts[1:])
         names = list(chain.from_iterable(amounts))
         values = np.fromiter(chain.from_iterable(bag.values() for bag in amounts), np.float64, len(names))
         tokens = tuple(sorted(set(names)))
         position = {token: idx for idx, token in enumerate(tokens)}
         token_idx = np.fromiter((position[name] for name in names), np.intp, len(names))
-        order = np.lexsort((token_idx, np.repeat(np.arange(len(amounts)), np.diff(starts))))
-        token_idx, values = token_idx[order], values[order]
+        bag_idx = np.repeat(np.arange(len(amounts)), [len(bag) for bag in amounts])
+        return cls.from_entries(tokens, token_idx, values, bag_idx, n_units)
+
+    @classmethod
+    def from_entries(
+        cls,
+        tokens: Sequence[str],
+        token_idx: NDArray[np.intp],
+        amounts: NDArray[np.float64],
+        bag_idx: NDArray[np.intp],
+        n_units: Sequence[float] | None = None,
+    ) -> Self:
+        """Make bags from arrays.
+
+        Parameters
+        ----------
+        tokens : sequence of str
+            Tokens, sorted; those in no bag are dropped.
+        token_idx : int array, shape (n_entries,)
+            Position in `tokens` of each entry; once a bag at most.
+        amounts : float array, shape (n_entries,)
+            Amount of each entry, positive.
+        bag_idx : int array, shape (n_entries,)
+            Bag of each entry, in any order; from 0 on every bag has one.
+        n_units : sequence of float, length n_bags, optional
+            As for `from_amounts`.
+
+        Returns
+        -------
+        Bags
+            The bags, by their number.
+
+        Examples
+        --------
+        >>> bags = Bags.from_entries("CHO", np.array([2, 1]), np.array([1.0, 2.0]), np.array([0, 0]))
+        >>> bags.tokens, bags.token_idx, bags.amounts
+        (('H', 'O'), array([0, 1]), array([2., 1.]))
+        """
+        order = np.argsort(bag_idx * len(tokens) + token_idx, kind="stable")  # quick on what is sorted already
+        used = np.bincount(token_idx, minlength=len(tokens)) > 0
+        starts = np.concatenate(([0], np.cumsum(np.bincount(bag_idx)))).astype(np.intp)
+        values = amounts[order]
         units = _formula_units(values, starts) if n_units is None else np.asarray(n_units, dtype=np.float64)
-        return cls(tokens, token_idx, values, starts, units)
+        return cls(tuple(compress(tokens, used)), (np.cumsum(used) - 1)[token_idx[order]], values, starts, units)
 
     @property
     def bag_idx(self) -> NDArray[np.intp]:
@@ -136,26 +174,33 @@ def pool(bags: Bags, vectors: NDArray[np.floating], statistics: Sequence[Statist
     table = np.ascontiguousarray(vectors, dtype=np.float64)
     if not len(bags) or not table.shape[1]:
         return np.empty((len(bags), len(statistics) * table.shape[1]))
+    weights: dict[Statistic, NDArray[np.float64]] = {
+        name: _weights(bags, name) for name in statistics if name in ("mean", "sum", "mode")
+    }
+    if len(statistics) == 1 and weights:
+        return _weighted_sum(bags, weights[statistics[0]], table)
+    pooled = np.empty((len(bags), len(statistics), table.shape[1]))
+    out: dict[Statistic, NDArray[np.float64]] = dict(zip(statistics, pooled.swapaxes(0, 1), strict=True))
+    for name in weights:
+        out[name][:] = _weighted_sum(bags, weights[name], table)
+    if "std" in out:
+        _standard_deviations(bags, table, out)
+    if out.keys() & {"min", "max", "range"}:
+        _extremes(bags, table, out)
+    return pooled.reshape(len(bags), -1)
+
+
+def _weights(bags: Bags, statistic: Statistic) -> NDArray[np.float64]:
+    """Weight of each entry in a statistic that is a weighted sum."""
     entries, first = np.diff(bags.starts), bags.starts[:-1]
-    fractions = bags.amounts / np.repeat(np.add.reduceat(bags.amounts, first), entries)
-    needed = set(statistics)
-    pooled: dict[str, NDArray[np.float64]] = {}
-    if needed & {"mean", "std"}:
-        pooled["mean"] = _weighted_sum(bags, fractions, table)
-    if "std" in needed:
-        pooled["std"] = _standard_deviation(bags, fractions, table, pooled["mean"])
-    if needed & {"min", "max", "range"}:
-        pooled["min"], pooled["max"] = _extremes(bags, table)
-    if "range" in needed:
-        pooled["range"] = pooled["max"] - pooled["min"]
-    if "sum" in needed:
-        pooled["sum"] = _weighted_sum(bags, bags.amounts / np.repeat(bags.n_units, entries), table)
-    if "mode" in needed:
+    if statistic == "sum":
+        return bags.amounts / np.repeat(bags.n_units, entries)
+    amounts = bags.amounts
+    if statistic == "mode":
         # Amounts of a formula are written with few digits: a relative 1e-9 is a tie.
-        commonest = bags.amounts >= np.repeat(np.maximum.reduceat(bags.amounts, first), entries) * (1 - 1e-9)
-        shares = commonest / np.repeat(np.add.reduceat(commonest, first, dtype=np.float64), entries)
-        pooled["mode"] = _weighted_sum(bags, shares, table)
-    return pooled[statistics[0]] if len(statistics) == 1 else np.hstack([pooled[name] for name in statistics])
+        commonest = amounts >= np.repeat(np.maximum.reduceat(amounts, first), entries) * (1 - 1e-9)
+        amounts = commonest.astype(np.float64)
+    return amounts / np.repeat(np.add.reduceat(amounts, first), entries)
 
 
 def _weighted_sum(bags: Bags, weights: NDArray[np.float64], table: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -163,10 +208,9 @@ def _weighted_sum(bags: Bags, weights: NDArray[np.float64], table: NDArray[np.fl
     return np.asarray(matrix @ table)
 
 
-def _standard_deviation(
-    bags: Bags, fractions: NDArray[np.float64], table: NDArray[np.float64], mean: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    deviation = np.empty_like(mean)
+def _standard_deviations(bags: Bags, table: NDArray[np.float64], out: Mapping[Statistic, NDArray[np.float64]]) -> None:
+    fractions = _weights(bags, "mean")
+    mean = out["mean"] if "mean" in out else _weighted_sum(bags, fractions, table)
     for rows, layers in _chunks(bags, table.shape[1]):
         centre, variance = mean[rows], np.zeros((len(rows), table.shape[1]))
         for entry in layers:
@@ -175,12 +219,10 @@ def _standard_deviation(
             squares *= squares
             squares *= fractions[entry, None]
             variance[: len(entry)] += squares
-        deviation[rows] = np.sqrt(variance)
-    return deviation
+        out["std"][rows] = np.sqrt(variance, out=variance)
 
 
-def _extremes(bags: Bags, table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    smallest, largest = np.empty((2, len(bags), table.shape[1]))
+def _extremes(bags: Bags, table: NDArray[np.float64], out: Mapping[Statistic, NDArray[np.float64]]) -> None:
     for rows, layers in _chunks(bags, table.shape[1]):
         low = table[bags.token_idx[layers[0]]]
         high = low.copy()
@@ -188,8 +230,12 @@ def _extremes(bags: Bags, table: NDArray[np.float64]) -> tuple[NDArray[np.float6
             gathered = table[bags.token_idx[entry]]
             np.minimum(low[: len(entry)], gathered, out=low[: len(entry)])
             np.maximum(high[: len(entry)], gathered, out=high[: len(entry)])
-        smallest[rows], largest[rows] = low, high
-    return smallest, largest
+        if "min" in out:
+            out["min"][rows] = low
+        if "max" in out:
+            out["max"][rows] = high
+        if "range" in out:
+            out["range"][rows] = high - low
 
 
 def _chunks(bags: Bags, dim: int) -> Iterator[tuple[NDArray[np.intp], list[NDArray[np.intp]]]]:

@@ -79,12 +79,12 @@ def test_multiples_order_and_decimals_change_nothing(view, amounts, scale):
 
 
 @pytest.mark.parametrize("view", FORMULA_VIEWS)
-def test_formula_may_be_text_parsed_or_a_composition(view):
-    text = "La0.7Sr0.3MnO3"
+@pytest.mark.parametrize("text", ["La0.7Sr0.3MnO3", "O6Sr2Ti2", "Ca(OH)2", "CuSO4·5D2O", "Fe0.3333Ni0.6667"])
+def test_formula_may_be_text_parsed_or_a_composition(view, text):
     sentences = formula_sentences(text, view)
     assert formula_sentences(parse_formula(text), view) == sentences
     assert formula_sentences(parse_formula(parse_formula(text).formula), view) == sentences
-    assert formula_sentences(Composition(text), view) == sentences
+    assert formula_sentences(parse_formula(text).composition, view) == sentences
 
 
 @given(amounts=FORMULAS)

@@ -1,10 +1,13 @@
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
 from pymatgen.core import Composition, Lattice, Structure
 
 from matembed.corpus.formulas import FormulaError
-from matembed.downstream.materials import as_list, read_amounts, read_graphs
+from matembed.downstream.materials import as_list, read_amounts, read_bags, read_graphs
+from matembed.downstream.pooling import Bags
 from matembed.motifs import MotifError, MotifGraph
 
 FORMULAS = ["NaCl", "MgO"]
@@ -55,10 +58,27 @@ def test_text_compositions_and_mappings_mean_the_same() -> None:
     assert read_amounts(["H2O", Composition("H2O"), {"H": 2, "O": 1}]) == [water] * 3
 
 
+@pytest.mark.parametrize("read", [read_amounts, read_bags])
 @pytest.mark.parametrize("bad", ["Xx2", None, float("nan"), pd.NA, 3, {"Xx": 1}, {"H": -1}, {"H": "many"}, {}])
-def test_an_unreadable_formula_is_named_by_its_position(bad: object) -> None:
+def test_an_unreadable_formula_is_named_by_its_position(bad: object, read: Callable[[object], object]) -> None:
     with pytest.raises(FormulaError, match="formula at position 1: "):
-        read_amounts(["H2O", bad])
+        read(["H2O", bad, "Xx"])
+
+
+PLAIN = ["H2O", "SrTiO3", "O3TiSr", "Sr2Ti2O6", "Fe2O3", "NaCl", "H2O"]
+ODD = ["Ca(OH)2", "CuSO4·5H2O", "Fe0.5Ni0.5", Composition("D2O"), {"Na": 1.5, "Cl": 1}, "CH3CH2OH"]
+
+
+@pytest.mark.parametrize(
+    "formulas",
+    [[], ["O2"], ["Ca(OH)2"], PLAIN, ODD, [*PLAIN, *ODD], [*ODD, *PLAIN], [*PLAIN[:3], *ODD, *PLAIN[3:]]],
+    ids=["none", "one plain", "one odd", "plain", "odd", "plain first", "odd first", "odd between"],
+)
+def test_bags_hold_the_amounts_of_each_formula(formulas: list[object]) -> None:
+    bags, expected = read_bags(formulas), Bags.from_amounts(read_amounts(formulas))
+    assert bags.tokens == expected.tokens
+    for name in ("token_idx", "amounts", "starts", "n_units"):
+        np.testing.assert_array_equal(getattr(bags, name), getattr(expected, name), strict=True)
 
 
 def test_what_is_no_structure_is_named_by_its_position() -> None:
