@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all."""
 
 import hashlib
+import json
 import os
 import shutil
 import uuid
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["sha256_of", "whole_file", "whole_folder"]
+__all__ = ["refuse_occupied", "sha256_of", "whole_file", "whole_folder"]
 
 
 @contextmanager
@@ -29,21 +30,25 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())  # else a power cut could leave the new name on an empty file
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 @contextmanager
-def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def whole_folder(path: Path, *, kind: str, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary sibling folder of `path`; rename it to `path` when the block ends well.
 
     Parameters
     ----------
     path : Path
         Where the finished folder belongs.
+    kind : str
+        The ``type`` that the block writes into ``config.json``, such as ``"Corpus"``.
     overwrite : bool, default False
-        Replace a folder that is already there.
+        Replace a folder of the same kind. Nothing else is ever replaced.
 
     Yields
     ------
@@ -53,12 +58,10 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     Raises
     ------
     FileExistsError
-        If `path` exists, is not an empty folder, and `overwrite` is false.
+        As `refuse_occupied` does.
     """
-    occupied = path.exists() and not (path.is_dir() and not any(path.iterdir()))
-    if occupied and not overwrite:
-        msg = f"{path} already exists; choose another path or pass overwrite=True (command line: --overwrite)"
-        raise FileExistsError(msg)
+    path = path.resolve()
+    refuse_occupied(path, kind=kind, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     partial.mkdir()
@@ -67,12 +70,47 @@ def whole_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         if path.exists():
             retired = partial.with_suffix(".old")
             path.rename(retired)
-            partial.rename(path)
-            shutil.rmtree(retired) if retired.is_dir() else retired.unlink()
+            try:
+                partial.rename(path)
+            except OSError:
+                retired.rename(path)
+                raise
+            shutil.rmtree(retired)
         else:
             partial.rename(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def refuse_occupied(path: Path, *, kind: str, overwrite: bool) -> None:
+    """Refuse to write a folder where something is that must stay.
+
+    Parameters
+    ----------
+    path : Path
+        Where a folder is to be written. Nothing, or an empty folder, is no obstacle.
+    kind : str
+        The ``type`` in ``config.json`` of a folder that may be replaced.
+    overwrite : bool
+        Whether it may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there and `overwrite` is false, or what is there is of another kind.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not overwrite:
+        msg = f"{path} already exists; choose another path or pass overwrite=True (command line: --overwrite)"
+        raise FileExistsError(msg)
+    try:
+        found = json.loads((path / "config.json").read_text(encoding="utf-8"))["type"]
+    except (OSError, ValueError, LookupError, TypeError):
+        found = None
+    if found != kind:
+        msg = f"{path} holds something other than {kind}, which is not overwritten; choose another path"
+        raise FileExistsError(msg)
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

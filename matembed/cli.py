@@ -5,11 +5,12 @@ Exit status 0 is success; 1, the work was done but its result was refused (too m
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _ROWS_SHOWN = 10
+_TRAINING = ("algorithm", "epochs", "seed", "workers")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,8 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--column", help="column of the formulas")
     command.add_argument("--id-column", help="column of the ids")
     command.add_argument("--limit", type=_positive, help="read the first LIMIT rows only")
+    command.add_argument("--views", nargs="+", help="which sentences: elements amounts environments links walks (all)")
     command.add_argument("--engine", default="chemenv", help="what finds motifs (default: %(default)s)")
-    command.add_argument("--valences", choices=("bond_valence", "composition", "none"), help="automatic by default")
+    command.add_argument(
+        "--valences", choices=("structure", "bond_valence", "composition", "none"), help="automatic by default"
+    )
     command.add_argument("--oxidation", action="store_true", help="motif tokens with oxidation states: Ti4+O6:O:6")
     command.add_argument("--walk-length", type=_positive, default=8)
     command.add_argument("--n-walks", type=_positive, default=2, help="random walks from each motif")
@@ -102,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--workers", type=_positive, default=1)
     command.add_argument("--time-limit", type=float, default=300.0, help="CPU seconds a crystal (default: %(default)s)")
     command.add_argument("--max-rejected", type=float, default=0.5, help="share of rejected rows that is too much")
+    command.add_argument("--card", type=Path, help="YAML with name, what, source, licence, citation of the data")
     command.add_argument("--overwrite", action="store_true", help="replace a corpus that is there")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -112,10 +118,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--encoder", choices=("word2vec", "ppmi"), default="word2vec")
     command.add_argument("--dim", type=_positive, help="length of each vector")
     command.add_argument("--window", type=_positive, help="context on each side; the whole sentence by default")
-    command.add_argument("--epochs", type=_positive, help="passes over the corpus (word2vec)")
-    command.add_argument("--min-count", type=_positive, default=1, help="leave out tokens seen fewer times")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--overwrite", action="store_true")
+    command.add_argument("--min-count", type=_positive, help="leave out tokens seen fewer times (1)")
+    command.add_argument("--algorithm", choices=("skip-gram", "cbow"), help="of word2vec (skip-gram)")
+    command.add_argument("--epochs", type=_positive, help="passes of word2vec over the corpus")
+    command.add_argument("--seed", type=int, help="of word2vec (0)")
+    command.add_argument(
+        "--workers", type=_positive, help="of word2vec (1); with more the vectors vary from run to run"
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace a table that is there")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
 
     command = add("nearest", _nearest, "Print the tokens most similar to a token.")
     command.add_argument("table", type=Path)
@@ -136,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--labels", type=Path, help="CSV with the target, where INPUT is a corpus of crystals")
     command.add_argument("--splits", choices=("random", "formula", "chemical_system"), default="formula")
     command.add_argument("--n-splits", type=_positive, default=5)
+    command.add_argument("--task", choices=("auto", "regression", "classification"), default="auto")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--unit", default="", help="unit of the target, for the figure")
     command.add_argument("--out", type=Path, help="folder for scores, predictions and parity plots")
@@ -152,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--component", type=int, default=0, help="of the periodic table (default: %(default)s)")
     command.add_argument("--similar-to", help="periodic table of the similarity to this element")
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--overwrite", action="store_true", help="replace a picture that is there")
 
     command = add("info", _info, "Show the card of a corpus or a table.")
     command.add_argument("path", type=Path)
@@ -198,6 +211,7 @@ def _build(options: argparse.Namespace) -> None:
         column=options.column,
         id_column=options.id_column,
         limit=options.limit,
+        views=options.views,
         engine=options.engine,
         valences=options.valences,
         oxidation=options.oxidation,
@@ -207,6 +221,7 @@ def _build(options: argparse.Namespace) -> None:
         workers=options.workers,
         time_limit=options.time_limit,
         max_rejected=options.max_rejected,
+        card=None if options.card is None else _read_card(options.card),
         progress=not options.quiet,
         overwrite=options.overwrite,
     )
@@ -216,25 +231,37 @@ def _build(options: argparse.Namespace) -> None:
     _print_rows(f"rewritten ({options.out / 'rewritten.parquet'})", corpus.rewritten())
 
 
+def _read_card(path: Path) -> "Card":
+    import yaml
+
+    from matembed.cards import Card
+
+    try:
+        return Card.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValueError) as error:
+        msg = f"{path} is no card in YAML: {' '.join(str(error).split())}"
+        raise ValueError(msg) from error
+
+
 def _train(options: argparse.Namespace) -> None:
+    from matembed._atomic import refuse_occupied
     from matembed.corpus.corpus import Corpus
     from matembed.encoders.ppmi import PPMI
     from matembed.encoders.word2vec import Word2Vec
 
+    refuse_occupied(options.out, kind="EmbeddingTable", overwrite=options.overwrite)
     corpus = Corpus.read(options.corpus, view=options.view)
-    settings: dict[str, Any] = {"window": options.window, "min_count": options.min_count}
-    if options.dim is not None:
-        settings["dim"] = options.dim
+    given = {name: value for name in ("dim", "window", "min_count") if (value := getattr(options, name)) is not None}
+    training = {name: value for name in _TRAINING if (value := getattr(options, name)) is not None}
     encoder: PPMI | Word2Vec
-    if options.encoder == "ppmi":
-        if options.epochs is not None:
-            msg = "--epochs belongs to --encoder word2vec; PPMI is computed, not trained"
-            raise ValueError(msg)
-        encoder = PPMI(**settings)
+    if options.encoder == "word2vec":
+        encoder = Word2Vec(**given, **training, progress=not options.quiet)
+    elif training:
+        words = " ".join(f"--{name}" for name in training)
+        msg = f"{words} go with --encoder word2vec; PPMI is computed, not trained"
+        raise ValueError(msg)
     else:
-        if options.epochs is not None:
-            settings["epochs"] = options.epochs
-        encoder = Word2Vec(seed=options.seed, **settings)
+        encoder = PPMI(**given)
     table = encoder.fit(corpus).embeddings()
     table.write(options.out, overwrite=options.overwrite)
     print(f"{len(table):,} tokens, dim {table.dim}, from {len(corpus):,} sentences ({corpus.view}): {options.out}")
@@ -276,10 +303,12 @@ def _featurize(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from matembed._atomic import whole_folder
+    from matembed._atomic import refuse_occupied, whole_folder
     from matembed.downstream.benchmark import evaluate
     from matembed.downstream.inputs import read_materials
 
+    if options.out is not None:
+        refuse_occupied(options.out, kind="Evaluation", overwrite=options.overwrite)
     tables = {path.name: _read_table(path) for path in options.table}
     if len(tables) != len(options.table):
         msg = f"tables need different folder names, got {', '.join(str(path) for path in options.table)}"
@@ -298,6 +327,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         materials.frame["target"],
         pooling=_pooling(options),
         on_missing=options.on_missing,
+        task=options.task,
         splits=options.splits,
         n_splits=options.n_splits,
         seed=options.seed,
@@ -306,7 +336,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     _print_rows("rejected", materials.rejected)
     if options.out is None:
         return
-    with whole_folder(options.out, overwrite=options.overwrite) as partial:
+    with whole_folder(options.out, kind="Evaluation", overwrite=options.overwrite) as partial:
+        config = {"schema": 1, "type": "Evaluation", "target": options.target, "settings": dict(evaluation.settings)}
+        (partial / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         evaluation.scores.to_csv(partial / "scores.csv", index=False)
         evaluation.summary().to_csv(partial / "summary.csv")
         predictions = evaluation.predictions.assign(id=materials.frame["id"])
@@ -326,6 +358,9 @@ def _plot(options: argparse.Namespace) -> None:
     if options.out.suffix not in (".png", ".svg", ".pdf"):
         msg = f"pictures are written as .png, .svg or .pdf, got {options.out.name!r}"
         raise ValueError(msg)
+    if options.out.exists() and not options.overwrite:
+        msg = f"{options.out} already exists; choose another path or pass --overwrite"
+        raise FileExistsError(msg)
     table = _read_table(options.table).subset(options.tokens, kind=options.kind)
     if options.figure == "map":
         figure = plots.embedding_map(table, method=options.method, color=options.color, seed=options.seed)

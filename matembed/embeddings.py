@@ -371,7 +371,7 @@ class EmbeddingTable:
         path : path-like
             Folder to make. It appears whole or not at all.
         overwrite : bool, default False
-            Replace what is there.
+            Replace a table that is there.
 
         Returns
         -------
@@ -386,7 +386,7 @@ class EmbeddingTable:
         from safetensors.numpy import save_file
 
         folder = Path(path)
-        with whole_folder(folder, overwrite=overwrite) as partial:
+        with whole_folder(folder, kind="EmbeddingTable", overwrite=overwrite) as partial:
             save_file({"vectors": np.ascontiguousarray(self.vectors)}, partial / "vectors.safetensors")
             _write_json(partial / "vocab.json", {token: row for row, token in enumerate(self.tokens)})
             card = replace(self.card, sha256={name: sha256_of(partial / name) for name in sorted(_FILES)})

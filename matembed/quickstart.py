@@ -2,15 +2,17 @@
 
 import base64
 import html
+import json
 import os
 import string
 from collections import Counter
 from collections.abc import Iterable
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matembed._atomic import whole_file, whole_folder
+from matembed._atomic import refuse_occupied, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from matembed.corpus.corpus import Corpus
     from matembed.embeddings import EmbeddingTable
+    from matembed.encoders import Encoder
     from matembed.tokens import Kind
 
 __all__ = ["quickstart"]
@@ -36,6 +39,7 @@ _ELEMENTS_SHOWN = ("Li", "Ca", "Ti", "Fe", "Zn", "Al", "Si", "O", "S", "Cl")
 _N_MOTIFS_SHOWN = 8
 _N_MOTIFS_COMPARED = 30
 _ELEMENT_VECTORS = "element_vectors"
+_KIND = "Quickstart"
 
 
 def quickstart(
@@ -76,7 +80,7 @@ def quickstart(
     Raises
     ------
     FileExistsError
-        If `out` holds a report and `overwrite` is false, or holds something else.
+        If `out` holds a report and `overwrite` is false, or holds something other than an earlier run.
 
     Notes
     -----
@@ -85,23 +89,19 @@ def quickstart(
     """
     from matembed.downstream.benchmark import evaluate
     from matembed.encoders.ppmi import PPMI
-    from matembed.encoders.word2vec import Word2Vec
 
     folder = Path(out)
     report = folder / "report.html"
-    if report.exists() and not overwrite:
-        msg = f"{report} already exists; choose another folder or pass overwrite=True (command line: --overwrite)"
-        raise FileExistsError(msg)
-    present = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    if present and not present & {"corpus", "corpus.partial"}:
-        msg = f"{folder} holds something else; choose another folder"
-        raise FileExistsError(msg)
+    started = (folder / "config.json").exists() and not report.exists()
+    refuse_occupied(folder, kind=_KIND, overwrite=overwrite or started)
+    with whole_file(folder / "config.json") as partial:
+        partial.write_text(json.dumps({"schema": 1, "type": _KIND, "seed": seed}) + "\n", encoding="utf-8")
     report.unlink(missing_ok=True)
     _say("1 of 4  crystals -> formula and motif corpora")
     corpus = _build(folder / "corpus", seed=seed, workers=workers, limit=limit, progress=progress)
     _say("2 of 4  corpora -> element and motif vectors")
     elements = PPMI(dim=32, rows="element").fit(corpus.with_view("environments")).embeddings()
-    motifs = Word2Vec(dim=32, epochs=30, seed=seed).fit(corpus.with_view("walks")).embeddings()
+    motifs = _motif_encoder(seed).fit(corpus.with_view("walks")).embeddings()
     elements.write(folder / "element-vectors", overwrite=True)
     motifs.write(folder / "motif-vectors", overwrite=True)
     crystals = _minerals(corpus)
@@ -128,10 +128,10 @@ def quickstart(
     )
     with whole_file(folder / "scores.csv") as partial:
         evaluation.scores.to_csv(partial, index=False)
-    with whole_folder(folder / "figures", overwrite=True) as partial:
-        for name, (figure, _) in figures.items():
-            figure.savefig(partial / f"{name}.png", dpi=120)
-    page = _report(corpus, crystals, element_rows, motif_rows, summary, figures, folder / "figures")
+    for name, (figure, _) in figures.items():
+        with whole_file(folder / "figures" / f"{name}.png") as partial:
+            figure.savefig(partial, format="png", dpi=120)
+    page = _report(corpus, crystals, element_rows, motif_rows, summary, figures, folder / "figures", motifs.card.name)
     with whole_file(report) as partial:
         partial.write_text(page, encoding="utf-8")
     return report
@@ -159,6 +159,14 @@ def _build(path: Path, *, seed: int, workers: int, limit: int | None, progress: 
         progress=progress,
         overwrite=True,
     )
+
+
+def _motif_encoder(seed: int) -> "Encoder":
+    """Word2vec where gensim is installed; it has no release for Python 3.14 yet."""
+    from matembed.encoders.ppmi import PPMI
+    from matembed.encoders.word2vec import Word2Vec
+
+    return Word2Vec(dim=32, epochs=30, seed=seed) if find_spec("gensim") else PPMI(dim=32)
 
 
 def _say(line: str) -> None:
@@ -219,12 +227,14 @@ def _report(
     summary: "pd.DataFrame",
     figures: dict[str, tuple["Figure", str]],
     pictures: Path,
+    motif_encoder: str,
 ) -> str:
     """Fill in the page; it holds its pictures, so that it can be sent as one file."""
     counts = corpus.card.counts
     rejected = corpus.rejected()
     page = files("matembed").joinpath("quickstart.html").read_text(encoding="utf-8")
     return string.Template(page).substitute(
+        encoder=html.escape(motif_encoder),
         counts=_table(["", ""], [(name, f"{count:,}") for name, count in counts.items()]),
         rejected=_table(["crystal", "reason"], rejected[["id", "reason"]].itertuples(index=False))
         if len(rejected)

@@ -65,6 +65,30 @@ def test_build_says_what_it_did(work, capsys, tmp_path):
     assert "21 read, 18 kept, 3 rejected, 1 rewritten" in out
 
 
+def test_a_card_goes_with_the_corpus_to_the_table(work, tmp_path, capsys):
+    card = tmp_path / "card.yaml"
+    card.write_text("name: salts\nlicence: CC0-1.0\ncitation: ['A. Uthor, 2026']\n")
+    corpus, table = tmp_path / "corpus", tmp_path / "table"
+    words = [
+        "build",
+        str(work / "formulas.csv"),
+        "--views",
+        "elements",
+        "--card",
+        str(card),
+        "--out",
+        str(corpus),
+        "--quiet",
+    ]
+    assert main(words) == 0
+    assert main(["train", str(corpus), "--encoder", "ppmi", "--dim", "4", "--out", str(table)]) == 0
+    capsys.readouterr()
+    assert main(["info", str(table)]) == 0
+    out = capsys.readouterr().out
+    assert "CC0-1.0" in out
+    assert "A. Uthor, 2026" in out
+
+
 def test_nearest_prints_neighbours(work, capsys):
     assert main(["nearest", str(work / "elements"), "Na", "-n", "3", "--kind", "element"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -158,7 +182,11 @@ def test_training_again_gives_the_same_bytes(work, tmp_path):
         (["train", "{work}/crystals", "--out", "{new}"], "corpus"),
         (["train", "{work}/formulas", "--view", "walks", "--out", "{new}"], "environments"),
         (["train", "{work}/formulas", "--encoder", "ppmi", "--epochs", "3", "--out", "{new}"], "--epochs"),
+        (["train", "{work}/formulas", "--encoder", "ppmi", "--seed", "3", "--out", "{new}"], "--seed"),
         (["train", "{work}/formulas", "--out", "{work}/elements"], "--overwrite"),
+        (["train", "{work}/formulas", "--out", "{work}/crystals", "--overwrite"], "other than EmbeddingTable"),
+        (["build", "{work}/formulas.csv", "--out", "{work}/elements", "--overwrite"], "other than Corpus"),
+        (["build", "{work}/formulas.csv", "--out", "{new}", "--card", "{work}/formulas.csv"], "no card"),
         (["nearest", "{work}/elements", "Xx"], "Xx"),
         (["nearest", "{work}/formulas", "Na"], "vectors.safetensors"),
         (["featurize", "{work}/crystals", "--table", "{work}/elements", "--out", "{new}.csv"], "matembed build"),
