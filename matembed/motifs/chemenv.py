@@ -19,8 +19,9 @@ __all__ = ["Shell", "find_shells"]
 # SimplestChemenvStrategy's own defaults, relative to the nearest neighbour and the largest solid angle.
 _DISTANCE_CUTOFF = 1.4
 _ANGLE_CUTOFF = 0.3
-# Neighbours beyond are not looked at. 1.41 just covers the distance cutoff and is several times faster than ChemEnv's
-# default of 2.0; a chain of distances that runs on past it is cut, which changes the label of about 1 site in 100.
+# Neighbours beyond are not looked at. 1.41 just covers the distance cutoff, as the Materials Project's 1.4 does, and is
+# several times faster than ChemEnv's default of 2.0. A chain of distances that runs on past it is cut, which changes
+# the label of about 1 site in 100.
 _MAXIMUM_DISTANCE_FACTOR = 1.41
 
 

@@ -19,7 +19,7 @@ LEGEND_TITLE = {
     "cn": "coordination\nnumber",
     "element": "element",
 }
-_MAX_CATEGORIES = 9
+_MAX_CATEGORIES = 7
 _LEGEND_ORDER = ("s", "p", "d", "f", *map(str, range(1, 19)), "La–Lu", "Ac–Lr")
 _COLOR_OF_KIND: dict[Kind | None, Color] = {
     "element": "block",

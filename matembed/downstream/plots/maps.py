@@ -46,7 +46,7 @@ def embedding_map(
         neighbours, for which the extra ``viz`` must be installed.
     color : {"block", "group", "geometry", "cn", "element"}, optional
         Block or group of the element (of a motif: of its centre); ChemEnv geometry, coordination number or centre of a
-        motif. The commonest nine geometries or elements get their own colour. By default block for elements and
+        motif. The commonest seven geometries or elements get their own colour. By default block for elements and
         species, geometry for motifs, coordination number for geometries, and one colour for anything else.
     labels : "auto", bool, or collection of str
         Write the first 40 tokens (and every element) of the table, as many as there is room for, none, or these. Labels
