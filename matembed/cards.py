@@ -3,7 +3,8 @@
 import importlib.metadata
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 __all__ = ["Card", "package_versions"]
@@ -42,7 +43,8 @@ def package_versions(names: Iterable[str] = _PACKAGES) -> dict[str, str]:
 class Card:
     """What a corpus or an embedding table is, and what is needed to judge and repeat it.
 
-    A card holds no time and no machine, so the same inputs and settings give the same bytes.
+    A card holds no time and no machine, so the same inputs and settings give the same bytes. It keeps copies of the
+    mappings it is given; treat those as read-only, and make another card with `dataclasses.replace`.
 
     Attributes
     ----------
@@ -57,7 +59,7 @@ class Card:
     citation : tuple of str
         What to cite.
     corpus : mapping
-        The corpus behind a table: its name, view, counts and sha256.
+        The corpus behind a table: its name, view, counts, sha256, settings, seed and versions.
     counts : mapping of str to int
         Such as read, kept, rejected, rewritten, sentences, tokens.
     settings : mapping
@@ -87,6 +89,15 @@ class Card:
     seed: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "citation", tuple(self.citation))
+        for each in fields(self):
+            if each.default_factory is dict:
+                object.__setattr__(self, each.name, deepcopy(dict(getattr(self, each.name))))
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.what, self.source, self.licence, self.citation, self.seed))
 
     def to_dict(self) -> dict[str, Any]:
         """Turn the card into plain values for JSON.
@@ -139,10 +150,11 @@ class Card:
             "license": self.licence.lower() or "unknown",
             "tags": ["materials-science"],
         }
-        lines = ["---", yaml.safe_dump(front, sort_keys=False).strip(), "---", "", f"# {self.name}", ""]
-        lines += [self.what, ""] if self.what else []
-        lines += [f"- Source: {self.source or 'not stated'}", f"- Licence: {self.licence or 'not stated'}"]
-        lines += [f"- Cite: {reference}" for reference in self.citation]
+        lines = ["---", yaml.safe_dump(front, sort_keys=False).strip(), "---", "", f"# {_line(self.name)}", ""]
+        lines += [_line(self.what), ""] if self.what else []
+        source, licence = _line(self.source), _line(self.licence)
+        lines += [f"- Source: {source or 'not stated'}", f"- Licence: {licence or 'not stated'}"]
+        lines += [f"- Cite: {_line(reference)}" for reference in self.citation]
         lines += [] if self.seed is None else [f"- Seed: {self.seed}"]
         for title, values in (
             ("Corpus", self.corpus),
@@ -153,9 +165,17 @@ class Card:
         ):
             if values:
                 lines += ["", f"## {title}", "", "| | |", "|---|---|"]
-                lines += [f"| {key} | {value} |" for key, value in values.items()]
+                lines += [f"| {_cell(key)} | {_cell(value)} |" for key, value in values.items()]
         return "\n".join(lines) + "\n"
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {what}" for what, count in self.counts.items())
         return f"{self.name}: {self.what}" + (f" ({counts})" if counts else "")
+
+
+def _line(value: object) -> str:
+    return " ".join(str(value).split())
+
+
+def _cell(value: object) -> str:
+    return _line(value).replace("\\", "\\\\").replace("|", "\\|")

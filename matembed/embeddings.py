@@ -52,6 +52,8 @@ class EmbeddingTable:
 
     Raises
     ------
+    TypeError
+        If a token is no text, or the card no Card.
     ValueError
         If tokens repeat or hold white space, or the vectors do not fit them or are not finite.
 
@@ -73,6 +75,13 @@ class EmbeddingTable:
 
     def __post_init__(self) -> None:
         tokens = tuple(self.tokens)
+        strange = [token for token in tokens if not isinstance(token, str)]
+        if strange:
+            msg = f"tokens must be text such as 'Ti', got {strange[0]!r}"
+            raise TypeError(msg)
+        if not isinstance(self.card, Card):
+            msg = f"card must be a Card, such as Card('name'), got {self.card!r:.80}"
+            raise TypeError(msg)
         vectors = np.array(self.vectors, dtype=np.float32)
         if vectors.ndim != 2 or len(vectors) != len(tokens):
             msg = f"{len(tokens)} tokens need vectors of shape ({len(tokens)}, dim), got {vectors.shape}"
@@ -287,7 +296,7 @@ class EmbeddingTable:
         Returns
         -------
         EmbeddingTable
-            The smaller table, with the same card.
+            The smaller table. Its card says how many tokens were kept, as the setting ``subset``, unless all were.
 
         Raises
         ------
@@ -297,7 +306,12 @@ class EmbeddingTable:
         kept = tuple(self.tokens if tokens is None else tokens)
         if kind is not None:
             kept = tuple(token for token in kept if kind_of(token) == kind)
-        return replace(self, tokens=kept, vectors=self.vectors[[self.row(token) for token in kept]])
+        rows = [self.row(token) for token in kept]
+        if kept == self.tokens:
+            return self
+        before = self.card.settings.get("subset", f"{len(self)} tokens")
+        card = replace(self.card, settings={**self.card.settings, "subset": f"{len(kept)} of {before}"})
+        return replace(self, tokens=kept, vectors=self.vectors[rows], card=card)
 
     def concat(self, other: Self, *, tokens: Literal["same", "shared"] = "same") -> Self:
         """Put the vectors of two tables side by side.
@@ -347,9 +361,10 @@ class EmbeddingTable:
         Returns
         -------
         EmbeddingTable
-            The same tokens, with vectors of length 1.
+            The same tokens, with vectors of length 1. Its card says so, as the setting ``normalized``.
         """
-        return replace(self, vectors=self._unit().astype(np.float32))
+        card = replace(self.card, settings={**self.card.settings, "normalized": True})
+        return replace(self, vectors=self._unit().astype(np.float32), card=card)
 
     def to_frame(self) -> "pd.DataFrame":
         """Turn the table into a DataFrame.

@@ -85,5 +85,9 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def __repr__(self) -> str:
+        few = ", ".join(self.tokens[:5]) + ", ..." * (len(self) > 5)
+        return f"Vocabulary({len(self):,} tokens: {few})" if self.tokens else "Vocabulary(no tokens)"
+
     def __contains__(self, token: object) -> bool:
         return token in self._ids

@@ -1,6 +1,9 @@
 """Card: what goes in comes out, as JSON and as a page."""
 
+import copy
 import json
+import pickle
+from dataclasses import asdict, replace
 
 import pytest
 import yaml
@@ -64,6 +67,33 @@ def test_page_has_front_matter_and_everything_else():
     assert page.startswith("\n# salts\n\nRock salts.\n")
     for line in ("- Source: a mine", "- Cite: A. Miner, 1999", "- Seed: 0", "| read | 1200 |", "| vocab.json | ab |"):
         assert f"\n{line}\n" in page
+
+
+def test_any_value_stays_in_its_cell():
+    card = replace(FULL, source="a mine\nin Ore", settings={"pattern": "a|b\n| c", "two\nlines": "a\\|b"})
+    page = card.to_markdown()
+    for line in ("- Source: a mine in Ore", r"| pattern | a\|b \| c |", r"| two lines | a\\\|b |"):
+        assert f"\n{line}\n" in page
+
+
+def test_what_was_passed_can_change_without_the_card():
+    settings, citation = {"views": ["links"]}, ["A. Miner, 1999"]
+    card = Card("salts", settings=settings, citation=citation)
+    settings["views"].append("walks")
+    settings["dim"] = 8
+    citation.clear()
+    assert card == Card("salts", settings={"views": ["links"]}, citation=("A. Miner, 1999",))
+
+
+@given(cards)
+def test_copies_are_equal_and_of_the_same_hash(card):
+    twins = (
+        pickle.loads(pickle.dumps(card)),
+        copy.deepcopy(card),
+        Card(**asdict(card)),
+        Card.from_dict(card.to_dict()),
+    )
+    assert {card, *twins} == {card}
 
 
 def test_an_empty_card_says_what_it_does_not_know():

@@ -88,6 +88,20 @@ def test_what_is_no_table_is_refused(tokens, vectors, says):
         EmbeddingTable(tokens, vectors, CARD)
 
 
+@pytest.mark.parametrize(
+    ("tokens", "card", "says"),
+    [
+        ([1], CARD, "tokens must be text such as 'Ti', got 1"),
+        (["Li", None], CARD, "tokens must be text such as 'Ti', got None"),
+        (["Li"], None, r"card must be a Card, such as Card\('name'\), got None"),
+        (["Li"], {"name": "demo"}, "card must be a Card"),
+    ],
+)
+def test_wrong_kinds_are_refused_at_the_door(tokens, card, says):
+    with pytest.raises(TypeError, match=says):
+        EmbeddingTable(tokens, np.ones((len(tokens), 1)), card)
+
+
 def test_unknown_tokens_are_key_errors_that_help(table):
     for ask in (table.row, table.__getitem__, table.nearest, lambda token: table.subset([token])):
         with pytest.raises(UnknownTokenError, match=r"no vector for 'Po' among 9 tokens \(element: Li, Na, Cl"):
@@ -168,10 +182,19 @@ def test_subset_keeps_order_vectors_and_card(table):
     smaller = table.subset(["O:6", "Li"])
     assert smaller.tokens == ("O:6", "Li")
     assert smaller["Li"].tobytes() == table["Li"].tobytes()
-    assert smaller.card == table.card
     assert same(table.subset(), table)
     assert table.subset(kind="element").tokens == ("Li", "Na", "Cl")
     assert table.subset(["Ti4+", "Cl"], kind="element").tokens == ("Cl",)
+
+
+def test_cards_say_what_was_changed(table):
+    before = dict(table.card.settings)
+    smaller = table.subset(kind="element")
+    assert smaller.card == replace(table.card, settings=before | {"subset": "3 of 9 tokens"})
+    assert smaller.subset(["Cl"]).card.settings["subset"] == "1 of 3 of 9 tokens"
+    assert table.subset().card == table.subset(table.tokens).card == table.card
+    assert smaller.normalize().card.settings == before | {"subset": "3 of 9 tokens", "normalized": True}
+    assert table.card.settings == before
 
 
 def test_concat_puts_columns_side_by_side(table):

@@ -43,6 +43,13 @@ def test_unknown_tokens_are_left_out_of_ids():
     assert "Po" not in vocabulary
 
 
+def test_prints_as_one_line():
+    assert repr(Vocabulary(("O", "Ti"), (2, 1))) == "Vocabulary(2 tokens: O, Ti)"
+    assert repr(Vocabulary((), ())) == "Vocabulary(no tokens)"
+    many = Vocabulary(tuple(f"t{n}" for n in range(5000)), (1,) * 5000)
+    assert repr(many) == "Vocabulary(5,000 tokens: t0, t1, t2, t3, t4, ...)"
+
+
 @pytest.mark.parametrize(
     ("tokens", "counts", "says"),
     [

@@ -1,5 +1,6 @@
 """What is an embedding table worth? Cross-validated scores, always beside one-hot and random vectors."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
@@ -14,7 +15,6 @@ from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from matembed.cards import Card
 from matembed.downstream.features import (
@@ -27,6 +27,7 @@ from matembed.downstream.features import (
 )
 from matembed.downstream.materials import Column, as_list, read_amounts, read_graphs
 from matembed.downstream.pooling import Statistic
+from matembed.downstream.scaling import ClippedScaler
 from matembed.embeddings import EmbeddingTable, UnknownTokenError
 from matembed.motifs import MotifGraph
 
@@ -47,6 +48,7 @@ _LOWER_IS_BETTER = ("mae", "rmse")
 _ALPHAS = np.logspace(-3, 5, 17)
 _KEYS = ("row", "fold", "target")
 _ONE_HOT = "one_hot_elements"
+_MOST_COLUMNS = 1000  # of one-hot motifs: 138,000 crystals take 2.2 GB with two statistics
 
 
 class _Features(NamedTuple):
@@ -56,6 +58,7 @@ class _Features(NamedTuple):
     kind: Literal["table", "baseline"]
     dim: int
     rows: NDArray[np.float64]
+    magnitude: NDArray[np.float64]
     n_missing: int
     column: str
     draw: int = 0
@@ -179,7 +182,7 @@ class Evaluation:
         return parity(target, predicted, unit=unit, label=label or "target", title=features)
 
 
-def one_hot_table(tokens: Sequence[str]) -> EmbeddingTable:
+def one_hot_table(tokens: Sequence[str], *, rest: Sequence[str] = ()) -> EmbeddingTable:
     """Make a table in which every token has a column of its own.
 
     Mean-pooled, a formula becomes its atomic fractions: what a table must beat.
@@ -188,19 +191,25 @@ def one_hot_table(tokens: Sequence[str]) -> EmbeddingTable:
     ----------
     tokens : sequence of str, length n_tokens
         Unique.
+    rest : sequence of str, optional
+        Further tokens, which share one more column, the last.
 
     Returns
     -------
     EmbeddingTable
-        The identity matrix; ``dim`` is n_tokens.
+        The identity matrix; ``dim`` is n_tokens, and one more if there is a rest.
 
     Examples
     --------
     >>> one_hot_table(["H", "O"]).vectors.tolist()
     [[1.0, 0.0], [0.0, 1.0]]
+    >>> one_hot_table(["O"], rest=["Po", "At"]).vectors.tolist()
+    [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
     """
-    card = Card("one_hot", what="A column for every token: no knowledge of chemistry.")
-    return EmbeddingTable(tuple(tokens), np.eye(len(tokens), dtype=np.float32), card)
+    what = "A column for every token" + (f", and one for {len(rest):,} more" if rest else "")
+    vectors = np.eye(len(tokens) + len(rest), len(tokens) + bool(rest), dtype=np.float32)
+    vectors[len(tokens) :, -1:] = 1
+    return EmbeddingTable((*tokens, *rest), vectors, Card("one_hot", what=f"{what}: no knowledge of chemistry."))
 
 
 def random_table(tokens: Sequence[str], dim: int, *, seed: int = 0) -> EmbeddingTable:
@@ -261,7 +270,8 @@ def evaluate(
     on the training rows of a fold. The baselines know every token of `materials`:
 
     - ``one_hot_elements``, always, and ``one_hot_motifs``, ``one_hot_species_motifs`` or ``one_hot_geometries``
-      for the motifs that a table of motifs looks up;
+      for the motifs that a table of motifs looks up. Beyond 1,000 tokens, the 1,000 that most materials hold have
+      a column each and all others share one, which the scores show as a ``dim`` of 1,001;
     - ``random_elements_{dim}``, ``random_motifs_{dim}``, ... of the size of each table;
     - ``dummy``, which predicts the training mean, or the share of the positive class.
 
@@ -281,9 +291,11 @@ def evaluate(
         What to do about tokens that have no vector; see `FormulaFeaturizer`. ``n_missing`` counts them.
     model : scikit-learn estimator, optional
         Cloned for every fold. By default ridge regression or classification of features that are clipped to their
-        training range and standardised, with the penalty chosen by leave-one-out on the training rows.
+        training range and standardised, or zero where they are constant in the training rows but for rounding,
+        with the penalty chosen by leave-one-out on the training rows.
     task : {"auto", "regression", "classification"}
-        "auto" is a classification if the target is bool or text or has two distinct values.
+        "auto" is a classification if the target is bool or text, or numbers that are 0 and 1 and nothing else;
+        any other numbers are a regression, be there only two of them.
     splits : {"random", "formula", "chemical_system"}
         Shuffled folds; or materials of the same proportions (to 1e-6), or of the same set of elements, kept in
         one fold. The folds of a classification are stratified by class.
@@ -343,7 +355,7 @@ def evaluate(
     named = _named_tables(tables)
     listed, values = _paired(materials, target)
     chosen_task, y, classes = _task_of(values, task)
-    estimator = _default_model(chosen_task) if model is None else _checked_model(model, chosen_task)
+    estimator = _default_model(chosen_task, None) if model is None else _checked_model(model, chosen_task)
     crystals = isinstance(listed[0], IStructure | MotifGraph)
     formulas = [_formula_of(crystal) for crystal in listed] if crystals else listed
     fold_of, how = _folds(y, chosen_task, read_amounts(formulas), splits, groups, folds, n_splits, seed)
@@ -360,10 +372,11 @@ def evaluate(
     scores = []
     for features in sets:
         dummy = DummyRegressor() if chosen_task == "regression" else DummyClassifier()
+        learner = _default_model(chosen_task, features.magnitude) if model is None else estimator
         predicted = np.empty(len(y))
         for fold in np.unique(fold_of):
             test = fold_of == fold
-            fitted = clone(estimator if features.dim else dummy).fit(features.rows[~test], y[~test])
+            fitted = clone(learner if features.dim else dummy).fit(features.rows[~test], y[~test])
             predicted[test], measured = _score(fitted, features.rows[test], y[test], chosen_task)
             counts = {"fold": int(fold), "n_train": int((~test).sum()), "n_test": int(test.sum())}
             scores.append(features.facts() | counts | measured)
@@ -423,7 +436,7 @@ def _task_of(values: pd.Series, task: str) -> tuple[Task, NDArray[Any], list[Any
         raise ValueError(msg)
     distinct = values.unique().tolist()
     numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    if task == "classification" or (task == "auto" and (not numeric or len(distinct) == 2)):
+    if task == "classification" or (task == "auto" and (not numeric or set(distinct) == {0, 1})):
         if len(distinct) != 2:
             shown = ", ".join(map(repr, distinct[:3])) + ", ..." * (len(distinct) > 3)
             msg = f"a classification takes two classes, got {len(distinct):,} ({shown}); for a regression pass numbers"
@@ -443,10 +456,9 @@ def _task_of(values: pd.Series, task: str) -> tuple[Task, NDArray[Any], list[Any
     return "regression", y, []
 
 
-def _default_model(task: Task) -> BaseEstimator:
+def _default_model(task: Task, magnitude: NDArray[np.float64] | None) -> BaseEstimator:
     ridge = RidgeCV(alphas=_ALPHAS) if task == "regression" else RidgeClassifierCV(alphas=_ALPHAS)
-    # A column that is all but constant in the training rows would carry a linear model off in the test rows.
-    return make_pipeline(MinMaxScaler(clip=True), StandardScaler(), ridge)
+    return make_pipeline(ClippedScaler(magnitude), ridge)
 
 
 def _checked_model(model: Any, task: Task) -> BaseEstimator:
@@ -577,12 +589,12 @@ def _sets(
             msg = f"table {name!r}: {error}"
             raise UnknownTokenError(msg) from error
         n_missing = sum(map(bool, featurizer.missing(column)))
-        pooled.append(_Features(name, "table", table.dim, rows, n_missing, column=name))
+        pooled.append(_Features(name, "table", table.dim, rows, _magnitude(table, rows), n_missing, column=name))
     baselines = []
     for level in dict.fromkeys(["elements", *levels.values()]):
         column = formulas if level == "elements" else graphs
         tokens = _tokens(formulas, graphs, level)
-        drawn = [(f"one_hot_{level}", f"one_hot_{level}", one_hot_table(tokens), 0)]
+        drawn = [(f"one_hot_{level}", f"one_hot_{level}", _one_hot(tokens, graphs, level), 0)]
         for dim in sorted({table.dim for name, table in named.items() if levels[name] == level}):
             for draw in range(n_random):
                 name = f"random_{level}_{dim}"
@@ -590,8 +602,8 @@ def _sets(
                 drawn.append((name, label, random_table(tokens, dim, seed=seed + draw), draw))
         for name, label, table, draw in drawn:
             rows = _featurizer(level, table, pooling, "zero").fit_transform(column)
-            baselines.append(_Features(name, "baseline", table.dim, rows, 0, label, draw))
-    baselines.append(_Features("dummy", "baseline", 0, np.zeros((len(formulas), 1)), 0, "dummy"))
+            baselines.append(_Features(name, "baseline", table.dim, rows, _magnitude(table, rows), 0, label, draw))
+    baselines.append(_Features("dummy", "baseline", 0, np.zeros((len(formulas), 1)), np.zeros(1), 0, "dummy"))
     taken = {*_KEYS, *(features.name for features in baselines), *(features.column for features in baselines)}
     if not taken.isdisjoint(named):
         msg = f"no table can go by the name {min(taken & set(named))!r}, which is taken; choose another"
@@ -608,6 +620,21 @@ def _tokens(formulas: list[Any], graphs: list[MotifGraph], level: Level) -> list
         msg = "none of the structures has a motif; use a table of elements"
         raise ValueError(msg)
     return sorted(found)
+
+
+def _one_hot(tokens: list[str], graphs: list[MotifGraph], level: Level) -> EmbeddingTable:
+    """Give a column to every token, or to those that most materials hold."""
+    if level == "elements" or len(tokens) <= _MOST_COLUMNS:
+        return one_hot_table(tokens)
+    held = Counter(token for graph in graphs for token in set(motif_tokens(graph, level)))
+    ranked = sorted(tokens, key=lambda token: (-held[token], token))
+    return one_hot_table(ranked[:_MOST_COLUMNS], rest=ranked[_MOST_COLUMNS:])
+
+
+def _magnitude(table: EmbeddingTable, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Largest absolute number of the table behind each pooled column."""
+    largest = np.abs(table.vectors).max(axis=0, initial=0).astype(np.float64)
+    return np.tile(largest, rows.shape[1] // max(table.dim, 1))
 
 
 def _score(

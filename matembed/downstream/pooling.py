@@ -14,7 +14,9 @@ sum       sum of amount_t v_t per formula unit
 mode      v_t of the token with the largest amount; the mean of them where several tie
 ========= =====================================================================================================
 
-Bags with the same proportions give the same row, bit for bit, in whatever order their tokens come.
+Bags with the same proportions give the same row, bit for bit, in whatever order their tokens come. Only sum depends
+on more, the formula unit, which is the formula as written where an amount is no integer: Fe0.5Ni0.5 has half the sum
+of FeNi.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -59,22 +59,32 @@ def read_sentences(sentences: Sentences, *, min_count: int) -> Reading:
             f"sentences are read several times: pass a Corpus or a list of token lists, got {type(sentences).__name__}"
         )
         raise TypeError(msg)
-    lengths: list[int] = []
-    vocabulary = Vocabulary.from_sentences(_checked(sentences, lengths), min_count=min_count)
+    checked = _Checked(sentences)
+    vocabulary = Vocabulary.from_sentences(checked, min_count=min_count)
     if not vocabulary.tokens:
-        n_seen = sum(lengths)
+        n_seen = checked.n_tokens
         msg = f"min_count={min_count} leaves none of {n_seen} tokens" if n_seen else "the corpus has no tokens"
         raise ValueError(msg + "; nothing can be learned from it")
-    return Reading(vocabulary, len(lengths), sum(lengths), max(lengths))
+    return Reading(vocabulary, checked.n_sentences, checked.n_tokens, checked.longest)
 
 
-def _checked(sentences: Sentences, lengths: list[int]) -> Iterator[Sequence[str]]:
-    for sentence in sentences:
-        if isinstance(sentence, str | Set) or not all(isinstance(token, str) for token in sentence):
-            msg = f"sentence {len(lengths)} must be a list of tokens such as ['Ti', 'O'], got {str(sentence)!r:.80}"
-            raise TypeError(msg)
-        lengths.append(len(sentence))
-        yield sentence
+class _Checked:
+    """Sentences that are checked and counted as they are read, once."""
+
+    def __init__(self, sentences: Sentences) -> None:
+        self.sentences = sentences
+        self.n_sentences = self.n_tokens = self.longest = 0
+
+    def __iter__(self) -> Iterator[Sequence[str]]:
+        for sentence in self.sentences:
+            if isinstance(sentence, str | Set) or not all(isinstance(token, str) for token in sentence):
+                got = f"{str(sentence)!r:.80}"
+                msg = f"sentence {self.n_sentences} must be a list of tokens such as ['Ti', 'O'], got {got}"
+                raise TypeError(msg)
+            self.n_sentences += 1
+            self.n_tokens += len(sentence)
+            self.longest = max(self.longest, len(sentence))
+            yield sentence
 
 
 def row_tokens(tokens: Sequence[str], rows: Kind | Sequence[Kind] | None) -> list[str]:
@@ -96,7 +106,7 @@ def row_tokens(tokens: Sequence[str], rows: Kind | Sequence[Kind] | None) -> lis
 
 
 def training_card(encoder: Any, sentences: Sentences, reading: Reading, *, n_rows: int, what: str) -> Card:
-    """Write the card of a trained table: corpus, settings, counts and versions."""
+    """Write the card of a trained table: settings, counts and versions, and the same of the corpus behind it."""
     corpus: Card | None = getattr(sentences, "card", None)
     view: str | None = getattr(sentences, "view", None)
     settings = {field.name: getattr(encoder, field.name) for field in fields(encoder) if field.init}
@@ -104,9 +114,11 @@ def training_card(encoder: Any, sentences: Sentences, reading: Reading, *, n_row
     settings.pop("progress", None)
     behind: dict[str, Any] = {}
     if corpus is not None:
-        materials = {name: corpus.counts[name] for name in _COUNTS if name in corpus.counts}
+        behind = {"name": corpus.name, "view": view}
+        behind |= {name: corpus.counts[name] for name in _COUNTS if name in corpus.counts}
         digest = corpus.sha256.get(f"sentences/{view}.txt")
-        behind = {"name": corpus.name, "view": view} | materials | ({"sha256": digest} if digest else {})
+        behind |= {"sha256": digest} if digest else {}
+        behind |= {"settings": corpus.settings, "seed": corpus.seed, "versions": corpus.versions}
     method = type(encoder).__name__
     return Card(
         name="-".join(filter(None, (method.lower(), view))),

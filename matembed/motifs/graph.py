@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from matembed.tokens import Sharing, connection_token, motif_token
+from matembed.tokens import Sharing, connection_token, kind_of, motif_token, parse_token
 
 __all__ = ["Connection", "Ligand", "Motif", "MotifGraph"]
 
@@ -42,6 +42,12 @@ class Motif:
     ligand_elements : tuple of str, length cn
         Element symbols, in the order of `ligands`.
 
+    Raises
+    ------
+    ValueError
+        If a part is none of these: a negative site, no element, no geometry, another number of ligands than the
+        geometry has vertices.
+
     See Also
     --------
     matembed.find_motifs : Finds the motifs of a structure.
@@ -54,6 +60,25 @@ class Motif:
     csm: float | None
     ligands: tuple[Ligand, ...]
     ligand_elements: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        wrong = None
+        if not isinstance(self.site, int) or self.site < 0:
+            wrong = f"site must be 0 or more, got {self.site!r}"
+        elif kind_of(self.element) != "element":
+            wrong = f"{self.element!r} is not a chemical element"
+        elif self.oxidation is not None and not math.isfinite(self.oxidation):
+            wrong = f"oxidation must be a finite number or None, got {self.oxidation!r}"
+        elif kind_of(self.geometry) != "geometry":
+            wrong = f"geometry must be a ChemEnv symbol such as 'O:6', got {self.geometry!r}"
+        elif self.csm is not None and not 0 <= self.csm <= 100:
+            wrong = f"csm must be from 0 to 100 or None, got {self.csm!r}"
+        elif not len(self.ligands) == len(self.ligand_elements) == parse_token(self.geometry).cn:
+            got = f"{len(self.ligands)} ligands and {len(self.ligand_elements)} ligand_elements"
+            wrong = f"{self.geometry} needs as many ligands as it has vertices, with an element each, got {got}"
+        if wrong:
+            msg = f"no motif: {wrong}"
+            raise ValueError(msg)
 
     @property
     def cn(self) -> int:
@@ -84,12 +109,31 @@ class Connection:
         directions, so a motif that meets its own image has two neighbours by one such connection.
     ligands : tuple of Ligand
         *All* shared ligands, sorted, as seen from the source.
+
+    Raises
+    ------
+    ValueError
+        If source and target are not in order, the image is not three integers, or nothing is shared.
     """
 
     source: int
     target: int
     image: Image
     ligands: tuple[Ligand, ...]
+
+    def __post_init__(self) -> None:
+        wrong = None
+        if not 0 <= self.source <= self.target:
+            wrong = f"wanted 0 <= source <= target, got {self.source!r}, {self.target!r}"
+        elif len(self.image) != 3 or not all(isinstance(step, int) for step in self.image):
+            wrong = f"image must be three integers, got {self.image!r}"
+        elif self.source == self.target and self.image <= (0, 0, 0):
+            wrong = f"a motif meets its own image in the positive direction, got {self.image!r}"
+        elif not self.ligands:
+            wrong = "two motifs share one ligand or more, got none"
+        if wrong:
+            msg = f"no connection: {wrong}"
+            raise ValueError(msg)
 
     @property
     def sharing(self) -> Sharing:
@@ -248,6 +292,9 @@ class MotifGraph:
             One line, no newline at the end; the same graph gives the same bytes.
         """
         return json.dumps(self.to_dict(), separators=(",", ":"))
+
+    def __repr__(self) -> str:
+        return f"MotifGraph({self})"
 
     def __str__(self) -> str:
         geometries = Counter(motif.token for motif in self.motifs)

@@ -12,8 +12,11 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifi
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score, root_mean_squared_error
 
-from matembed import Card, EmbeddingTable, FormulaError, Motif, MotifGraph, UnknownTokenError
+from matembed import Card, EmbeddingTable, FormulaError, FormulaFeaturizer, Motif, MotifGraph, UnknownTokenError
+from matembed.corpus.contexts import formula_sentences
+from matembed.downstream import benchmark
 from matembed.downstream.benchmark import evaluate, one_hot_table, random_table
+from matembed.encoders import PPMI
 
 CATIONS = ["Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba", "Zn", "Al", "Ga", "In"]
 ANIONS = ["O", "S", "Se", "F", "Cl", "Br"]
@@ -271,6 +274,15 @@ def test_a_classification_is_recognised_and_scored(target: np.ndarray) -> None:
     assert summary.loc["dummy", "balanced_accuracy"] == 0.5
 
 
+@pytest.mark.parametrize(
+    ("pair", "task"),
+    [((0, 1), "classification"), ((1.0, 0.0), "classification"), ((1, 2), "regression"), ((0.0, 1.5), "regression")],
+)
+def test_two_numbers_are_classes_only_if_they_are_0_and_1(pair: tuple, task: str) -> None:
+    target = [pair[idx % 2] for idx in range(len(FORMULAS))]
+    assert evaluate(CHEMISTRY, FORMULAS, target, n_splits=2, n_random=1).settings["task"] == task
+
+
 def test_a_classifier_of_probabilities() -> None:
     forest = RandomForestClassifier(10, random_state=0)
     evaluation = evaluate(CHEMISTRY, FORMULAS, IONIC, model=forest, n_random=1)
@@ -300,6 +312,38 @@ def test_a_column_that_is_constant_in_training_does_no_harm() -> None:
     folds = np.array(["Cs" in formula for formula in FORMULAS], dtype=int)
     evaluation = evaluate(table, FORMULAS, ELECTRONEGATIVITY, folds=folds, n_random=1)
     assert evaluation.predictions["spiked"].between(0, 4).all()
+
+
+@pytest.mark.parametrize(
+    "salts",
+    [
+        ["NaBr", "RbBr", "LiBr", "CsCl", "MgO", "KF"],  # a column of vectors with 1e-16 for some, 1 for others
+        ["KCl", "NaCl", "LiF", "MgS", "CsCl", "NaBr"],  # ... with 1e-32
+    ],
+)
+def test_vectors_that_are_zero_but_for_rounding_do_no_harm(salts: list[str]) -> None:
+    sentences = [sentence for salt in salts for sentence in formula_sentences(salt, "elements")]
+    table = PPMI(dim=8).fit(sentences).embeddings()
+    target = [1.0, 2.0, 3.0, 4.0, 5.0, 6.5]
+    for seed in range(3):
+        evaluation = evaluate(table, salts, target, splits="formula", n_splits=3, seed=seed)
+        # No feature leaves its training range, so no prediction goes far beyond the targets.
+        assert evaluation.predictions[table.card.name].between(-10, 20).all()
+
+
+@pytest.mark.parametrize(
+    "target", [[1.0, 2.0, 4.0, 8.0, 9.0, 7.0], [True, False, True, False, True, False]], ids=["numbers", "classes"]
+)
+def test_where_columns_vary_by_rounding_alone_one_number_is_predicted(target: list) -> None:
+    table = EmbeddingTable(("Na", "K", "Cl", "Cs"), [[0.1], [0.1], [0.1], [0.7]], Card("alike"))
+    formulas = ["Na2Cl3", "KCl6", "Na3K7Cl", "NaCl9", "CsCl", "Cs2Cl"]
+    pooled = FormulaFeaturizer(table, pooling=("mean", "std")).fit_transform(formulas)
+    assert (np.ptp(pooled[:4], axis=0) > 0).all()  # rounding differs from formula to formula
+    predictions = evaluate(table, formulas, target, folds=[0, 0, 0, 0, 1, 1], n_random=1).predictions
+    tested = predictions[predictions["fold"] == 1]
+    assert tested["alike"].nunique() == 1
+    if predictions["target"].dtype == float:
+        np.testing.assert_allclose(tested["alike"], np.mean(target[:4]), rtol=1e-12)  # summed in another order
 
 
 def test_summary_by_hand() -> None:
@@ -364,6 +408,20 @@ def test_motif_tables_meet_motif_and_element_baselines() -> None:
     assert summary.loc["elements", "r2"] < 0.1
     assert summary.loc["one_hot_elements", "r2"] < 0.1
     assert summary.loc["geometries", "r2"] > 0.99
+
+
+def test_rare_motifs_share_a_one_hot_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "_MOST_COLUMNS", 4)
+    tokens = sorted({graph.motifs[0].token for graph in CRYSTALS})
+    extra = [graph for graph in CRYSTALS if graph.motifs[0].token in tokens[5:8]]
+    crystals = CRYSTALS + extra
+    table = one_hot_table(tokens)
+    evaluation = evaluate({"all": table}, crystals, [graph.motifs[0].cn for graph in crystals], n_random=1)
+    assert evaluation.scores.set_index("features")["dim"].loc["one_hot_motifs"].unique().tolist() == [5]
+    shared = benchmark._one_hot(tokens, crystals, "motifs")
+    assert shared.tokens == (*tokens[5:8], *(token for token in tokens if token not in tokens[5:8]))
+    assert shared.vectors[:4].tolist() == np.eye(5)[:4].tolist()
+    assert (shared.vectors[4:] == [0, 0, 0, 0, 1]).all()
 
 
 def test_structures_are_turned_into_graphs_when_a_table_needs_them() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from matembed.cards import Card
+from matembed.cards import Card, package_versions
 from matembed.embeddings import EmbeddingTable
 from matembed.encoders import PPMI, Encoder, Word2Vec
 from matembed.tokens import kind_of
@@ -55,6 +55,9 @@ class Salts:
         licence="CC0-1.0",
         citation=("Nobody",),
         counts={"read": 33, "kept": 32, "rejected": 1, "elements sentences": 32},
+        settings={"views": ["elements"], "walk_length": 8},
+        seed=5,
+        versions={"pymatgen": "2025.1.1"},
         sha256={"sentences/elements.txt": "0" * 64},
     )
 
@@ -179,12 +182,14 @@ def test_card_tells_what_was_done(make):
     assert card.name == f"{type(encoder).__name__.lower()}-elements"
     assert (card.source, card.licence, card.citation) == ("made up", "CC0-1.0", ("Nobody",))
     counts = {"read": 33, "kept": 32, "rejected": 1}
-    assert card.corpus == {"name": "salts", "view": "elements"} | counts | {"sha256": "0" * 64}
+    made = {"settings": {"views": ["elements"], "walk_length": 8}, "seed": 5, "versions": {"pymatgen": "2025.1.1"}}
+    assert card.corpus == {"name": "salts", "view": "elements"} | counts | {"sha256": "0" * 64} | made
     assert card.counts == {"sentences": 32, "tokens": 64, "vocabulary": 16, "vectors": 16}
     assert card.seed == getattr(encoder, "seed", None)
     expected = {name: value for name, value in settings_of(encoder).items() if name != "progress"}
     assert card.settings == {"encoder": type(encoder).__name__} | expected | {"rows": ["element"]}
-    assert {"python", "numpy", "matembed"} <= {*card.versions, "matembed"}
+    assert card.versions == package_versions()
+    assert {"python", "numpy", "matembed"} <= card.versions.keys()
     assert json.loads(json.dumps(card.to_dict())) == card.to_dict()
 
 
@@ -259,6 +264,11 @@ def test_min_count_that_leaves_nothing_is_refused(make):
 def test_sentences_that_are_no_token_lists_are_refused(make, sentences):
     with pytest.raises(TypeError, match="list"):
         make().fit(sentences)
+
+
+def test_a_bad_sentence_is_named_by_its_position(make):
+    with pytest.raises(TypeError, match="sentence 32 must be a list"):
+        make().fit([*SALTS, ["Ti", 8], ["Ti", "O"]])
 
 
 def test_a_generator_is_refused_because_it_can_be_read_only_once(make):
