@@ -280,7 +280,7 @@ def _featurize(options: argparse.Namespace) -> None:
 
     from matembed._atomic import whole_file
     from matembed.downstream.features import FormulaFeaturizer, StructureFeaturizer
-    from matembed.downstream.inputs import read_materials
+    from matembed.downstream.inputs import read_inputs
 
     if options.out.suffix not in (".csv", ".parquet"):
         msg = f"features are written as .csv or .parquet, got {options.out.name!r}"
@@ -290,22 +290,22 @@ def _featurize(options: argparse.Namespace) -> None:
         raise FileExistsError(msg)
     table = _read_table(options.table)
     what = _looks_up([table])
-    materials = read_materials(options.input, what=what, column=options.column, id_column=options.id_column)
+    inputs = read_inputs(options.input, what=what, column=options.column, id_column=options.id_column)
     featurizer = (FormulaFeaturizer if what == "formulas" else StructureFeaturizer)(
         table, pooling=_pooling(options), on_missing=options.on_missing
     )
-    features = featurizer.set_output(transform="pandas").fit_transform(materials.column)
-    rows = pd.concat([materials.frame, features.set_axis(materials.frame.index)], axis=1)
+    features = featurizer.set_output(transform="pandas").fit_transform(inputs.materials)
+    rows = pd.concat([inputs.frame, features.set_axis(inputs.frame.index)], axis=1)
     with whole_file(options.out) as partial:
         rows.to_csv(partial, index=False) if options.out.suffix == ".csv" else rows.to_parquet(partial, index=False)
     print(f"{len(rows):,} materials, {features.shape[1]} features: {options.out}")
-    _print_rows("rejected", materials.rejected)
+    _print_rows("rejected", inputs.rejected)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     from matembed._atomic import refuse_occupied, whole_folder
     from matembed.downstream.benchmark import evaluate
-    from matembed.downstream.inputs import read_materials
+    from matembed.downstream.inputs import read_inputs
 
     if options.out is not None:
         refuse_occupied(options.out, kind="Evaluation", overwrite=options.overwrite)
@@ -313,7 +313,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if len(tables) != len(options.table):
         msg = f"tables need different folder names, got {', '.join(str(path) for path in options.table)}"
         raise ValueError(msg)
-    materials = read_materials(
+    inputs = read_inputs(
         options.input,
         what=_looks_up(tables.values()),
         target=options.target,
@@ -323,8 +323,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     )
     evaluation = evaluate(
         tables,
-        materials.column,
-        materials.frame["target"],
+        inputs.materials,
+        inputs.frame["target"],
         pooling=_pooling(options),
         on_missing=options.on_missing,
         task=options.task,
@@ -333,7 +333,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     print(evaluation.summary().to_string(float_format=lambda value: f"{value:.4g}"))
-    _print_rows("rejected", materials.rejected)
+    _print_rows("rejected", inputs.rejected)
     if options.out is None:
         return
     with whole_folder(options.out, kind="Evaluation", overwrite=options.overwrite) as partial:
@@ -341,9 +341,9 @@ def _evaluate(options: argparse.Namespace) -> None:
         (partial / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         evaluation.scores.to_csv(partial / "scores.csv", index=False)
         evaluation.summary().to_csv(partial / "summary.csv")
-        predictions = evaluation.predictions.assign(id=materials.frame["id"])
+        predictions = evaluation.predictions.assign(id=inputs.frame["id"])
         predictions.set_index("id").to_csv(partial / "predictions.csv")
-        materials.rejected.to_csv(partial / "rejected.csv", index=False)
+        inputs.rejected.to_csv(partial / "rejected.csv", index=False)
         if evaluation.settings["task"] == "regression":
             for name in tables:
                 figure = evaluation.plot(name, unit=options.unit, label=options.target)

@@ -3,13 +3,13 @@
 import gzip
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from matembed.corpus._shards import as_kind, merged_kind, read_records, read_summary
-from matembed.sources.rows import Kind
+from matembed.corpus._shards import Summary, as_kind, merged_kind, read_records
+from matembed.sources.rows import SourceKind
 
 __all__ = ["merge_shards", "write_rejected"]
 
@@ -30,12 +30,14 @@ _PARTICULARS = re.compile(r"""'[^']*'|"[^"]*"|[0-9]+""")
 Add = Callable[[dict[str, Any]], None]
 
 
-def merge_shards(shards: Sequence[Path], folder: Path, kind: Kind, views: Sequence[str]) -> dict[str, int]:
+def merge_shards(
+    shards: Mapping[Path, Summary], folder: Path, kind: SourceKind, views: Iterable[str]
+) -> dict[str, int]:
     """Write sentences, motif graphs and tables into a folder, holding one shard at a time, and count what there is."""
     counts: Counter[str] = Counter(dict.fromkeys(("rejected", "rewritten"), 0))
     own = _STRUCTURE if kind == "structures" else _FORMULA
-    properties = _property_columns(shards)
-    names = {name: f"input_{name}" if name in own else name for name in properties}
+    properties = _property_columns(shards.values())
+    names = _column_names(properties, own)
     columns = own | {names[name]: found for name, found in properties.items()}
     with ExitStack() as stack:
         (folder / "sentences").mkdir()
@@ -72,7 +74,7 @@ def merge_shards(shards: Sequence[Path], folder: Path, kind: Kind, views: Sequen
     return read | {name: counts[name] for name in ("kept", "rejected", "rewritten", *motifs, *totals)}
 
 
-def write_rejected(shards: Sequence[Path], path: Path) -> list[tuple[int, int, str]]:
+def write_rejected(shards: Iterable[Path], path: Path) -> list[tuple[int, int, str]]:
     """Write the rejected rows alone; return (how many, first row, its reason) by kind, commonest first."""
     found: dict[str, tuple[int, int, str]] = {}
     with _table(path, _REJECTED) as add:
@@ -85,13 +87,27 @@ def write_rejected(shards: Sequence[Path], path: Path) -> list[tuple[int, int, s
     return sorted(found.values(), key=lambda one: -one[0])
 
 
-def _property_columns(shards: Sequence[Path]) -> dict[str, str]:
+def _property_columns(summaries: Iterable[Summary]) -> dict[str, str]:
     kinds: dict[str, str] = {}
-    for path in shards:
-        summary = read_summary(path)
-        for name, kind in summary.properties.items() if summary else ():
+    for summary in summaries:
+        for name, kind in summary.properties.items():
             kinds[name] = merged_kind(kinds.get(name, ""), kind)
     return {name: kinds[name] or "text" for name in sorted(kinds)}
+
+
+def _column_names(properties: Iterable[str], own: Iterable[str]) -> dict[str, str]:
+    """Name the column of each property: its own name, or with ``input_`` before it as often as it takes."""
+    reserved = set(own)
+    taken = reserved | set(properties)
+    columns: dict[str, str] = {}
+    for name in properties:
+        column = name
+        if name in reserved:
+            while column in taken:
+                column = f"input_{column}"
+            taken.add(column)
+        columns[name] = column
+    return columns
 
 
 def _as(kind: str, value: bool | int | float | str) -> bool | int | float | str | None:

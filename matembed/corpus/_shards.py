@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from matembed._atomic import sha256_of, whole_file
-from matembed.cards import package_versions
 from matembed.corpus._time_limit import TookTooLongError, within_cpu_time
-from matembed.sources.rows import FormulaRow, Kind, Row, StructureRow, shortened
+from matembed.sources.rows import FormulaRow, Row, SourceKind, StructureRow, shortened
 
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
@@ -41,7 +40,7 @@ __all__ = [
     "write_shard",
 ]
 
-_SCHEMA = 1
+_SCHEMA = 2
 # Codes such as 007 and digits beyond the precision of a float are text.
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,14})")
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -52,7 +51,7 @@ _MISSING = {"nan", "NaN", "NA", "N/A", "<NA>", "None", "null", "NULL"}
 class Settings:
     """What the sentences of a row depend on, besides the row."""
 
-    kind: Kind
+    kind: SourceKind
     motif_views: tuple["MotifView", ...]
     formula_views: tuple["FormulaView", ...]
     engine: Literal["chemenv"]
@@ -99,10 +98,10 @@ class Record(NamedTuple):
     graph: str | None = None
 
 
-def make_shard(position: int, rows: Sequence[Row], settings: Settings) -> Shard:
-    """Take the fingerprint of rows, contents of files included."""
+def make_shard(position: int, rows: Sequence[Row], settings: Settings, versions: Mapping[str, str]) -> Shard:
+    """Take the fingerprint of rows, contents of files and versions of packages included."""
     digest = hashlib.sha256()
-    for value in (_SCHEMA, package_versions(), asdict(settings)):
+    for value in (_SCHEMA, versions, asdict(settings)):
         digest.update(json.dumps(value, sort_keys=True).encode())
     for row in rows:
         values = {name: getattr(row, name) for name in row.__dataclass_fields__}
@@ -233,10 +232,13 @@ def write_shard(shard: Shard, records: Iterable[Record], folder: Path) -> Summar
 
 
 def read_summary(path: Path) -> Summary | None:
-    """Read the first line of a file of results; None if there is no such file or it is damaged."""
+    """Read the first line of a file of results; None if there is no such file or any of it is damaged."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            return Summary(**json.loads(file.readline()))
+        with gzip.open(path, "rb") as file:
+            summary = Summary(**json.loads(file.readline()))
+            while file.read(1 << 20):  # to the end, where gzip compares the checksum
+                pass
+            return summary
     except (OSError, EOFError, zlib.error, ValueError, TypeError):
         return None
 

@@ -4,15 +4,16 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from matembed._atomic import sha256_of, whole_folder
+from matembed._atomic import refuse_occupied, sha256_of, whole_folder
 from matembed.cards import Card, package_versions
+from matembed.corpus._lock import held
 from matembed.corpus._merge import merge_shards, write_rejected
 from matembed.corpus._shards import Settings, Shard, Summary, make_shard, read_summary
 from matembed.corpus._workers import run_shards
@@ -21,14 +22,14 @@ from matembed.corpus.corpus import SCHEMA, Corpus
 from matembed.corpus.walks import MOTIF_VIEWS
 from matembed.motifs.valences import VALENCE_METHODS
 from matembed.sources.files import read_rows
-from matembed.sources.rows import Kind, Row, Rows, StructureRow, UnreadableRow, shortened
+from matembed.sources.rows import Row, Rows, SourceKind, StructureRow, UnreadableRow, shortened
 
 __all__ = ["TooManyRejectedError", "build_corpus"]
 
 # Few enough that little is lost to an interruption, enough that reading, hashing and writing cost nothing beside.
-_ROWS_PER_SHARD: dict[Kind, int] = {"structures": 16, "formulas": 5000}
-_VIEWS: dict[Kind, tuple[str, ...]] = {"structures": (*MOTIF_VIEWS, *FORMULA_VIEWS), "formulas": FORMULA_VIEWS}
-_DEFAULT_VIEW: dict[Kind, str] = {"structures": "links", "formulas": "environments"}
+_ROWS_PER_SHARD: dict[SourceKind, int] = {"structures": 16, "formulas": 5000}
+_VIEWS: dict[SourceKind, tuple[str, ...]] = {"structures": (*MOTIF_VIEWS, *FORMULA_VIEWS), "formulas": FORMULA_VIEWS}
+_DEFAULT_VIEW: dict[SourceKind, str] = {"structures": "links", "formulas": "environments"}
 
 
 class TooManyRejectedError(RuntimeError):
@@ -41,7 +42,7 @@ def build_corpus(
     source: Any,
     out: str | os.PathLike[str],
     *,
-    kind: Kind | None = None,
+    kind: SourceKind | None = None,
     column: str | None = None,
     id_column: str | None = None,
     limit: int | None = None,
@@ -124,7 +125,7 @@ def build_corpus(
     ValueError
         If the source holds no rows, `out` lies in the folder that is read, or a setting is out of range.
     RuntimeError
-        If worker processes cannot start.
+        If another build is writing `out`, or worker processes cannot start.
     KeyboardInterrupt
         On Ctrl-C; the worker processes end, and what was done is kept.
 
@@ -168,20 +169,21 @@ def build_corpus(
     folder = Path(out).resolve()
     _check_out(folder, source, overwrite)
     work = folder.with_name(f"{folder.name}.partial")
-    try:
-        shards = _run(rows, settings, work, workers, progress)
-    except KeyboardInterrupt:
-        msg = f"interrupted; what was done is in {work}, and the same call goes on from there"
-        raise KeyboardInterrupt(msg) from None
-    _refuse_too_many(shards, work, max_rejected)
     choice = {"column": column, "id_column": id_column, "limit": limit}
-    with whole_folder(folder, overwrite=overwrite) as partial:
-        _write(partial, list(shards), settings, _describe(card, rows, settings, choice))
-    shutil.rmtree(work)
+    with held(folder):
+        try:
+            shards = _run(rows, settings, work, workers, progress)
+        except KeyboardInterrupt:
+            msg = f"interrupted; what was done is in {work}, and the same call goes on from there"
+            raise KeyboardInterrupt(msg) from None
+        _refuse_too_many(shards, work, max_rejected)
+        with whole_folder(folder, kind="Corpus", overwrite=overwrite) as partial:
+            _write(partial, shards, settings, _describe(card, rows, settings, choice))
+        shutil.rmtree(work)
     return Corpus.read(out)
 
 
-def _checked_views(views: Sequence[str] | None, kind: Kind) -> tuple[str, ...]:
+def _checked_views(views: Sequence[str] | None, kind: SourceKind) -> tuple[str, ...]:
     if views is None:
         return _VIEWS[kind]
     asked = [views] if isinstance(views, str) else list(views)
@@ -221,14 +223,7 @@ def _check_out(folder: Path, source: Any, overwrite: bool) -> None:
     if isinstance(source, str | os.PathLike) and folder.is_relative_to(Path(source).resolve()):
         msg = f"{folder} lies in the folder that is read; choose a place outside of it"
         raise ValueError(msg)
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not overwrite:
-        msg = f"{folder} already exists; choose another path or pass overwrite=True (command line: --overwrite)"
-        raise FileExistsError(msg)
-    if not (folder / "config.json").is_file():
-        msg = f"{folder} is no corpus, and only a corpus is overwritten; choose another path"
-        raise FileExistsError(msg)
+    refuse_occupied(folder, kind="Corpus", overwrite=overwrite)
 
 
 def _run(rows: Rows, settings: Settings, work: Path, workers: int, progress: bool) -> dict[Path, Summary]:
@@ -277,10 +272,11 @@ def _shards(rows: Iterable[Row], settings: Settings) -> Iterator[Shard]:
                 shown = row.input if isinstance(row, StructureRow) else str(row.formula)
                 yield UnreadableRow(row.row, row.id, shortened(shown), f"id {row.id!r} is that of row {first}")
 
+    versions = package_versions()
     waiting = unique()
     position = 0
     while some := tuple(islice(waiting, _ROWS_PER_SHARD[settings.kind])):
-        yield make_shard(position, some, settings)
+        yield make_shard(position, some, settings, versions)
         position += 1
 
 
@@ -290,7 +286,7 @@ def _refuse_too_many(shards: dict[Path, Summary], work: Path, max_rejected: floa
     n_rows = n_kept + n_rejected
     if n_kept > 0 and n_rejected <= max_rejected * n_rows:
         return
-    reasons = write_rejected(list(shards), work / "rejected.parquet")
+    reasons = write_rejected(shards, work / "rejected.parquet")
     commonest = "; ".join(f"{n:,} as in row {row}: {reason}" for n, row, reason in reasons[:3])
     more = f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else ""
     remedy = (
@@ -320,7 +316,7 @@ def _describe(card: Card | None, rows: Rows, settings: Settings, choice: dict[st
     return replace(base, what=what, settings=used | chosen, seed=seed, versions=package_versions())
 
 
-def _write(folder: Path, shards: Sequence[Path], settings: Settings, card: Card) -> None:
+def _write(folder: Path, shards: Mapping[Path, Summary], settings: Settings, card: Card) -> None:
     counts = merge_shards(shards, folder, settings.kind, settings.views)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sha256 = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}

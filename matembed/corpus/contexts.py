@@ -34,7 +34,7 @@ def formula_sentences(formula: "str | ParsedFormula | Composition", view: Formul
     view : {"elements", "amounts", "environments"}
         ``"elements"``: one sentence, each element once. ``"amounts"``: one sentence, each element as often as it
         has atoms. ``"environments"``: for each element one sentence of two tokens, the element and the rest of
-        the formula around it [1]_.
+        the formula around it [1]_; no sentence for a pure element, which has nothing around it.
 
     Returns
     -------
@@ -80,6 +80,8 @@ def formula_sentences(formula: "str | ParsedFormula | Composition", view: Formul
     elements = sorted(amounts, key=_ORDER.__getitem__)
     if view == "elements":
         return [elements]
+    if view == "environments" and len(elements) == 1:
+        return []
     atoms = dict(zip(elements, _n_atoms(tuple(amounts[element] for element in elements)), strict=True))
     if view == "amounts":
         return [[element for element, n_atoms in atoms.items() for _ in range(n_atoms)]]

@@ -4,12 +4,14 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from matembed._atomic import sha256_of
 from matembed.cards import Card
+from matembed.corpus.contexts import FORMULA_VIEWS
+from matembed.corpus.walks import MOTIF_VIEWS
 from matembed.motifs.graph import MotifGraph
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Corpus"]
 
 SCHEMA = 1
+_TABLES = ("materials.parquet", "rejected.parquet", "rewritten.parquet")
+_GRAPHS = "motif_graphs.jsonl.gz"
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Corpus:
     """Sentences of tokens in a folder, with the materials they came from.
 
     Iterating gives each sentence as a list of tokens and can be repeated; the file is never held in memory.
-    ``len(corpus)`` is the number of sentences.
+    ``len(corpus)`` is the number of sentences. Each file is checked when it is first read: one that is not the file
+    that was built, by its SHA-256 in the card, raises a ValueError.
 
     Attributes
     ----------
@@ -60,10 +65,11 @@ class Corpus:
     path: Path
     view: str
     card: Card
+    _checked: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], view: str | None = None) -> Self:
-        """Open the folder of a corpus and check its hashes.
+        """Open the folder of a corpus.
 
         Parameters
         ----------
@@ -82,7 +88,7 @@ class Corpus:
         FileNotFoundError
             If the folder or one of its files is missing.
         ValueError
-            If the folder is no corpus, was written by a newer format, has no such view, or a file was changed.
+            If the folder is no corpus, was written by a newer format, or has no such view.
         """
         folder = Path(path)
         if not (folder / "config.json").is_file():
@@ -104,13 +110,14 @@ class Corpus:
         if schema != SCHEMA:
             msg = f"{folder} has format {schema}; this matembed reads format {SCHEMA}: upgrade matembed"
             raise ValueError(msg)
-        for name, digest in card.sha256.items():
+        problem = _problem(default, card)
+        if problem:
+            msg = f"{folder / 'config.json'} is not the config of a corpus: {problem}"
+            raise ValueError(msg)
+        for name in card.sha256:
             if not (folder / name).is_file():
                 msg = f"{folder / name} is missing; build the corpus again"
                 raise FileNotFoundError(msg)
-            if sha256_of(folder / name) != digest:
-                msg = f"{folder / name} is not the file its config.json names by SHA-256; build the corpus again"
-                raise ValueError(msg)
         corpus = cls(folder, default, card)
         return corpus if view is None else corpus.with_view(view)
 
@@ -143,7 +150,7 @@ class Corpus:
         return replace(self, view=view)
 
     def __iter__(self) -> Iterator[list[str]]:
-        with (self.path / "sentences" / f"{self.view}.txt").open(encoding="utf-8") as file:
+        with self._file(f"sentences/{self.view}.txt").open(encoding="utf-8") as file:
             for line in file:
                 yield line.split()
 
@@ -189,7 +196,17 @@ class Corpus:
     def _table(self, name: str) -> "pd.DataFrame":
         import pandas as pd
 
-        return pd.read_parquet(self.path / f"{name}.parquet")
+        return pd.read_parquet(self._file(f"{name}.parquet"))
+
+    def _file(self, name: str) -> Path:
+        """Find a file, and check it the first time."""
+        path = self.path / name
+        if name not in self._checked:
+            if sha256_of(path) != self.card.sha256[name]:
+                msg = f"{path} is not the file its config.json names by SHA-256; build the corpus again"
+                raise ValueError(msg)
+            self._checked.add(name)
+        return path
 
     def motif_graphs(self) -> Iterator[tuple[str, MotifGraph]]:
         """Read the motif graphs one at a time, in the order of `materials`.
@@ -204,16 +221,28 @@ class Corpus:
         ValueError
             If this is a corpus of formulas.
         """
-        path = self.path / "motif_graphs.jsonl.gz"
-        if not path.is_file():
+        if _GRAPHS not in self.card.sha256:
             msg = (
                 f"corpus {self.card.name!r} was built from formulas and holds no motif graphs; build it from structures"
             )
             raise ValueError(msg)
-        return self._motif_graphs(path)
+        return self._motif_graphs(self._file(_GRAPHS))
 
     def _motif_graphs(self, path: Path) -> Iterator[tuple[str, MotifGraph]]:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for line in file:
                 values = json.loads(line)
                 yield values["id"], MotifGraph.from_dict(values)
+
+
+def _problem(view: Any, card: Card) -> str:
+    """Say what is wrong with the views and files a config names; so nothing outside the folder is read."""
+    views = card.settings.get("views")
+    known = (*MOTIF_VIEWS, *FORMULA_VIEWS)
+    if not isinstance(views, list | tuple) or not views or any(one not in known for one in views):
+        return f"views must be some of {', '.join(known)}; got {views!r}"
+    if view not in views:
+        return f"its view {view!r} is none of its views"
+    wanted = {*_TABLES, *(f"sentences/{one}.txt" for one in views)}
+    wrong = sorted(wanted ^ (card.sha256.keys() - {_GRAPHS}))
+    return f"sha256 must name each file of a corpus and no other; see {wrong[0]!r}" if wrong else ""

@@ -48,6 +48,7 @@ _WATER = re.compile(r"(?<=[A-Za-z)\]}])(?P<run>[0-9]*(?:\.[0-9]+)+)(?P<water>[HD
 _MOLECULES = ("NH3", "ND3", "CH3OH", "C2H5OH")
 _ROMAN = re.compile(r"\((?!VI\)[0-9]+$)(?:I{1,3}|IV|VI{0,3})\)|II(?![a-z])")
 _VARIABLE = re.compile(r"(?<![A-Za-z])[mnwxyzδΔεₓ](?![A-Za-z])")
+_PLACEHOLDER = re.compile("Nn|Ww|Yy")  # rather than an element and a variable amount
 _MISSING = frozenset({"nan", "none", "null", "na", "n/a", "<na>"})
 _HINTS = {
     "+": "a sign inside a formula; write a charge at the end, as in SO4^2-, leave oxidation states out",
@@ -529,6 +530,9 @@ def _explain(body: str, at: int) -> str:
     state = re.search(r"\((?:s|l|g|aq|cr|am)\)$", body)
     if state:
         return f"a label of the state, {state[0]!r}; write the formula alone"
+    placeholder = _PLACEHOLDER.search(body)
+    if placeholder:
+        return f"{placeholder[0]!r} is not a chemical element"
     variable = _VARIABLE.search(_ANY_SYMBOL.sub(" ", body))
     if variable:
         return f"variable amount {variable[0]!r}; give a number"

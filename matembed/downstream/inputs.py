@@ -11,34 +11,34 @@ import pandas as pd
 
 from matembed.corpus.corpus import Corpus
 from matembed.corpus.formulas import parse_formula
-from matembed.sources import FormulaRow, read_formulas, shortened
+from matembed.sources import FormulaRow, read_formulas, read_properties, shortened
 
-__all__ = ["Materials", "read_materials"]
+__all__ = ["Inputs", "read_inputs"]
 
 _COLUMNS = ["id", "formula"]
 _REJECTED = ["id", "row", "input", "reason"]
 
 
 @dataclass(frozen=True, eq=False)
-class Materials:
+class Inputs:
     """Materials that can be used, and rows that cannot.
 
     Attributes
     ----------
     frame : DataFrame, length n_materials
         Columns ``id`` and ``formula``, and ``target`` if one was asked for.
-    column : list, length n_materials
+    materials : list, length n_materials
         What a featurizer takes: formulas, or motif graphs.
     rejected : DataFrame
         Columns ``id``, ``row``, ``input``, ``reason``.
     """
 
     frame: pd.DataFrame
-    column: list[Any]
+    materials: list[Any]
     rejected: pd.DataFrame
 
 
-def read_materials(
+def read_inputs(
     source: str | os.PathLike[str],
     *,
     what: Literal["formulas", "motifs"] = "formulas",
@@ -46,7 +46,7 @@ def read_materials(
     labels: str | os.PathLike[str] | None = None,
     column: str | None = None,
     id_column: str | None = None,
-) -> Materials:
+) -> Inputs:
     r"""Read materials, and what is to be predicted of them, from a file or a corpus.
 
     Parameters
@@ -64,7 +64,7 @@ def read_materials(
 
     Returns
     -------
-    Materials
+    Inputs
         In the order of the source.
 
     Raises
@@ -80,8 +80,8 @@ def read_materials(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder) / "gaps.csv"
     ...     _ = file.write_text("formula,gap\nNaCl,8.5\nXx2,1\nMgO,\n")
-    ...     materials = read_materials(file, target="gap")
-    >>> materials.column, list(materials.rejected["reason"])
+    ...     inputs = read_inputs(file, target="gap")
+    >>> inputs.materials, list(inputs.rejected["reason"])
     (['NaCl'], ["'Xx2': 'Xx' is not a chemical element", 'gap is missing'])
     """
     path = Path(source)
@@ -103,9 +103,9 @@ def read_materials(
         msg = f"no row of {path} can be used: {reasons}"
         raise ValueError(msg)
     columns = _COLUMNS if target is None else [*_COLUMNS, "target"]
-    return Materials(
+    return Inputs(
         frame=pd.DataFrame([{name: row[name] for name in columns} for row in usable], columns=columns),
-        column=[row["material"] for row in usable],
+        materials=[row["material"] for row in usable],
         rejected=pd.DataFrame(rejected, columns=_REJECTED),
     )
 
@@ -165,15 +165,11 @@ def _targets(
     if target is None:
         return lambda _: None
     if labels is not None:
-        found = {
-            row.id: row.properties[target]
-            for row in read_formulas(labels, column=id_column or "id", id_column=id_column)
-            if isinstance(row, FormulaRow) and target in row.properties
-        }
-        if not found:
-            msg = f"{labels} has no column {target!r} beside its ids; name the column to predict, and --id-column"
+        properties = read_properties(labels, id_column=id_column)
+        if not any(target in row for row in properties.values()):
+            msg = f"{labels} has no values in a column {target!r}; name the column to predict"
             raise ValueError(msg)
-        return lambda name: _number(found.get(name), target)
+        return lambda name: _number(properties.get(name, {}).get(target), target)
     if target not in listed:
         known = ", ".join(str(column) for column in listed if pd.api.types.is_numeric_dtype(listed[column]))
         msg = f"{corpus.path} holds no {target!r}; it has {known}; or pass a file with ids and the target as labels"

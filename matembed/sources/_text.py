@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from matembed.sources.rows import UnreadableRow, shortened
 
-__all__ = ["count_lines", "csv_lines", "json_lines", "open_text"]
+__all__ = ["count_lines", "csv_lines", "holds_json_array", "json_items", "json_lines", "open_text"]
 
 _BREAKS_OFF = (EOFError, OSError, zlib.error)
 _NOT_UTF8 = "is not UTF-8 text; save the file as UTF-8"
@@ -57,6 +57,29 @@ def json_lines(path: Path) -> Iterator[tuple[int, Any] | UnreadableRow]:
                 yield line, value
         except _BREAKS_OFF as error:
             yield _broken_off(path, line + 1, error)
+
+
+def holds_json_array(path: Path) -> bool:
+    """Tell whether a file of JSON holds an array."""
+    with open_text(path) as file:
+        try:
+            return file.read(1000).lstrip().startswith("[")
+        except _BREAKS_OFF:
+            return False
+
+
+def json_items(path: Path) -> Iterator[tuple[int, Any] | UnreadableRow]:
+    """Yield (position, value) of an array, counted from 1, or else of JSON lines; or what is wrong."""
+    if not holds_json_array(path):
+        yield from json_lines(path)
+        return
+    with open_text(path) as file:
+        try:
+            values = json.load(file)
+        except (ValueError, RecursionError, *_BREAKS_OFF) as error:
+            yield UnreadableRow(1, "1", path.name, f"is not JSON: {shortened(error)}")
+            return
+    yield from enumerate(values, start=1)
 
 
 def csv_lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]] | UnreadableRow]:

@@ -9,18 +9,27 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, get_args
 
-from matembed.sources._text import count_lines, json_lines
-from matembed.sources.rows import Kind, Row, Rows, StructureRow, UnreadableRow, bare_suffix, properties_of, shortened
+from matembed.sources._text import count_lines, holds_json_array, json_items
+from matembed.sources.rows import (
+    Row,
+    Rows,
+    SourceKind,
+    StructureRow,
+    UnreadableRow,
+    bare_suffix,
+    properties_of,
+    shortened,
+)
 from matembed.sources.tables import TABLE_SUFFIXES, read_formulas
 
 __all__ = ["read_formulas", "read_rows", "read_structures"]
 
 _ID_KEYS = ("id", "material_id", "mp_id", "task_id", "entry_id", "_id")
 _JSON_LINES = (".jsonl", ".ndjson")
-_STRUCTURE_SUFFIXES = (".cif", ".mcif", ".vasp", ".cssr", ".xsf", ".res", ".json")
+_STRUCTURE_SUFFIXES = (".cif", ".mcif", ".vasp", ".cssr", ".xsf", ".res", ".json", ".yaml", ".yml")
 _STRUCTURE_NAMES = ("*poscar*", "*contcar*", "chgcar*", "locpot*", "vasprun*.xml*")
 _OTHER_SUFFIXES = {
-    *(".txt", ".md", ".rst", ".pdf", ".html", ".tex", ".bib", ".yaml", ".yml", ".toml", ".ini", ".cfg"),
+    *(".txt", ".md", ".rst", ".pdf", ".html", ".tex", ".bib", ".toml", ".ini", ".cfg"),
     *(".csv", ".tsv", ".parquet", ".xls", ".xlsx", ".py", ".ipynb", ".sh", ".log", ".out", ".err"),
     *(".png", ".jpg", ".jpeg", ".svg", ".zip", ".tar", ".tgz"),
 }
@@ -37,13 +46,18 @@ _OTHER_NAMES = {
     "outcar",
 }
 
-_WANTED = "wanted CIF, POSCAR, CONTCAR, .vasp, vasprun.xml, .cssr, .xsf, .res, pymatgen's .json, or JSON lines (.jsonl)"
+_WANTED = (
+    "wanted CIF, POSCAR, CONTCAR, .vasp, vasprun.xml, .cssr, .xsf, .res, pymatgen's .json or .yaml, "
+    "or JSON lines (.jsonl)"
+)
+# Keys of the forms a crystal is written in; other keys beside them are properties.
+_STRUCTURE_KEYS = {"structure", "lattice", "species", "frac_coords", "sites", "charge", "properties", "formula"}
 
 
 def read_rows(
     source: Any,
     *,
-    kind: Kind | None = None,
+    kind: SourceKind | None = None,
     column: str | None = None,
     id_column: str | None = None,
     limit: int | None = None,
@@ -56,7 +70,8 @@ def read_rows(
         What `read_formulas` or `read_structures` take, or the rows that one of them returned.
     kind : {"formulas", "structures"}, optional
         What the source holds. By default tables and lists of text hold formulas; folders, other files, lists of
-        paths and of structures hold structures; JSON lines are looked into.
+        paths (or of text that names structure files) and of structures hold structures; JSON lines and arrays are
+        looked into. A table with structures in a column ``structure`` holds structures, unless `column` is given.
     column, id_column : str, optional
         As in `read_formulas`.
     limit : int, optional
@@ -71,6 +86,8 @@ def read_rows(
     ------
     FileNotFoundError
         If there is no such file or folder.
+    TypeError
+        If the source is one structure, or nothing that can be read.
     ValueError
         If the source is empty, `kind` is unknown, or no rows can be made of the source.
 
@@ -79,7 +96,7 @@ def read_rows(
     >>> read_rows(["NaCl", "MgO"])
     Rows(kind='formulas', name='formulas', n_rows=2)
     """
-    if kind not in (None, *get_args(Kind)):
+    if kind not in (None, *get_args(SourceKind)):
         msg = f'kind must be "formulas" or "structures", got {kind!r}'
         raise ValueError(msg)
     if isinstance(source, Rows):
@@ -91,6 +108,8 @@ def read_rows(
         beginning = [value for _, value in zip(range(1), source, strict=False)]
         kind = kind or _kind_of(beginning)
         source = chain(beginning, source)
+    if kind is None and column is not None and _is_table(source):
+        kind = "formulas"
     if (kind or _kind_of(source)) == "formulas":
         return read_formulas(source, column=column, id_column=id_column, limit=limit)
     if column is not None or id_column is not None:
@@ -104,12 +123,13 @@ def read_structures(source: Any, *, limit: int | None = None) -> Rows:
 
     Parameters
     ----------
-    source : path-like, mapping or iterable
-        A file that pymatgen reads (CIF, POSCAR, CONTCAR, vasprun.xml, its own JSON, ...); JSON lines (``.jsonl``,
-        ``.jsonl.gz``) of objects with ``lattice`` (Å, rows are vectors), ``species`` and ``frac_coords``, or of
-        pymatgen's own form, with ``id`` and ``properties`` if there are any; a folder of these, read with all its
-        subfolders in order of name; a mapping of id to Structure; or an iterable of paths, of Structures, of
-        (id, Structure) pairs or of such objects.
+    source : path-like, mapping, iterable, Series or DataFrame
+        A file that pymatgen reads (CIF, POSCAR, CONTCAR, vasprun.xml, its own JSON or YAML, ...); JSON lines
+        (``.jsonl``, ``.jsonl.gz``) or a JSON array (``.json``) of objects with ``lattice`` (Å, rows are vectors),
+        ``species`` and ``frac_coords``, or of pymatgen's own form, itself or as ``structure``, with ``id`` and
+        ``properties`` if there are any; a folder of these, read with all its subfolders in order of name; a mapping
+        of id to Structure, or a Series with a named index; an iterable of paths, of Structures, of (id, Structure)
+        pairs or of such objects; or a table with a column ``structure``.
     limit : int, optional
         Only the first rows.
 
@@ -117,6 +137,7 @@ def read_structures(source: Any, *, limit: int | None = None) -> Rows:
     -------
     Rows
         A `StructureRow` for each crystal and an `UnreadableRow` for each damaged line or unknown kind of file.
+        Properties are those of ``properties`` and the numbers, booleans and short text beside the structure.
         The id of a file is its path below the folder without the suffix, or with it where two would be the same.
 
     Raises
@@ -124,7 +145,7 @@ def read_structures(source: Any, *, limit: int | None = None) -> Rows:
     FileNotFoundError
         If there is no such file or folder.
     TypeError
-        If the source is no path, mapping or iterable.
+        If the source is one structure, or no path, mapping or iterable.
     ValueError
         If there is nothing to read.
 
@@ -142,7 +163,12 @@ def read_structures(source: Any, *, limit: int | None = None) -> Rows:
     if isinstance(source, str | os.PathLike):
         path = _existing(Path(source))
         rows = _from_folder(path) if path.is_dir() else _from_file(path)
-    elif isinstance(source, Mapping):
+    elif _is_table(source):
+        rows = _from_table(source)
+    elif _is_structure(source) and not isinstance(source, tuple):
+        msg = "one structure is no list of structures; pass [structure]"
+        raise TypeError(msg)
+    elif isinstance(source, Mapping) or _has_named_index(source):
         rows = _from_values(list(source.items()))
     elif isinstance(source, Sequence) and source and all(isinstance(value, str | os.PathLike) for value in source):
         paths = [_existing(Path(value)) for value in source]
@@ -155,13 +181,13 @@ def read_structures(source: Any, *, limit: int | None = None) -> Rows:
     return rows.first(limit)
 
 
-def _kind_of(source: Any) -> Kind:
+def _kind_of(source: Any) -> SourceKind:
     if isinstance(source, str | os.PathLike):
         path = _existing(Path(source))
         if path.is_dir():
             return "structures"
-        if bare_suffix(path) in _JSON_LINES:
-            objects = (item[1] for item in json_lines(path) if not isinstance(item, UnreadableRow))
+        if bare_suffix(path) in _JSON_LINES or _is_array(path):
+            objects = (item[1] for item in json_items(path) if not isinstance(item, UnreadableRow))
             return "structures" if _is_structure(next(objects, None)) else "formulas"
         if bare_suffix(path) in TABLE_SUFFIXES:
             return "formulas"
@@ -169,9 +195,11 @@ def _kind_of(source: Any) -> Kind:
             return "structures"
         msg = f"cannot tell what {path.name!r} holds: {_WANTED}; or formulas as {', '.join(TABLE_SUFFIXES)}"
         raise ValueError(msg)
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and isinstance(source, pandas.DataFrame | pandas.Series):
-        return "formulas"
+    if _is_table(source):
+        first = next(iter(source["structure"]), None) if "structure" in source.columns else None
+        return "formulas" if isinstance(first, str) or not _is_structure(first) else "structures"
+    if _is_structure(source) and not isinstance(source, tuple):
+        return "structures"
     values = source.values() if isinstance(source, Mapping) else source
     return "structures" if isinstance(values, Iterable) and _is_structure(next(iter(values), None)) else "formulas"
 
@@ -181,7 +209,23 @@ def _is_structure(value: Any) -> bool:
         value = value[1]
     if isinstance(value, Mapping):
         return not {"lattice", "frac_coords", "sites", "structure"}.isdisjoint(value)
+    if isinstance(value, str):
+        return _is_structure_file(Path(value))
     return isinstance(value, os.PathLike) or hasattr(value, "lattice")
+
+
+def _is_table(source: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(source, pandas.DataFrame)
+
+
+def _has_named_index(source: Any) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(source, pandas.Series) and source.index.name is not None
+
+
+def _is_array(path: Path) -> bool:
+    return bare_suffix(path) == ".json" and path.is_file() and holds_json_array(path)
 
 
 def _is_structure_file(path: Path) -> bool:
@@ -222,7 +266,9 @@ def _from_folder(folder: Path) -> Rows:
 
 
 def _from_files(files: Sequence[Path], root: Path, name: str) -> Rows:
-    n_rows = sum(count_lines(path) if bare_suffix(path) in _JSON_LINES else 1 for path in files)
+    n_rows = None
+    if not any(map(_is_array, files)):
+        n_rows = sum(count_lines(path) if bare_suffix(path) in _JSON_LINES else 1 for path in files)
     absolute = [path.absolute() for path in files]
     return Rows("structures", name, n_rows, lambda: _rows_of_files(absolute, root.absolute()))
 
@@ -233,13 +279,14 @@ def _rows_of_files(files: Sequence[Path], root: Path) -> Iterator[Row]:
     n_same = Counter(bare)
     row = 0
     for path, name, short in zip(files, shown, bare, strict=True):
-        if bare_suffix(path) in _JSON_LINES:
-            for item in json_lines(path):
+        if bare_suffix(path) in _JSON_LINES or _is_array(path):
+            unit = "entry" if _is_array(path) else "line"
+            for item in json_items(path):
                 row += 1
                 if isinstance(item, UnreadableRow):
-                    yield UnreadableRow(row, str(row), f"{name}, line {item.row}: {item.input}", item.reason)
+                    yield UnreadableRow(row, str(row), f"{name}, {unit} {item.row}: {item.input}", item.reason)
                 else:
-                    yield _row_of_object(row, item[1], f"{name}, line {item[0]}")
+                    yield _row_of_object(row, item[1], f"{name}, {unit} {item[0]}")
             continue
         row += 1
         given = shortened(short if n_same[short] == 1 else name)
@@ -260,6 +307,21 @@ def _without_suffix(name: str) -> str:
 def _from_values(values: Iterable[Any]) -> Rows:
     n_rows = len(values) if isinstance(values, Sequence) else None
     return Rows("structures", "structures", n_rows, lambda: map(_row_of_value, count(1), values))
+
+
+def _from_table(table: Any) -> Rows:
+    if "structure" not in table.columns:
+        msg = f"a table of structures has a column 'structure'; got {', '.join(map(repr, table.columns[:20]))}"
+        raise ValueError(msg)
+    if any(name is not None for name in table.index.names):
+        table = table.reset_index()
+
+    def read() -> Iterator[Row]:
+        names = [str(name) for name in table.columns]
+        for row, values in enumerate(table.itertuples(index=False, name=None), start=1):
+            yield _row_of_object(row, dict(zip(names, values, strict=True)), f"structure {row}")
+
+    return Rows("structures", "structures", len(table), read)
 
 
 def _row_of_value(row: int, value: Any) -> Row:
@@ -285,13 +347,20 @@ def _row_of_value(row: int, value: Any) -> Row:
 def _row_of_object(row: int, value: Any, where: str, given: object = None) -> Row:
     if not isinstance(value, Mapping):
         return UnreadableRow(row, str(row), shortened(f"{where}: {value}"), "is no JSON object of a structure")
-    found = given if given is not None else next((value[key] for key in _ID_KEYS if value.get(key) is not None), row)
-    labels = value.get("properties")
+    id_key = next((key for key in _ID_KEYS if value.get(key) is not None), None)
+    found = given if given is not None else value[id_key] if id_key else row
     formula = value.get("formula")
+    beside = {
+        str(name): other
+        for name, other in value.items()
+        if name != id_key and name not in _STRUCTURE_KEYS and not str(name).startswith("@")
+    }
+    labels = value.get("properties")
+    nested: Any = value.get("structure")
     return StructureRow(
         row,
         shortened(found),
         shortened(f"{where} ({formula})" if formula else where),
-        value,
-        properties_of(labels) if isinstance(labels, Mapping) else {},
+        nested if hasattr(nested, "lattice") else value,
+        properties_of(beside | dict(labels if isinstance(labels, Mapping) else {})),
     )

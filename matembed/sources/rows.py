@@ -1,5 +1,6 @@
 """Rows: one formula or one crystal of an input, as small values that can be handed to another process."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,9 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FormulaRow",
-    "Kind",
     "Row",
     "Rows",
+    "SourceKind",
     "StructureRow",
     "UnreadableRow",
     "bare_suffix",
@@ -22,12 +23,13 @@ __all__ = [
     "shortened",
 ]
 
-Kind = Literal["formulas", "structures"]
+SourceKind = Literal["formulas", "structures"]
 Property = bool | int | float | str
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".z")
 _LONGEST_TEXT = 200
 _LARGEST_INTEGER = 2**53
+_LINES = re.IGNORECASE | re.MULTILINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,12 @@ class StructureRow:
         Returns
         -------
         Structure
-            The pymatgen structure; of a file that holds several, the first.
+            The pymatgen structure; of a file with the steps of a calculation, the last.
 
         Raises
         ------
         ValueError
-            If it cannot be read; one line says why.
+            If it cannot be read, or is a CIF with more than one structure; one line says why.
 
         Examples
         --------
@@ -155,7 +157,7 @@ class Rows:
         On iterating, if there is not one row.
     """
 
-    kind: Kind
+    kind: SourceKind
     name: str
     n_rows: int | None
     read: Callable[[], Iterator[Row]] = field(repr=False)
@@ -283,6 +285,8 @@ def properties_of(values: Mapping[str, Any]) -> dict[str, Property]:
 def _from_file(path: Path) -> "Structure":
     from pymatgen.core.structure import Structure
 
+    if bare_suffix(path) in (".cif", ".mcif"):
+        _refuse_several(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # A POSCAR of VASP 4 names no elements; pymatgen would take H, He, Li, ... for them.
@@ -298,10 +302,26 @@ def _from_file(path: Path) -> "Structure":
     return structure
 
 
+def _refuse_several(path: Path) -> None:
+    """Refuse a CIF of several structures, of which pymatgen would take the first."""
+    from monty.io import zopen
+
+    with zopen(path, "rt", encoding="utf-8", errors="replace") as file:
+        text = str(file.read())
+    blocks = re.split(r"^data_", text, flags=_LINES)
+    n_structures = sum(re.search(r"^\s*_atom_site[._]fract_x\b", block, _LINES) is not None for block in blocks)
+    if n_structures > 1:
+        msg = f"holds {n_structures} structures; split the file, one structure each"
+        raise ValueError(msg)
+
+
 def _from_record(record: Mapping[str, Any]) -> "Structure":
     from pymatgen.core.structure import Structure
 
     nested = record.get("structure")
+    if isinstance(nested, str):
+        msg = "'structure' in it is text; give pymatgen's dictionary"
+        raise TypeError(msg)
     cell: dict[str, Any] = dict(nested if isinstance(nested, Mapping) else record)
     if "sites" in cell:
         return Structure.from_dict(cell)

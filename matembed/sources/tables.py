@@ -1,16 +1,26 @@
-"""Read formulas from tables, JSON lines and Python objects, as text and row by row."""
+"""Read formulas, or properties alone, from tables, JSON lines and Python objects, as text and row by row."""
 
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matembed.sources._text import count_lines, csv_lines, json_lines, open_text
-from matembed.sources.rows import FormulaRow, Row, Rows, UnreadableRow, bare_suffix, properties_of, shortened
+from matembed.sources._text import count_lines, csv_lines, holds_json_array, json_items, open_text
+from matembed.sources.rows import (
+    FormulaRow,
+    Property,
+    Row,
+    Rows,
+    UnreadableRow,
+    bare_suffix,
+    properties_of,
+    shortened,
+)
 
-__all__ = ["TABLE_SUFFIXES", "read_formulas"]
+__all__ = ["TABLE_SUFFIXES", "read_formulas", "read_properties"]
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 
@@ -25,6 +35,7 @@ _FORMULA_COLUMNS = (
     "compound",
     "material",
 )
+_Choose = Callable[[Sequence[Any], Any, Any, str], tuple[Any, Any]]
 _ID_COLUMNS = ("id", "material_id", "mp_id", "mpid", "mb_id", "entry_id", "task_id", "auid", "_id")
 
 
@@ -36,8 +47,9 @@ def read_formulas(
     Parameters
     ----------
     source : path-like, DataFrame, Series or iterable of str
-        A table (``.csv``, ``.tsv``, ``.parquet``) or JSON lines (``.jsonl``, of objects or of strings), ``.gz`` of
-        the text ones too; or formulas in Python. A named index of a DataFrame or Series counts as a column.
+        A table (``.csv``, ``.tsv``, ``.parquet``), JSON lines (``.jsonl``, of objects or of strings) or a JSON array
+        (``.json``), ``.gz`` of the text ones too; or formulas in Python. A named index of a DataFrame or Series
+        counts as a column.
     column : str, optional
         Column with the formulas. By default the first there is of: formula, pretty_formula, formula_pretty,
         reduced_formula, chemical_formula_reduced, chemical_formula, composition, compound, material; in any case.
@@ -61,7 +73,8 @@ def read_formulas(
     TypeError
         If the source is no file, table or iterable.
     ValueError
-        If the source is empty, is of an unknown form, or the column is not there or cannot be guessed.
+        If the source is empty, is of an unknown form, or the column is not there, cannot be guessed or shares its
+        name with another.
 
     Examples
     --------
@@ -70,7 +83,7 @@ def read_formulas(
     """
     pandas = sys.modules.get("pandas")
     if isinstance(source, str | os.PathLike):
-        rows = _from_file(Path(source), column, id_column)
+        rows = _from_file(Path(source), column, id_column, _choose)
     elif pandas is not None and isinstance(source, pandas.Series):
         name = "formula" if source.name is None else source.name
         rows = _from_frame(source.to_frame(name), name, id_column)
@@ -82,6 +95,56 @@ def read_formulas(
         msg = f"formulas are read from a file, a DataFrame, a Series or a list of text, got {type(source).__name__}"
         raise TypeError(msg)
     return rows.first(limit)
+
+
+def read_properties(path: str | os.PathLike[str], *, id_column: str | None = None) -> dict[str, dict[str, Property]]:
+    r"""Read what a table says of materials that are named by id; it need not hold formulas.
+
+    Parameters
+    ----------
+    path : path-like
+        A table as `read_formulas` reads it: ``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``.
+    id_column : str, optional
+        Column with the ids. By default the first there is of those that `read_formulas` knows.
+
+    Returns
+    -------
+    dict of str to dict
+        Properties by name, by id, in the order of the file. Ids are text; missing values are left out.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is empty or of an unknown form, the column of ids is not there or cannot be guessed, a row is
+        damaged or has no id, or two rows have the same.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "gaps.csv"
+    ...     _ = file.write_text("material_id,gap\nmp-22862,5.0\n")
+    ...     read_properties(file)
+    {'mp-22862': {'gap': '5.0'}}
+    """
+    path = Path(path)
+    properties: dict[str, dict[str, Property]] = {}
+    first_rows: dict[str, int] = {}
+    for row in _from_file(path, None, id_column, _choose_ids):
+        if isinstance(row, UnreadableRow):
+            msg = f"{path.name}, row {row.row}: {row.reason}"
+            raise ValueError(msg)
+        if isinstance(row, FormulaRow) and row.formula is None:
+            msg = f"{path.name}, row {row.row}: there is no id"
+            raise ValueError(msg)
+        if row.id in properties:
+            msg = f"{path.name}: id {row.id!r} is that of row {first_rows[row.id]} and of row {row.row}; keep one"
+            raise ValueError(msg)
+        first_rows[row.id] = row.row
+        properties[row.id] = dict(row.properties)
+    return properties
 
 
 def _from_values(values: Iterable[Any], column: str | None, id_column: str | None) -> Rows:
@@ -108,31 +171,35 @@ def _from_frame(frame: Any, column: Any, id_column: str | None) -> Rows:
     return Rows("formulas", "formulas", len(frame), read)
 
 
-def _from_file(path: Path, column: str | None, id_column: str | None) -> Rows:
+def _from_file(path: Path, column: str | None, id_column: str | None, choose: _Choose) -> Rows:
     if not path.exists():
         msg = f"there is no file {str(path)!r}; give the path of a table, or formulas as a list"
         raise FileNotFoundError(msg)
     suffix = bare_suffix(path)
     endings = (suffix,) if suffix == ".parquet" else (suffix, ".gz")
-    if path.is_dir() or suffix not in TABLE_SUFFIXES or path.suffix.lower() not in endings:
+    if path.is_dir() or suffix not in (*TABLE_SUFFIXES, ".json") or path.suffix.lower() not in endings:
         found = "a folder" if path.is_dir() else repr(path.name)
-        msg = f"formulas are read from .csv, .tsv, .parquet or .jsonl (the text ones also .gz), got {found}"
+        msg = f"a table is read from .csv, .tsv, .parquet, .jsonl or .json (the text ones also .gz), got {found}"
         raise ValueError(msg)
     if path.stat().st_size == 0:
-        msg = f"{path.name} is empty; wanted a table with a column of formulas"
+        msg = f"{path.name} is empty; wanted a table with a header and rows"
         raise ValueError(msg)
     name = path.name[: path.name.lower().index(suffix)]
     match suffix:
         case ".parquet":
-            return _from_parquet(path, name, column, id_column)
+            return _from_parquet(path, name, column, id_column, choose)
         case ".csv" | ".tsv":
-            return _from_csv(path, name, column, id_column)
+            return _from_csv(path, name, column, id_column, choose)
         case _:
-            n_rows = count_lines(path)
-            return Rows("formulas", name, n_rows, lambda: _json_rows(path, column, id_column))
+            array = suffix == ".json"
+            if array and not holds_json_array(path):
+                msg = f"{path.name} holds no JSON array; write [...] of objects or formulas, or JSON lines (.jsonl)"
+                raise ValueError(msg)
+            n_rows = None if array else count_lines(path)
+            return Rows("formulas", name, n_rows, lambda: _json_rows(path, column, id_column, choose))
 
 
-def _from_csv(path: Path, name: str, column: str | None, id_column: str | None) -> Rows:
+def _from_csv(path: Path, name: str, column: str | None, id_column: str | None, choose: _Choose) -> Rows:
     with open_text(path) as file:
         first = file.readline()
     delimiter = "\t" if bare_suffix(path) == ".tsv" else max(",;\t", key=first.count)
@@ -142,7 +209,7 @@ def _from_csv(path: Path, name: str, column: str | None, id_column: str | None) 
         msg = f"the header of {path.name} cannot be read: {why}"
         raise ValueError(msg)
     names = [cell.strip() for cell in header[1]]
-    chosen = _choose(names, column, id_column, path.name)
+    chosen = choose(names, column, id_column, path.name)
 
     def read() -> Iterator[Row]:
         lines = csv_lines(path, delimiter)
@@ -157,7 +224,7 @@ def _from_csv(path: Path, name: str, column: str | None, id_column: str | None) 
     return Rows("formulas", name, count_lines(path) - 1, read)
 
 
-def _from_parquet(path: Path, name: str, column: str | None, id_column: str | None) -> Rows:
+def _from_parquet(path: Path, name: str, column: str | None, id_column: str | None, choose: _Choose) -> Rows:
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
@@ -167,7 +234,7 @@ def _from_parquet(path: Path, name: str, column: str | None, id_column: str | No
     except (ArrowException, OSError) as error:
         msg = f"{path.name} cannot be read as Parquet: {shortened(error)}"
         raise ValueError(msg) from error
-    chosen = _choose(names, column, id_column, path.name)
+    chosen = choose(names, column, id_column, path.name)
 
     def read() -> Iterator[Row]:
         with ParquetFile(path) as file:
@@ -178,10 +245,10 @@ def _from_parquet(path: Path, name: str, column: str | None, id_column: str | No
     return Rows("formulas", name, n_rows, read)
 
 
-def _json_rows(path: Path, column: str | None, id_column: str | None) -> Iterator[Row]:
+def _json_rows(path: Path, column: str | None, id_column: str | None, choose: _Choose) -> Iterator[Row]:
     names: list[str] = []
     chosen: tuple[str, str | None] | None = None
-    for item in json_lines(path):
+    for item in json_items(path):
         if isinstance(item, UnreadableRow):
             yield item
         elif isinstance(item[1], dict):
@@ -189,7 +256,7 @@ def _json_rows(path: Path, column: str | None, id_column: str | None) -> Iterato
                 # An object may lack a key that others have: the formula is then missing, the id is the row.
                 names = list(item[1])
                 lacking = {chosen[0], id_column} - {None, *names} if chosen else ()
-                chosen = _choose([*names, *lacking], chosen[0] if chosen else column, id_column, path.name)
+                chosen = choose([*names, *lacking], chosen[0] if chosen else column, id_column, path.name)
             yield _row(item[0], item[1], *chosen)
         elif isinstance(item[1], str):
             yield FormulaRow(item[0], str(item[0]), item[1])
@@ -199,23 +266,51 @@ def _json_rows(path: Path, column: str | None, id_column: str | None) -> Iterato
 
 def _choose(names: Sequence[Any], column: Any, id_column: Any, where: str) -> tuple[Any, Any]:
     """Choose the formula column and the id column, if there is one; ValueError where that cannot be done."""
-    listed = ", ".join(repr(shortened(name, 40)) for name in names[:20]) + (", ..." if len(names) > 20 else "")
+    listed = _listed(names)
+    _refuse_repeated(names, where)
     for wanted, argument in ((column, "column"), (id_column, "id_column")):
-        if wanted is not None and list(names).count(wanted) != 1:
-            found = "more than one column" if wanted in names else "no column"
-            msg = f"{where} has {found} {wanted!r}; pass {argument}= one of: {listed}"
+        if wanted is not None and wanted not in names:
+            msg = f"{where} has no column {wanted!r}; pass {argument}= one of: {listed}"
             raise ValueError(msg)
-    by_name: dict[str, Any] = {}
-    for name in names:
-        by_name.setdefault(str(name).strip().lower().replace(" ", "_").replace("-", "_"), name)
     if column is None:
-        column = next((by_name[name] for name in _FORMULA_COLUMNS if name in by_name), None)
+        column = _first_of(_FORMULA_COLUMNS, names)
     if column is None:
         msg = f"which column of {where} holds the formulas? pass column= (command line: --column) one of: {listed}"
         raise ValueError(msg)
     if id_column is None:
-        id_column = next((by_name[name] for name in _ID_COLUMNS if name in by_name), None)
+        id_column = _first_of(_ID_COLUMNS, names)
     return column, id_column
+
+
+def _choose_ids(names: Sequence[Any], column: Any, id_column: Any, where: str) -> tuple[Any, Any]:
+    """Choose the id column as that of the formulas too; ValueError where that cannot be done."""
+    _refuse_repeated(names, where)
+    chosen = column or id_column or _first_of(_ID_COLUMNS, names)
+    if chosen is None:
+        msg = f"which column of {where} holds the ids? pass id_column= (command line: --id-column) one of: "
+        raise ValueError(msg + _listed(names))
+    if chosen not in names:
+        msg = f"{where} has no column {chosen!r}; pass id_column= (command line: --id-column) one of: {_listed(names)}"
+        raise ValueError(msg)
+    return chosen, chosen
+
+
+def _first_of(known: Iterable[str], names: Sequence[Any]) -> Any:
+    by_name: dict[str, Any] = {}
+    for name in names:
+        by_name.setdefault(str(name).strip().lower().replace(" ", "_").replace("-", "_"), name)
+    return next((by_name[name] for name in known if name in by_name), None)
+
+
+def _listed(names: Sequence[Any]) -> str:
+    return ", ".join(repr(shortened(name, 40)) for name in names[:20]) + (", ..." if len(names) > 20 else "")
+
+
+def _refuse_repeated(names: Sequence[Any], where: str) -> None:
+    repeated = [name for name, n_columns in Counter(names).items() if n_columns > 1 and name != ""]
+    if repeated:
+        msg = f"{where} has more than one column {repeated[0]!r}; rename or remove all but one"
+        raise ValueError(msg)
 
 
 def _row(row: int, cells: Mapping[Any, Any], column: Any, id_column: Any) -> FormulaRow:

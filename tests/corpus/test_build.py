@@ -329,7 +329,7 @@ def test_an_existing_folder_is_kept_unless_told_otherwise(tmp_path):
 
 def test_only_a_corpus_is_overwritten(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(FileExistsError, match="only a corpus is overwritten"):
+    with pytest.raises(FileExistsError, match="is not overwritten; choose another path"):
         build_corpus(["KCl"], tmp_path, overwrite=True, progress=False)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
@@ -425,3 +425,56 @@ def test_memory_does_not_grow_with_the_input(tmp_path):
     rows = Rows("structures", "crystals", None, read)
     build_corpus(rows, tmp_path / "corpus", max_rejected=1, progress=False)
     assert max(peak) <= 2 * build._ROWS_PER_SHARD["structures"]
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: data[:-1], lambda _: b""])
+def test_a_damaged_shard_is_done_again(tmp_path, two_rows_a_shard, damage):
+    formulas = ["NaCl", "KCl", "RbCl", "CsCl", "Xx"]
+    whole = contents(build_corpus(formulas, tmp_path / "whole", progress=False).path)
+    with pytest.raises(TooManyRejectedError):
+        build_corpus(formulas, tmp_path / "corpus", max_rejected=0, progress=False)
+    shard = tmp_path / "corpus.partial" / "shard-000001.jsonl.gz"
+    shard.write_bytes(damage(shard.read_bytes()))
+    assert contents(build_corpus(formulas, tmp_path / "corpus", progress=False).path) == whole
+
+
+def test_a_second_build_of_the_same_folder_is_refused(tmp_path):
+    refusals = []
+
+    def formulas():
+        yield "NaCl"
+        with pytest.raises(RuntimeError) as error:
+            build_corpus(["KCl"], tmp_path / "corpus", progress=False)
+        refusals.append(str(error.value))
+        yield "LiF"
+
+    corpus = build_corpus(formulas(), tmp_path / "corpus", progress=False)
+    assert refusals == [f"another build is writing {tmp_path / 'corpus'}; wait for it, or choose another path"]
+    assert corpus.materials()["formula"].to_list() == ["NaCl", "LiF"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "corpus"]
+
+
+def test_properties_whose_names_are_taken_keep_apart(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("formula,row,input_row,chemsys\nNaCl,7,8,x\n")
+    materials = build_corpus(path, tmp_path / "corpus", progress=False).materials()
+    assert materials.iloc[0].to_dict() == {
+        "id": "2",
+        "row": 2,
+        "formula": "NaCl",
+        "chemsys": "Cl-Na",
+        "n_elements": 2,
+        "input_chemsys": "x",
+        "input_row": 8,
+        "input_input_row": 7,
+    }
+
+
+def test_versions_of_packages_are_looked_up_twice_whatever_the_number_of_shards(
+    tmp_path, two_rows_a_shard, monkeypatch
+):
+    looked_up = []
+    versions = build.package_versions
+    monkeypatch.setattr(build, "package_versions", lambda: looked_up.append(1) or versions())
+    build_corpus(["NaCl", "KCl", "RbCl", "CsCl", "LiF"], tmp_path / "corpus", progress=False)
+    assert len(looked_up) == 2

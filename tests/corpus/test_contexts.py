@@ -43,11 +43,11 @@ def test_environments_are_the_rest_of_the_formula():
 
 
 @pytest.mark.parametrize("formula", ["Fe", "Fe4", "O2", "S8"])
-def test_pure_element_has_one_atom(formula):
+def test_pure_element_has_one_atom_and_no_environment(formula):
     symbol = formula.rstrip("0123456789")
     assert formula_sentences(formula, "elements") == [[symbol]]
     assert formula_sentences(formula, "amounts") == [[symbol]]
-    assert formula_sentences(formula, "environments") == [[symbol, "(1)"]]
+    assert formula_sentences(formula, "environments") == []
 
 
 @pytest.mark.parametrize("view", FORMULA_VIEWS)

@@ -114,8 +114,13 @@ def test_a_changed_or_missing_file_is_noticed(salts, tmp_path):
     shutil.copytree(salts.path, copy)
     sentences = copy / "sentences" / "elements.txt"
     sentences.write_text(sentences.read_text().replace("Na", "K"))
+    corpus = Corpus.read(copy)
+    assert list(corpus) == list(salts)
     with pytest.raises(ValueError, match=r"elements.txt is not the file its config.json names"):
-        Corpus.read(copy)
+        list(corpus.with_view("elements"))
+    (copy / "materials.parquet").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"materials.parquet is not the file its config.json names"):
+        corpus.materials()
     sentences.unlink()
     with pytest.raises(FileNotFoundError, match=r"elements.txt is missing"):
         Corpus.read(copy)
@@ -131,3 +136,35 @@ def test_the_card_says_what_and_how(crystals, salts):
     assert salts.card.seed is None
     assert Card.from_dict(card.to_dict()) == card
     assert "2 materials" in repr(crystals.corpus)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: config["card"]["settings"].update(views=["elements", "../../secret"]),
+        lambda config: config["card"]["settings"].update(views="elements"),
+        lambda config: config["card"]["settings"].pop("views"),
+        lambda config: config.update(view="links"),
+        lambda config: config["card"]["sha256"].update({"../secret.txt": "0"}),
+        lambda config: config["card"]["sha256"].pop("materials.parquet"),
+    ],
+)
+def test_a_config_that_names_other_files_is_refused(salts, tmp_path, change):
+    import shutil
+
+    (tmp_path / "secret.txt").write_text("secret")
+    copy = tmp_path / "copy"
+    shutil.copytree(salts.path, copy)
+    config = json.loads((copy / "config.json").read_text())
+    change(config)
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"is not the config of a corpus: .*(views|sha256)"):
+        Corpus.read(copy)
+
+
+def test_pure_elements_have_no_environments_and_cost_nothing(tmp_path):
+    corpus = build_corpus(["Fe", "NaCl", "O2"], tmp_path / "some", progress=False)
+    assert list(corpus) == [["Na", "(1)Cl"], ["Cl", "(1)Na"]]
+    assert len(corpus.with_view("elements")) == len(corpus.materials()) == 3
+    corpus = build_corpus(["Fe"], tmp_path / "none", progress=False)
+    assert (list(corpus), len(corpus), corpus.card.counts["environments tokens"]) == ([], 0, 0)

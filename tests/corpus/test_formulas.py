@@ -374,3 +374,17 @@ def test_formulas_of_databases_are_read_unchanged(name):
         parsed = parse_formula(text)
         assert parsed.rewrites == ()
         assert parsed.composition.almost_equals(Composition(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Yy", "'Yy' is not a chemical element"),
+        ("YyO2", "'Yy' is not a chemical element"),
+        ("FeOy", "variable amount 'y'"),
+        ("YBa2Cu3Ox", "variable amount 'x'"),
+    ],
+)
+def test_a_symbol_that_is_none_is_told_from_a_variable_amount(text, reason):
+    with pytest.raises(FormulaError, match=reason):
+        parse_formula(text)

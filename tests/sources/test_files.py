@@ -112,13 +112,86 @@ def test_lists_of_paths_are_structures(folder):
         read_rows([folder / "nowhere.cif"])
 
 
-def test_a_multi_block_cif_gives_its_first_crystal(tmp_path):
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_cif_of_several_crystals_is_refused_not_cut(tmp_path, pack):
     SALT.to(tmp_path / "a.cif")
     CSCL.to(tmp_path / "b.cif")
-    both = tmp_path / "both.cif"
-    both.write_text((tmp_path / "a.cif").read_text() + (tmp_path / "b.cif").read_text())
-    (row,) = read_structures(both)
-    assert row.to_structure().reduced_formula == "NaCl"
+    text = "data_global\n_journal_year 2001\n" + (tmp_path / "a.cif").read_text()
+    path = tmp_path / ("c.cif.gz" if pack else "c.cif")
+
+    def written(content):
+        path.write_bytes(gzip.compress(content.encode()) if pack else content.encode())
+        (row,) = read_structures(path)
+        return row
+
+    assert written(text).to_structure().reduced_formula == "NaCl"
+    with pytest.raises(ValueError, match="holds 2 structures; split the file, one structure each"):
+        written(text + (tmp_path / "b.cif").read_text()).to_structure()
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".yml"])
+def test_yaml_of_pymatgen_is_a_structure(tmp_path, suffix):
+    import ruamel.yaml
+
+    with (tmp_path / f"salt{suffix}").open("w") as file:
+        ruamel.yaml.YAML().dump(json.loads(SALT.to_json()), file)
+    for source in (tmp_path, tmp_path / f"salt{suffix}"):
+        (row,) = read_rows(source)
+        assert (row.id, row.to_structure().reduced_formula) == ("salt", "NaCl")
+
+
+def test_what_stands_beside_a_structure_are_properties():
+    document = {"material_id": "mp-22862", "structure": SALT.as_dict(), "band_gap": 5.0, "is_metal": False, "sites": []}
+    (row,) = read_structures([document | {"elements": ["Na", "Cl"], "properties": {"band_gap": 8.5}}])
+    assert (row.id, row.properties) == ("mp-22862", {"band_gap": 8.5, "is_metal": False})
+    assert row.to_structure() == SALT
+    (row,) = read_structures([SALT.as_dict()])
+    assert (row.id, row.properties) == ("1", {})
+
+
+def test_tables_of_structures():
+    table = pd.DataFrame({"material_id": ["a", "b"], "structure": [SALT, CSCL], "gap": [5.0, None]})
+    for source in (table, table.set_index("material_id")):
+        rows = list(read_rows(source))
+        assert [(row.id, row.to_structure(), row.properties) for row in rows] == [
+            ("a", SALT, {"gap": 5.0}),
+            ("b", CSCL, {}),
+        ]
+    assert [row.id for row in read_rows(table["structure"])] == ["1", "2"]
+    assert [row.id for row in read_rows(table.set_index("material_id")["structure"])] == ["a", "b"]
+    named = table.assign(formula=["NaCl", "CsCl"])
+    assert read_rows(named, column="formula").kind == "formulas"
+    assert read_rows(named, kind="formulas").kind == "formulas"
+    assert read_rows(named.assign(structure="rocksalt")).kind == "formulas"
+    assert len(list(read_rows(table.assign(lattice="cubic")))) == 2
+    with pytest.raises(ValueError, match="has a column 'structure'; got 'formula'"):
+        read_structures(named[["formula"]])
+
+
+def test_text_that_names_structure_files_is_read_as_such(folder):
+    rows = read_rows([str(folder / "salt.cif"), str(folder / "deep" / "POSCAR")])
+    assert [(row.id, row.to_structure().reduced_formula) for row in rows] == [("salt", "NaCl"), ("deep/POSCAR", "CsCl")]
+
+
+@pytest.mark.parametrize("read", [read_rows, read_structures])
+@pytest.mark.parametrize("source", [SALT, record(SALT), SALT.as_dict()], ids=["Structure", "record", "dict"])
+def test_one_structure_is_no_list(read, source):
+    with pytest.raises(TypeError, match=r"pass \[structure\]"):
+        read(source)
+
+
+def test_a_json_array_of_structures(folder):
+    path = folder / "array.json"
+    path.write_text(json.dumps([record(SALT, id="a"), CSCL.as_dict(), 7]))
+    for rows in (read_rows(path), [row for row in read_rows(folder) if "array" in row.input]):
+        rows = list(rows)
+        assert [row.to_structure().reduced_formula for row in rows[:2]] == ["NaCl", "CsCl"]
+        assert isinstance(rows[2], UnreadableRow)
+        assert rows[2].input.startswith("array.json, entry 3")
+    path.write_text("[1, ")
+    assert [row.reason[:11] for row in read_rows(folder) if "array" in row.input] == ["is not JSON"]
+    path.write_text('["NaCl", "MgO"]')
+    assert [row.formula for row in read_rows(path)] == ["NaCl", "MgO"]
 
 
 @pytest.mark.parametrize(

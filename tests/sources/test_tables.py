@@ -4,7 +4,7 @@ import json
 import pandas as pd
 import pytest
 
-from matembed.sources import FormulaRow, UnreadableRow, read_formulas
+from matembed.sources import FormulaRow, UnreadableRow, read_formulas, read_properties
 
 
 def found(source, **options):
@@ -128,8 +128,8 @@ def test_a_file_that_breaks_off_keeps_what_came_before(tmp_path):
         ("x.jsonl", b"\n\n", ValueError, "x holds no formulas"),
         ("x.csv", "formule·\nNaCl\n".encode("latin-1"), ValueError, "header of x.csv cannot be read: it is not UTF-8"),
         ("x.parquet", b"PAR1 no", ValueError, "x.parquet cannot be read as Parquet"),
-        ("x.xlsx", b"PK", ValueError, "formulas are read from .csv"),
-        ("x.parquet.gz", b"PK", ValueError, "formulas are read from .csv"),
+        ("x.xlsx", b"PK", ValueError, "a table is read from .csv"),
+        ("x.parquet.gz", b"PK", ValueError, "a table is read from .csv"),
     ],
 )
 def test_files_with_nothing_to_read_are_refused(tmp_path, name, content, error, message):
@@ -146,3 +146,61 @@ def test_limit_reads_no_further():
             yield "NaCl"
 
     assert len(found(endless(), limit=3)) == 3
+
+
+def test_columns_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("formula,gap,gap\nNaCl,1,2\n")
+    with pytest.raises(ValueError, match=r"x.csv has more than one column 'gap'; rename or remove"):
+        read_formulas(path)
+    with pytest.raises(ValueError, match="more than one column 'formula'"):
+        read_formulas(pd.DataFrame([["NaCl", "KCl"]], columns=["formula", "formula"]))
+    path.write_text("formula,gap,,\nNaCl,1,,\n")
+    assert found(path) == [(2, "2", "NaCl")]
+
+
+def test_a_json_array_is_read_as_json_lines_are(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps([{"id": "a", "formula": "NaN"}, "TiO2", 7]))
+    assert found(path) == [(1, "a", "NaN"), (2, "2", "TiO2")]
+    assert unreadable(path) == [(3, "7", "is neither a JSON object nor a string")]
+    path.write_text('["NaCl", ')
+    assert unreadable(path)[0][2].startswith("is not JSON")
+    path.write_text('{"formula": "NaCl"}')
+    with pytest.raises(ValueError, match=r"x.json holds no JSON array"):
+        read_formulas(path)
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.parquet", "x.jsonl", "x.jsonl.gz"])
+def test_properties_are_read_by_id_without_formulas(tmp_path, name):
+    path = write(FRAME.drop(columns="formula"), tmp_path / name)
+    properties = read_properties(path)
+    assert list(properties) == ["a", "b", "c"]
+    assert {key: float(values["gap"]) for key, values in properties.items() if values} == {"a": 1.5, "c": 3.2}
+
+
+def test_formulas_are_properties_like_others(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("name;formula;gap\nsalt;NaCl;5\n")
+    assert read_properties(path, id_column="name") == {"salt": {"formula": "NaCl", "gap": "5"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("label,gap\na,1\n", {}, r"which column of x.csv holds the ids\? .*--id-column\) one of: 'label', 'gap'"),
+        (
+            "id,gap\na,1\n",
+            {"id_column": "key"},
+            r"no column 'key'; pass id_column= .*--id-column\) one of: 'id', 'gap'",
+        ),
+        ("id,gap\na,1\nb,2\na,3\n", {}, "id 'a' is that of row 2 and of row 4"),
+        ("id,gap\na,1\n,2\n", {}, "x.csv, row 3: there is no id"),
+        ("id,gap\na,1,2\n", {}, "x.csv, row 2: 3 cells where the header has 2"),
+    ],
+)
+def test_properties_that_cannot_be_told_apart_are_refused(tmp_path, text, options, message):
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_properties(path, **options)
