@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("quickstart", _quickstart, "The whole path on 288 prototype crystals, offline, with a report.")
     command.add_argument("--out", type=Path, default=Path("matembed-quickstart"), help="folder (default: %(default)s)")
     command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--workers", type=_positive, default=os.cpu_count() or 1)
+    command.add_argument("--workers", type=positive_integer, default=os.cpu_count() or 1)
     command.add_argument("--overwrite", action="store_true", help="replace an earlier run")
 
     command = add("build", _build, "Turn formulas or crystals into a corpus.")
@@ -94,19 +94,23 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--kind", choices=("formulas", "structures"), help="guessed by default")
     command.add_argument("--column", help="column of the formulas")
     command.add_argument("--id-column", help="column of the ids")
-    command.add_argument("--limit", type=_positive, help="read the first LIMIT rows only")
+    command.add_argument("--limit", type=positive_integer, help="read the first LIMIT rows only")
     command.add_argument("--views", nargs="+", help="which sentences: elements amounts environments links walks (all)")
     command.add_argument("--engine", default="chemenv", help="what finds motifs (default: %(default)s)")
     command.add_argument(
         "--valences", choices=("structure", "bond_valence", "composition", "none"), help="automatic by default"
     )
     command.add_argument("--oxidation", action="store_true", help="motif tokens with oxidation states: Ti4+O6:O:6")
-    command.add_argument("--walk-length", type=_positive, default=8)
-    command.add_argument("--n-walks", type=_positive, default=2, help="random walks from each motif")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--workers", type=_positive, default=1)
+    command.add_argument(
+        "--walk-length", type=positive_integer, default=8, help="motifs in a walk (default: %(default)s)"
+    )
+    command.add_argument("--n-walks", type=positive_integer, default=2, help="random walks from each motif")
+    command.add_argument("--seed", type=int, default=0, help="of the walks (default: %(default)s)")
+    command.add_argument("--workers", type=positive_integer, default=1, help="processes (default: %(default)s)")
     command.add_argument("--time-limit", type=float, default=300.0, help="CPU seconds a crystal (default: %(default)s)")
-    command.add_argument("--max-rejected", type=float, default=0.5, help="share of rejected rows that is too much")
+    command.add_argument(
+        "--max-rejected", type=float, default=0.5, help="share of rejected rows that is too much (default: %(default)s)"
+    )
     command.add_argument("--card", type=Path, help="YAML with name, what, source, licence, citation of the data")
     command.add_argument("--overwrite", action="store_true", help="replace a corpus that is there")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -116,14 +120,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, help="folder of the table")
     command.add_argument("--view", help="which sentences of the corpus; see matembed info CORPUS")
     command.add_argument("--encoder", choices=("word2vec", "ppmi"), default="word2vec")
-    command.add_argument("--dim", type=_positive, help="length of each vector")
-    command.add_argument("--window", type=_positive, help="context on each side; the whole sentence by default")
-    command.add_argument("--min-count", type=_positive, help="leave out tokens seen fewer times (1)")
+    command.add_argument("--dim", type=positive_integer, help="length of each vector")
+    command.add_argument("--window", type=positive_integer, help="context on each side; the whole sentence by default")
+    command.add_argument("--min-count", type=positive_integer, help="leave out tokens seen fewer times (1)")
     command.add_argument("--algorithm", choices=("skip-gram", "cbow"), help="of word2vec (skip-gram)")
-    command.add_argument("--epochs", type=_positive, help="passes of word2vec over the corpus")
+    command.add_argument("--epochs", type=positive_integer, help="passes of word2vec over the corpus")
     command.add_argument("--seed", type=int, help="of word2vec (0)")
     command.add_argument(
-        "--workers", type=_positive, help="of word2vec (1); with more the vectors vary from run to run"
+        "--workers", type=positive_integer, help="of word2vec (1); with more the vectors vary from run to run"
     )
     command.add_argument("--overwrite", action="store_true", help="replace a table that is there")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -131,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("nearest", _nearest, "Print the tokens most similar to a token.")
     command.add_argument("table", type=Path)
     command.add_argument("token", nargs="+", help="tokens, such as Ti or TiO6:O:6")
-    command.add_argument("-n", type=_positive, default=10)
+    command.add_argument("-n", type=positive_integer, default=10)
     command.add_argument("--kind", choices=("element", "species", "motif", "geometry"), help="only tokens of this kind")
 
     command = add("featurize", _featurize, "Pool vectors into one row of features a material.")
@@ -146,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--target", required=True, help="column to predict")
     command.add_argument("--labels", type=Path, help="CSV with the target, where INPUT is a corpus of crystals")
     command.add_argument("--splits", choices=("random", "formula", "chemical_system"), default="formula")
-    command.add_argument("--n-splits", type=_positive, default=5)
+    command.add_argument("--n-splits", type=positive_integer, default=5)
     command.add_argument("--task", choices=("auto", "regression", "classification"), default="auto")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--unit", default="", help="unit of the target, for the figure")
@@ -171,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
+def positive_integer(text: str) -> int:
     value = int(text)
     if value < 1:
         msg = f"must be 1 or more, got {text}"
@@ -299,7 +303,12 @@ def _featurize(options: argparse.Namespace) -> None:
     with whole_file(options.out) as partial:
         rows.to_csv(partial, index=False) if options.out.suffix == ".csv" else rows.to_parquet(partial, index=False)
     print(f"{len(rows):,} materials, {features.shape[1]} features: {options.out}")
-    _print_rows("rejected", inputs.rejected)
+    if len(inputs.rejected):
+        rejected = options.out.with_suffix(".rejected.csv")
+        with whole_file(rejected) as partial:
+            inputs.rejected.to_csv(partial, index=False)
+        _print_rows(f"rejected ({rejected})", inputs.rejected)
+    _print_rows("rewritten", inputs.rewritten)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -334,6 +343,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     )
     print(evaluation.summary().to_string(float_format=lambda value: f"{value:.4g}"))
     _print_rows("rejected", inputs.rejected)
+    _print_rows("rewritten", inputs.rewritten)
     if options.out is None:
         return
     with whole_folder(options.out, kind="Evaluation", overwrite=options.overwrite) as partial:
@@ -341,7 +351,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         (partial / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         evaluation.scores.to_csv(partial / "scores.csv", index=False)
         evaluation.summary().to_csv(partial / "summary.csv")
-        predictions = evaluation.predictions.assign(id=inputs.frame["id"])
+        predictions = evaluation.predictions.drop(columns="row").assign(id=inputs.frame["id"])
         predictions.set_index("id").to_csv(partial / "predictions.csv")
         inputs.rejected.to_csv(partial / "rejected.csv", index=False)
         if evaluation.settings["task"] == "regression":

@@ -303,6 +303,9 @@ class EmbeddingTable:
         UnknownTokenError
             If a token has no vector.
         """
+        if isinstance(tokens, str):
+            msg = f"tokens is a list of tokens, got the text {tokens!r}; pass [{tokens!r}] for one"
+            raise TypeError(msg)
         kept = tuple(self.tokens if tokens is None else tokens)
         if kind is not None:
             kept = tuple(token for token in kept if kind_of(token) == kind)
@@ -398,11 +401,11 @@ class EmbeddingTable:
         FileExistsError
             If something is there and `overwrite` is false.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         folder = Path(path)
         with whole_folder(folder, kind="EmbeddingTable", overwrite=overwrite) as partial:
-            save_file({"vectors": np.ascontiguousarray(self.vectors)}, partial / "vectors.safetensors")
+            (partial / "vectors.safetensors").write_bytes(save({"vectors": np.ascontiguousarray(self.vectors)}))
             _write_json(partial / "vocab.json", {token: row for row, token in enumerate(self.tokens)})
             card = replace(self.card, sha256={name: sha256_of(partial / name) for name in sorted(_FILES)})
             config = {"schema": _SCHEMA, "type": "EmbeddingTable", "n_tokens": len(self), "dim": self.dim}

@@ -40,6 +40,7 @@ _N_MOTIFS_SHOWN = 8
 _N_MOTIFS_COMPARED = 30
 _ELEMENT_VECTORS = "element_vectors"
 _KIND = "Quickstart"
+_SCORES_SHOWN = ["kind", "mae", "mae_se", "r2", "vs_one_hot_elements", "vs_one_hot_elements_se"]
 
 
 def quickstart(
@@ -117,6 +118,7 @@ def quickstart(
         materials["formula"],
         materials["volume_per_atom"],
         pooling=["mean", "std"],
+        on_missing="neighbours",
         splits="formula",
         seed=seed,
     )
@@ -215,7 +217,11 @@ def _draw(
             plots.similarity_heatmap(motifs.subset(commonest), title="Motifs that occur in most crystals"),
             "Cosine similarity of the motifs that occur in most crystals.",
         ),
-        "parity": (parity, "Volume per atom, predicted for crystals whose formula was not in the training part."),
+        "parity": (
+            parity,
+            "Volume per atom of crystals whose formula was not in the training part, predicted from the element "
+            "vectors. Its figures are over all crystals at once; those of the table are means over folds.",
+        ),
     }
 
 
@@ -242,7 +248,7 @@ def _report(
         crystals=_table(["mineral", "what it became"], crystals),
         elements=_table(["element", "nearest, with cosine similarity"], element_rows),
         motifs=_table(["motif", "nearest, with cosine similarity"], motif_rows),
-        scores=summary.round(3).to_html(border=0),
+        scores=summary[_SCORES_SHOWN].round(2).to_html(border=0),
         **{
             name.replace("-", "_"): _picture(pictures / f"{name}.png", caption)
             for name, (_, caption) in figures.items()

@@ -112,6 +112,14 @@ def test_featurize_formulas_and_crystals(work, tmp_path):
     assert len(pd.read_parquet(crystals)) == 6
 
 
+def test_featurize_keeps_its_rejects_and_tells_its_rewrites(work, tmp_path, capsys):
+    out = tmp_path / "features.csv"
+    words = ["featurize", str(work / "formulas.csv"), "--table", str(work / "elements"), "--on-missing", "mean"]
+    assert main([*words, "--out", str(out)]) == 0
+    assert set(pd.read_csv(tmp_path / "features.rejected.csv")["id"]) == {"x", "v", "e"}
+    assert "row 17 (w): 'CuSO4.5H2O'" in capsys.readouterr().out
+
+
 def test_evaluate_formulas_with_errors_among_them(work, tmp_path, capsys):
     out = tmp_path / "scores"
     words = ["evaluate", str(work / "formulas.csv"), "--table", str(work / "elements"), "--target", "gap"]
@@ -193,6 +201,19 @@ def test_training_again_gives_the_same_bytes(work, tmp_path):
         (["featurize", "{work}/formulas", "--table", "{work}/elements", "--out", "{new}.xlsx"], ".parquet"),
         (["featurize", "{work}/formulas", "--table", "{work}/motif-vectors", "--out", "{new}.csv"], "no motif graphs"),
         (["evaluate", "{work}/formulas.csv", "--table", "{work}/elements", "--target", "bulk"], "bulk"),
+        (
+            [
+                "evaluate",
+                "{work}/motifs",
+                "--table",
+                "{work}/elements",
+                "--labels",
+                "{work}/formulas.csv",
+                "--target",
+                "gap",
+            ],
+            "no id of",
+        ),
         (
             ["evaluate", "{work}/formulas.csv", "--table", "{work}/elements", "--target", "gap", "--pooling", "x"],
             "mean",

@@ -25,6 +25,7 @@ with warnings.catch_warnings():
 """Pauling electronegativity by element symbol, dimensionless; nan where there is none (He, Ne, Ar, Rf and beyond)."""
 
 _ISOTOPES = {"D": "H", "T": "H"}
+_MISWRITTEN = frozenset(symbol for symbol in ELECTRONEGATIVITIES if len(symbol) == 2 and symbol[0] == "T")  # TIO2
 _SYMBOLS = frozenset(ELECTRONEGATIVITIES)
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _AMOUNT = r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
@@ -509,6 +510,8 @@ def _read_groups(body: str, rewrites: list[str]) -> dict[str, float]:
         else:
             symbol = match["symbol"]
             if symbol in _ISOTOPES:
+                if symbol + body[match.end("symbol") : match.end("symbol") + 1].lower() in _MISWRITTEN:
+                    raise FormulaError(_explain(body, at))
                 _report(rewrites, f"{symbol} read as H")
                 symbol = _ISOTOPES[symbol]
             elif symbol not in _SYMBOLS:

@@ -17,6 +17,7 @@ __all__ = ["Inputs", "read_inputs"]
 
 _COLUMNS = ["id", "formula"]
 _REJECTED = ["id", "row", "input", "reason"]
+_REWRITTEN = ["id", "row", "input", "rewrites"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +32,14 @@ class Inputs:
         What a featurizer takes: formulas, or motif graphs.
     rejected : DataFrame
         Columns ``id``, ``row``, ``input``, ``reason``.
+    rewritten : DataFrame
+        Formulas of a file that were read otherwise than written: ``id``, ``row``, ``input``, ``rewrites``.
     """
 
     frame: pd.DataFrame
     materials: list[Any]
     rejected: pd.DataFrame
+    rewritten: pd.DataFrame
 
 
 def read_inputs(
@@ -107,6 +111,7 @@ def read_inputs(
         frame=pd.DataFrame([{name: row[name] for name in columns} for row in usable], columns=columns),
         materials=[row["material"] for row in usable],
         rejected=pd.DataFrame(rejected, columns=_REJECTED),
+        rewritten=pd.DataFrame([row for row in usable if row.get("rewrites")], columns=_REWRITTEN),
     )
 
 
@@ -123,13 +128,23 @@ def _of_file(path: Path, target: str | None, column: str | None, id_column: str 
             continue
         seen = seen or target in row.properties
         try:
-            formula = parse_formula(row.formula).formula
+            parsed = parse_formula(row.formula)
             value = None if target is None else _number(row.properties.get(target), target)
         except ValueError as error:
             shown = shortened("" if row.formula is None else row.formula)
             rejected.append({"id": row.id, "row": row.row, "input": shown, "reason": str(error)})
             continue
-        usable.append({"id": row.id, "formula": formula, "material": formula, "target": value})
+        usable.append(
+            {
+                "id": row.id,
+                "row": row.row,
+                "input": shortened(row.formula),
+                "rewrites": "; ".join(parsed.rewrites),
+                "formula": parsed.formula,
+                "material": parsed.formula,
+                "target": value,
+            }
+        )
     if target is not None and not seen:
         msg = f"{path} has no values in a column {target!r}; name the column to predict"
         raise ValueError(msg)
@@ -168,6 +183,10 @@ def _targets(
         properties = read_properties(labels, id_column=id_column)
         if not any(target in row for row in properties.values()):
             msg = f"{labels} has no values in a column {target!r}; name the column to predict"
+            raise ValueError(msg)
+        if properties.keys().isdisjoint(listed["id"]):
+            shown = f"{next(iter(properties))!r}, and an id of the corpus is {listed['id'].iloc[0]!r}"
+            msg = f"no id of {labels} is in the corpus: its first is {shown}; name the column of ids: --id-column"
             raise ValueError(msg)
         return lambda name: _number(properties.get(name, {}).get(target), target)
     if target not in listed:

@@ -27,6 +27,7 @@ from matembed.vocabulary import Vocabulary
 __all__ = ["PPMI"]
 
 _CHUNK = 1 << 18  # tokens counted at a time
+_ROUNDING = 1e-9  # entries this far below the largest are rounding: float64 sums of float64 products, and some
 _DENSE = 2000  # largest matrix side that LAPACK takes whole; beyond it ARPACK finds the leading part
 
 
@@ -149,7 +150,9 @@ class PPMI:
             raise ValueError(msg)
         with threadpool_limits(limits=1):  # another number of threads, another order of sums, other bytes
             left, self.singular_values_ = _leading_vectors(matrix, self.dim)
-        self.vectors_ = (left * self.singular_values_**self.power).astype(np.float32)
+        vectors = left * self.singular_values_**self.power
+        vectors[np.abs(vectors) < _ROUNDING * np.abs(vectors).max()] = 0  # or it would pass for information
+        self.vectors_ = vectors.astype(np.float32)
         self.vocabulary_ = Vocabulary(tuple(tokens), tuple(known.counts[idx] for idx in rows_idx))
         what = f"PPMI vectors of {len(tokens)} tokens: {matrix.shape[1]} contexts, {self.vectors_.shape[1]} dimensions."
         self.card_ = training_card(self, sentences, reading, n_rows=len(tokens), what=what)

@@ -172,6 +172,10 @@ def _shells(primitive: "Structure", sites: NDArray[np.intp], valences: list[floa
         return find_shells(primitive, centres, valences)
     except Exception as error:  # whatever goes wrong within pymatgen and Qhull is a fact about this structure
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if "QH" in reason or "infinite vertex" in reason:
+            reason = (
+                "an atom has too few neighbours within 10 Å to close its Voronoi cell (a layer, vacuum, a lone atom)"
+            )
         msg = f"ChemEnv could not find the coordination shells: {reason}"
         raise MotifError(msg) from error
 

@@ -102,6 +102,7 @@ REFUSED = {
     "   ": "missing formula",
     "nan": "missing value; sodium nitride is written NaN",
     "None": "missing value",
+    "TIO2": "did you mean TiO2?",
     "NULL": "missing value",
     "NaT": "missing value",
     "quartz": "'quartz' is no element",

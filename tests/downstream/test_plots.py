@@ -356,7 +356,7 @@ def test_colours_of_elements():
 
 def test_colours_of_motifs():
     figure = embedding_map(table_of(MOTIFS))
-    assert len(legend_of(figure)) == 10
+    assert len(legend_of(figure)) == 8
     assert legend_of(figure)[-1] == "other"
     assert "O:6 octahedron" in legend_of(embedding_map(table_of(MOTIFS[:10])))
     assert legend_of(embedding_map(table_of(MOTIFS), color="cn")) == ["3", "4", "5", "6", "7", "8", "9", "10", "12"]
