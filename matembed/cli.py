@@ -96,7 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--id-column", help="column of the ids")
     command.add_argument("--limit", type=positive_integer, help="read the first LIMIT rows only")
     command.add_argument("--views", nargs="+", help="which sentences: elements amounts environments links walks (all)")
-    command.add_argument("--engine", default="chemenv", help="what finds motifs (default: %(default)s)")
+    command.add_argument(
+        "--engine",
+        choices=("chemenv", "numba", "numpy"),
+        default="chemenv",
+        help="what finds motifs (default: %(default)s)",
+    )
     command.add_argument(
         "--valences", choices=("structure", "bond_valence", "composition", "none"), help="automatic by default"
     )

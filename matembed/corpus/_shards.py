@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from matembed.corpus.contexts import FormulaView
     from matembed.corpus.walks import MotifView
+    from matembed.motifs.find import Engine
     from matembed.motifs.valences import ValenceMethod
     from matembed.sources.rows import Property
 
@@ -54,7 +55,7 @@ class Settings:
     kind: SourceKind
     motif_views: tuple["MotifView", ...]
     formula_views: tuple["FormulaView", ...]
-    engine: Literal["chemenv"]
+    engine: "Engine"
     strategy: Literal["simplest"]
     valences: "ValenceMethod | None"
     oxidation: bool

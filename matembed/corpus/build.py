@@ -20,6 +20,7 @@ from matembed.corpus._workers import run_shards
 from matembed.corpus.contexts import FORMULA_VIEWS
 from matembed.corpus.corpus import SCHEMA, Corpus
 from matembed.corpus.walks import MOTIF_VIEWS
+from matembed.motifs.find import ENGINES, Engine
 from matembed.motifs.valences import VALENCE_METHODS
 from matembed.sources.files import read_rows
 from matembed.sources.rows import Row, Rows, SourceKind, StructureRow, UnreadableRow, shortened
@@ -47,7 +48,7 @@ def build_corpus(
     id_column: str | None = None,
     limit: int | None = None,
     views: Sequence[str] | None = None,
-    engine: Literal["chemenv"] = "chemenv",
+    engine: Engine = "chemenv",
     strategy: Literal["simplest"] = "simplest",
     valences: Literal["structure", "bond_valence", "composition", "none"] | None = None,
     oxidation: bool = False,
@@ -197,7 +198,7 @@ def _checked_views(views: Sequence[str] | None, kind: SourceKind) -> tuple[str, 
 
 def _check(settings: Settings, workers: int, max_rejected: float) -> None:
     for name, value, known in (
-        ("engine", settings.engine, ("chemenv",)),
+        ("engine", settings.engine, ENGINES),
         ("strategy", settings.strategy, ("simplest",)),
         ("valences", settings.valences, (None, *VALENCE_METHODS)),
     ):

@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 from matembed.downstream.materials import Column, as_list, read_amounts, read_bags, read_graphs
 from matembed.downstream.pooling import STATISTICS, Bags, Statistic, pool
 from matembed.embeddings import EmbeddingTable, UnknownTokenError
-from matembed.motifs import MotifGraph
+from matembed.motifs import Engine, MotifGraph
 from matembed.motifs.valences import ValenceMethod
 from matembed.tokens import Kind, parse_token
 
@@ -257,7 +257,7 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
         *,
         pooling: Statistic | Sequence[Statistic] = "mean",
         on_missing: OnMissing = "error",
-        engine: Literal["chemenv"] = "chemenv",
+        engine: Engine = "chemenv",
         strategy: Literal["simplest"] = "simplest",
         valences: ValenceMethod | None = None,
     ) -> None:

@@ -1,49 +1,21 @@
 """ChemEnv: coordination shells and their geometries as pymatgen finds them, the reference for every engine."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pymatgen.analysis.chemenv.coordination_environments.coordination_geometry_finder import (
     LocalGeometryFinder,
     symmetry_measure,
 )
 from pymatgen.analysis.chemenv.utils.defs_utils import AdditionalConditions
 
+from matembed.motifs.shells import ANGLE_CUTOFF, DISTANCE_CUTOFF, MAXIMUM_DISTANCE, Shell
+
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
 
-__all__ = ["Shell", "find_shells"]
-
-# SimplestChemenvStrategy's own defaults, relative to the nearest neighbour and the largest solid angle.
-_DISTANCE_CUTOFF = 1.4
-_ANGLE_CUTOFF = 0.3
-# Neighbours beyond are not looked at. 1.41 just covers the distance cutoff, as the Materials Project's 1.4 does, and is
-# several times faster than ChemEnv's default of 2.0. A chain of distances that runs on past it is cut, which changes
-# the label of about 1 site in 100.
-_MAXIMUM_DISTANCE_FACTOR = 1.41
-
-
-class Shell(NamedTuple):
-    """The ligands of a centre and the geometry they make.
-
-    Attributes
-    ----------
-    geometry : str
-        ChemEnv symbol of the model polyhedron with the lowest csm, or ``"UNKNOWN:n"``.
-    csm : float or None
-        Continuous symmetry measure against it, 0 to 100.
-    offsets : float array, shape (cn, 3)
-        From the centre to each ligand, Cartesian, in Å.
-    elements : tuple of str, length cn
-        Element symbols of the ligands.
-    """
-
-    geometry: str
-    csm: float | None
-    offsets: NDArray[np.float64]
-    elements: tuple[str, ...]
+__all__ = ["find_shells"]
 
 
 def find_shells(structure: "Structure", sites: Sequence[int], valences: Sequence[float] | None) -> dict[int, Shell]:
@@ -77,7 +49,7 @@ def find_shells(structure: "Structure", sites: Sequence[int], valences: Sequence
         only_cations=False,
         valences="undefined" if valences is None else list(valences),
         additional_conditions=[AdditionalConditions.ONLY_ACB],
-        maximum_distance_factor=_MAXIMUM_DISTANCE_FACTOR,
+        maximum_distance_factor=MAXIMUM_DISTANCE,
     )
     shells = {}
     for site in sites:
@@ -101,8 +73,8 @@ def _chosen(environments: Any, site: int) -> tuple[int, int]:
     distances = environments.voronoi.neighbors_normalized_distances[site]
     angles = environments.voronoi.neighbors_normalized_angles[site]
     last = (
-        sum(group["min"] <= _DISTANCE_CUTOFF for group in distances) - 1,
-        sum(group["max"] >= _ANGLE_CUTOFF for group in angles) - 1,
+        sum(group["min"] <= DISTANCE_CUTOFF for group in distances) - 1,
+        sum(group["max"] >= ANGLE_CUTOFF for group in angles) - 1,
     )
     return next(
         (cn, position)

@@ -156,7 +156,7 @@ class MotifGraph:
     connections : tuple of Connection, length n_connections
         Each pair of motifs that share ligands once, sorted by (source, target, image).
     engine : str
-        What found the motifs: ``"chemenv"``.
+        What found the motifs: ``"numba"``, ``"numpy"`` or ``"chemenv"``.
     strategy : str
         How neighbours were chosen: ``"simplest"``.
     valences : str

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from matembed.motifs import MotifGraph, find_motifs
+from matembed.motifs import Engine, MotifGraph, find_motifs
 
 # Space group, lattice in Å, sites: experimental, at room temperature.
 PARAMETERS = {
@@ -50,7 +50,7 @@ def structure_of() -> Callable[..., Structure]:
 @pytest.fixture(scope="session")
 def graph_of() -> Callable[..., MotifGraph]:
     @cache
-    def graph(name: str, cell: str = "conventional") -> MotifGraph:
-        return find_motifs(crystal(name, cell))
+    def graph(name: str, cell: str = "conventional", engine: Engine = "numba") -> MotifGraph:
+        return find_motifs(crystal(name, cell), engine=engine)
 
     return graph

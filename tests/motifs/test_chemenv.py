@@ -13,7 +13,7 @@ from pymatgen.analysis.chemenv.coordination_environments.coordination_geometry_f
 from pymatgen.analysis.chemenv.coordination_environments.structure_environments import LightStructureEnvironments
 from pymatgen.core import Lattice, Structure
 
-from matembed.motifs import find_motifs
+from matembed.motifs import ENGINES, find_motifs
 from matembed.motifs.valences import assign_valences
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "structures"
@@ -44,13 +44,14 @@ def by_chemenv(structure, valences):
 
 
 @pytest.mark.parametrize("mineral", ["Spinel", "quartz (alpha)", "Zircon", "Pyrite", "perturbed Calcite"])
-def test_motifs_are_those_of_chemenv_on_every_site(mineral, prototypes):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_motifs_are_those_of_chemenv_on_every_site(mineral, engine, prototypes):
     structure = Structure.from_dict(prototypes[mineral.removeprefix("perturbed ")])
     if mineral.startswith("perturbed"):
         structure.perturb(0.1, seed=0)
     valences = assign_valences(structure, "bond_valence")
     expected = by_chemenv(structure, valences)
-    graph = find_motifs(structure)
+    graph = find_motifs(structure, engine=engine)
     assert {motif.site: (motif.geometry, list(motif.ligands)) for motif in graph.motifs} == {
         site: (geometry, ligands) for site, (geometry, _, ligands) in expected.items()
     }
@@ -69,7 +70,7 @@ def test_shells_without_valences_are_those_of_published_chemenv_bonds():
     for entry in sample:
         structure = Structure(Lattice(entry["lattice"]), entry["species"], entry["frac_coords"])
         found = set()
-        for motif in find_motifs(structure, valences="none").motifs:
+        for motif in find_motifs(structure, engine="chemenv", valences="none").motifs:
             for site, image in motif.ligands:
                 back = tuple(-step for step in image)
                 forward = motif.site < site or (motif.site == site and image > back)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pymatgen.core import DummySpecies, Lattice, Molecule, Structure
 
-from matembed.motifs import MotifError, find_motifs
+from matembed.motifs import ENGINES, MotifError, find_motifs
 
 CELLS = ("primitive", "conventional", "supercell", "sheared")
 TEXTBOOK = {  # crystal: (centre, motif, neighbours by shared corner, edge, face)
@@ -27,9 +27,11 @@ ANIONS = {"Cl", "O", "S", "F", "As"}
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("name", TEXTBOOK)
-def test_textbook_table_holds_in_every_cell(name, cell, graph_of):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_textbook_table_holds_in_every_cell(name, cell, engine, graph_of):
     centre, token, corner, edge, face = TEXTBOOK[name]
-    graph = graph_of(name, cell)
+    graph = graph_of(name, cell, engine)
+    assert graph.engine == engine
     centres = [idx for idx, motif in enumerate(graph.motifs) if motif.element == centre]
     assert len(centres) == graph.elements.count(centre)
     for idx in centres:
@@ -89,10 +91,11 @@ def test_images_refer_to_coordinates_as_they_stand(cell, structure_of):
             assert motif.ligand_elements == ("O",) * 6
 
 
-def test_the_same_bytes_in_another_process(structure_of, graph_of):
+@pytest.mark.parametrize("engine", ["chemenv", "numba"])
+def test_the_same_bytes_in_another_process(engine, structure_of, graph_of):
     script = (
         "import sys; from pymatgen.core import Structure; from matembed.motifs import find_motifs;"
-        "print(find_motifs(Structure.from_str(sys.stdin.read(), fmt='json')).to_json())"
+        f"print(find_motifs(Structure.from_str(sys.stdin.read(), fmt='json'), engine={engine!r}).to_json())"
     )
     # the twelvefold shell of Ba is one that ChemEnv searches with random permutations
     ran = subprocess.run(
@@ -103,7 +106,7 @@ def test_the_same_bytes_in_another_process(structure_of, graph_of):
         text=True,
         check=True,
     )
-    assert ran.stdout.strip() == graph_of("BaNiO3").to_json()
+    assert ran.stdout.strip() == graph_of("BaNiO3", engine=engine).to_json()
 
 
 class TestValences:
@@ -193,7 +196,6 @@ UNSOUND = {
     "an atom meets its own image": (Structure(Lattice.orthorhombic(0.4, 9, 9), ["Na"], [[0, 0, 0]]), "0.4 Å apart"),
     "slab": (Structure(Lattice.cubic(4, pbc=(True, True, False)), ["Na"], [[0, 0, 0]]), "not periodic in three"),
     "molecule": (Molecule(["H", "H"], [[0, 0, 0], [0, 0, 0.74]]), "molecule"),
-    "atom in a void": (Structure(Lattice.cubic(100), ["Ar"], [[0, 0, 0]]), "ChemEnv could not find"),
 }
 
 
@@ -202,6 +204,14 @@ def test_unsound_structures_are_refused_with_a_reason_of_one_line(case):
     structure, reason = UNSOUND[case]
     with pytest.raises(MotifError, match=reason) as caught:
         find_motifs(structure)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_void_is_refused_by_chemenv_alone():
+    argon = Structure(Lattice.cubic(100), ["Ar"], [[0, 0, 0]])
+    assert {motif.token for motif in find_motifs(argon, engine="numba").motifs} == {"ArAr6:O:6"}
+    with pytest.raises(MotifError, match="ChemEnv could not find") as caught:
+        find_motifs(argon, engine="chemenv")
     assert "\n" not in str(caught.value)
 
 
