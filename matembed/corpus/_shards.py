@@ -194,6 +194,8 @@ def _structure_record(row: StructureRow, settings: Settings) -> Record:
         "id": row.id,
         "row": row.row,
         "formula": graph.formula,
+        "input": row.input,
+        "rewrites": [f"{name} read as H" for name in sorted(_isotopes(structure))],
         "chemsys": composition.chemical_system,
         "n_elements": len(composition),
         "n_sites": graph.n_sites,
@@ -205,6 +207,11 @@ def _structure_record(row: StructureRow, settings: Settings) -> Record:
         "sentences": {view: _lines(found) for view, found in sentences.items()},
     }
     return Record(values, json.dumps({"id": row.id} | graph.to_dict(), separators=(",", ":")))
+
+
+def _isotopes(structure: "Structure") -> set[str]:
+    """Names of deuterium and tritium, which pymatgen gives the symbol H."""
+    return {site.specie.name for site in structure if site.specie.symbol == "H"} & {"D", "T"}
 
 
 def _lines(sentences: Iterable[Sequence[str]]) -> list[str]:

@@ -478,3 +478,9 @@ def test_versions_of_packages_are_looked_up_twice_whatever_the_number_of_shards(
     monkeypatch.setattr(build, "package_versions", lambda: looked_up.append(1) or versions())
     build_corpus(["NaCl", "KCl", "RbCl", "CsCl", "LiF"], tmp_path / "corpus", progress=False)
     assert len(looked_up) == 2
+
+
+def test_deuterium_of_a_crystal_is_reported(tmp_path):
+    deuteride = Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.07), ["Li", "D"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    corpus = build_corpus({"LiD": deuteride}, tmp_path / "corpus", progress=False)
+    assert corpus.rewritten()[["id", "formula", "rewrites"]].values.tolist() == [["LiD", "LiH", "D read as H"]]
