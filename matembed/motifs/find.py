@@ -53,9 +53,10 @@ def find_motifs(
         Of pymatgen: ordered, periodic in three dimensions, n_sites of 1 or more.
     engine : {"chemenv", "numba", "numpy"}
         What finds the shells and names their geometry, all by the rules of ChemEnv [1]_ [2]_: pymatgen's ChemEnv
-        itself, in about 0.1 s for each distinct centre; compiled kernels, hundreds of times faster once numba has
-        compiled them (some 20 s, once); or the readable definition that the kernels are held equal to. ChemEnv may
-        miss the lowest csm, and fails where an atom has no neighbours within 10 Å.
+        itself, in about 0.1 s for each distinct centre; compiled kernels, hundreds of times faster at this step once
+        numba has compiled them (some 20 s, once), so that valences and symmetry take most of the time; or the
+        readable definition that the kernels are held equal to. ChemEnv may miss the lowest csm, and fails where an
+        atom has no neighbours within 10 Å.
     strategy : {"simplest"}
         Ligands are up to 1.4 times as far as the nearest and fill at least 0.3 of the largest solid angle, both
         cutoffs moved to the end of the plateau they fall on; the geometry is that of lowest csm. Atoms beyond

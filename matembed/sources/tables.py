@@ -1,8 +1,10 @@
 """Read formulas, or properties alone, from tables, JSON lines and Python objects, as text and row by row."""
 
+import gzip
 import math
 import os
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -200,8 +202,12 @@ def _from_file(path: Path, column: str | None, id_column: str | None, choose: _C
 
 
 def _from_csv(path: Path, name: str, column: str | None, id_column: str | None, choose: _Choose) -> Rows:
-    with open_text(path) as file:
-        first = file.readline()
+    try:
+        with open_text(path) as file:
+            first = file.readline()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        msg = f"{path} is damaged before its first line ends ({shortened(error)}); fetch or write it again"
+        raise ValueError(msg) from error
     delimiter = "\t" if bare_suffix(path) == ".tsv" else max(",;\t", key=first.count)
     header = next(csv_lines(path, delimiter), None)
     if header is None or isinstance(header, UnreadableRow):

@@ -204,3 +204,13 @@ def test_properties_that_cannot_be_told_apart_are_refused(tmp_path, text, option
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_properties(path, **options)
+
+
+@pytest.mark.parametrize(
+    "start", [b"\x1f\x8bxx", b"no gzip at all", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff\xff"]
+)
+def test_a_damaged_archive_is_refused(tmp_path, start):
+    path = tmp_path / "formulas.csv.gz"
+    path.write_bytes(start)
+    with pytest.raises(ValueError, match="is damaged before its first line ends"):
+        read_formulas(path)
