@@ -1,0 +1,26 @@
+"""How kernels are compiled: cached on disk where there is a place for it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+__all__ = ["inner", "inner_fast", "kernel"]
+
+
+def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # neither this folder nor the user's can be written to
+            return njit(**options)(function)
+
+    return decorate
+
+
+# Called from Python.
+kernel = _decorator()
+# Called from kernels only, which saves a quarter of the time to compile.
+inner = _decorator(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+# The same, where rounding may be in any order.
+inner_fast = _decorator(no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=True)
