@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 from matembed.downstream.materials import Column, as_list, read_amounts, read_bags, read_graphs
 from matembed.downstream.pooling import STATISTICS, Bags, Statistic, pool
 from matembed.embeddings import EmbeddingTable, UnknownTokenError
-from matembed.motifs import Engine, MotifGraph
+from matembed.motifs import Engine, MotifGraph, Strategy
 from matembed.motifs.valences import ValenceMethod
 from matembed.tokens import Kind, parse_token
 
@@ -226,7 +226,7 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
         are all motifs of the table; `matembed.downstream.features` defines each.
     engine, strategy : str
         How to find the motifs of structures; see `matembed.find_motifs`.
-    valences : {"structure", "bond_valence", "composition", "none"}, optional
+    valences : {"structure", "bond_valence", "composition", "signs", "bv_analyzer", "none"}, optional
         Where oxidation states come from; see `matembed.find_motifs`.
 
     Attributes
@@ -245,7 +245,7 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
     --------
     >>> from matembed import Card, EmbeddingTable, Motif, MotifGraph
     >>> octahedron = Motif(0, "Na", None, "O:6", 0.0, ((1, (0, 0, 0)),) * 6, ("Cl",) * 6)
-    >>> graph = MotifGraph("NaCl", ("Na", "Cl"), (octahedron,), (), "chemenv", "simplest", "none")
+    >>> graph = MotifGraph("NaCl", ("Na", "Cl"), (octahedron,), (), "numba", "simplest", "none")
     >>> table = EmbeddingTable(("NaCl6:O:6", "O:6"), [[1.0, 2.0], [3.0, 4.0]], Card("demo"))
     >>> StructureFeaturizer(table).fit_transform([graph])
     array([[1., 2.]])
@@ -257,8 +257,8 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
         *,
         pooling: Statistic | Sequence[Statistic] = "mean",
         on_missing: OnMissing = "error",
-        engine: Engine = "chemenv",
-        strategy: Literal["simplest"] = "simplest",
+        engine: Engine = "numba",
+        strategy: Strategy = "simplest",
         valences: ValenceMethod | None = None,
     ) -> None:
         self.embeddings = embeddings

@@ -1,11 +1,15 @@
-"""Compiled kernels for shells.py, voronoi.py and geometry.py, held equal to what is written there by tests."""
+"""Compiled kernels for voronoi.py, geometry.py, shells.py and mixtures.py, held equal to them by tests.
+
+They are in one file since numba compiles a cached function anew when its own file changes, and no other.
+"""
 
 import math
 
 import numpy as np
-from numba import njit
 
-from matembed.motifs.geometry import LARGEST_CN, LARGEST_ENUMERATED_CN
+from matembed.motifs._jit import inner, inner_fast, kernel
+from matembed.motifs.geometry import LARGEST_CN, LARGEST_ENUMERATED_CN, MOST_MODELS
+from matembed.motifs.mixtures import ANGLE_BOUNDS, DISTANCE_BOUNDS, LARGEST_CSM, LARGEST_MIXED_CN
 from matembed.motifs.shells import (
     ANGLE_CUTOFF,
     ANGLE_GAP,
@@ -16,125 +20,62 @@ from matembed.motifs.shells import (
 )
 from matembed.motifs.voronoi import SMALLEST_FACET
 
-__all__ = ["find_all", "find_nearest"]
+__all__ = ["closest_pair", "connect_all", "find_all", "find_given", "find_nearest", "measure_all"]
 
 # Corners nearer to a cutting plane are on it, and nearer to each other are one, relative to the distance of the plane.
 _ON_PLANE = 1e-9
 _SAME_CORNER = 1e-7
-# Seeds of a fit: how many pairs of ligands, and how different their angle may be from that of the vertices, in cosine.
-_N_PAIRS = 12
-_COSINE_TOLERANCE = 1.2
-# Refined are seeds that promise an overlap of so much of the best known, and of the best promise for this pair and
-# model up to a slack: this, or what the best known overlap lacks to 1. None was missed on 1,473 shells of 7 to 13
-# ligands, half of them displaced by 0.05 Å, that refining all seeds of all pairs finds.
+# A pair of ligands is laid on pairs of vertices whose angle differs by no more than this, in cosine.
+_COSINE_TOLERANCE = 0.8
+# Refined are seeds that promise an overlap of so much of the best known, and of the best promise on this model up to
+# a slack: this, or what the best known overlap lacks to 1. The most promising come first, and once so many have led to
+# the same fit the rest are left. On 1,220 shells of 7 to 20 ligands of real crystals, two thirds of them displaced by
+# 0.05 or 0.12 Å, none was missed that refining all seeds finds.
 _PROMISING = 0.85
 _SLACK = 0.02
+_ENOUGH = 8
+# A fit is given up whose overlap, at the best rotation for the first ordering, is below so much of the best known.
+_HOPEFUL = 0.95
+# A proof is to this in overlap, 1e-4 in csm; in a cube so many nodes of the tree of orderings are visited before it is
+# cut, and the last cubes are so small, in radians, that no vertex moves by more than the tolerance.
+_TOLERANCE = 2.5e-7
+_MOST_NODES = 60
+_SMALLEST_CUBE = 1e-7
 # So many orderings are remembered, by their overlap, lest they are refined again.
 _N_SEEN = 64
+# Two shells are one where their scalar products, of points scaled to unit norm, differ by less, and their overlap is
+# above. Coordinates of crystals carry 4 to 6 decimals, so that copies by symmetry differ by 1e-5 or so; an overlap that
+# rounding alone explains is looked for no further.
+_SAME_PRODUCT = 2e-4
+_SAME_SHAPE = 1 - 5e-10
+_SAME_EXACTLY = 1 - 1e-12
 # A pair at this cosine, 75 degrees, tells rotations apart best.
 _BEST_COSINE = 0.26
 # Overlaps that differ by less are equal.
 _TIE = 1e-13
 _ARRIVED = 1e-9
 _SAME_ORDERING = 1e-11
+# Instead of a floor: only the nearest model is wanted.
+_NEAREST = -1.0
+# An overlap below this means a csm above the largest that takes part in a mixture.
+_FLOOR = math.sqrt(1 - LARGEST_CSM / 100)
+# A csm is 0, and its geometry the only one, below this: np.isclose of ChemEnv.
+_ZERO = 1e-10
+# Neighbours that a set is told apart by: bits of a word, less the sign. Cells of real crystals have half as many.
+_N_BITS = 62
+_MOST_SETS = 512
 
 
-@njit(cache=True)
-def find_all(
-    lattice,
-    frac_coords,
-    signs,
-    sites,
-    cn_starts,
-    model_points,
-    orderings,
-    ordering_starts,
-    seeds,
-    seed_starts,
-    separations,
-    profiles,
-    spectral_norms,
-):
-    """Ligands, geometry and csm of each of the sites; signs are of valences, the rest as in ModelGeometries."""
-    n_chosen = len(sites)
-    cns = np.zeros(n_chosen, np.int64)
-    ligands = np.zeros((n_chosen, LARGEST_CN), np.int64)
-    offsets = np.zeros((n_chosen, LARGEST_CN, 3))
-    nearest = np.zeros(n_chosen, np.int64)
-    csms = np.zeros(n_chosen)
-    n_atoms = len(frac_coords)
-    volume = abs(_determinant(lattice))
-    heights = np.empty(3)
-    for axis in range(3):
-        heights[axis] = volume / _cross_length(lattice[(axis + 1) % 3], lattice[(axis + 2) % 3])
-    radius = 2.0 * (volume / n_atoms) ** (1 / 3)
-    n_bins, bins, bin_starts, binned, wrapped = _bin(frac_coords, heights, radius / 2)
-    capacity = 64
-    for row in range(n_chosen):
-        while True:
-            n_facets, atoms, facets = _cell(
-                lattice, heights, wrapped, sites[row], radius, n_bins, bins, bin_starts, binned, capacity
-            )
-            if n_facets >= 0:
-                break
-            capacity *= 2
-        cn = _choose(signs[sites[row]], signs, atoms, facets, n_facets)
-        cns[row] = cn
-        if cn == 0 or cn > LARGEST_CN:
-            continue
-        for ligand in range(cn):
-            ligands[row, ligand] = atoms[ligand]
-            _copy(facets[ligand, :3], offsets[row, ligand])
-        nearest[row], csms[row] = find_nearest(
-            offsets[row, :cn],
-            cn_starts,
-            model_points,
-            orderings,
-            ordering_starts,
-            seeds,
-            seed_starts,
-            separations,
-            profiles,
-            spectral_norms,
-        )
-    return cns, ligands, offsets, nearest, csms
+# Neighbours and Voronoi cells -----------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
-def find_nearest(
-    offsets,
-    cn_starts,
-    model_points,
-    orderings,
-    ordering_starts,
-    seeds,
-    seed_starts,
-    separations,
-    profiles,
-    spectral_norms,
-):
-    """Model of lowest csm (-1 if there is none) and the csm; offsets are of 1 to 20 ligands."""
-    cn = len(offsets)
-    first, last = cn_starts[cn], cn_starts[cn + 1]
-    if first == last:
-        return -1, 0.0
-    points = _centred(offsets)
-    if cn <= LARGEST_ENUMERATED_CN:
-        model, overlap = _enumerate(points, first, last, model_points, orderings, ordering_starts)
-    else:
-        model, overlap = _search(
-            points, first, last, model_points, seeds, seed_starts, separations, profiles, spectral_norms
-        )
-    return model, max(0.0, 100.0 * (1.0 - overlap * overlap))
-
-
-@njit(cache=True)
+@inner
 def _copy(source, target):
     for idx in range(len(source)):
         target[idx] = source[idx]
 
 
-@njit(cache=True)
+@inner
 def _determinant(m):
     return (
         m[0, 0] * (m[1, 1] * m[2, 2] - m[1, 2] * m[2, 1])
@@ -143,7 +84,20 @@ def _determinant(m):
     )
 
 
-@njit(cache=True)
+@inner
+def _inverse(m):
+    """Columns are cross products of rows, over the determinant."""
+    inverse = np.empty((3, 3))
+    determinant = _determinant(m)
+    for row in range(3):
+        one, two = m[(row + 1) % 3], m[(row + 2) % 3]
+        for axis in range(3):
+            first, second = (axis + 1) % 3, (axis + 2) % 3
+            inverse[axis, row] = (one[first] * two[second] - one[second] * two[first]) / determinant
+    return inverse
+
+
+@inner
 def _cross_length(u, v):
     x = u[1] * v[2] - u[2] * v[1]
     y = u[2] * v[0] - u[0] * v[2]
@@ -151,10 +105,14 @@ def _cross_length(u, v):
     return math.sqrt(x * x + y * y + z * z)
 
 
-@njit(cache=True)
-def _bin(frac_coords, heights, width):
-    """Sort atoms into bins about as wide as given: number of bins by axis, bin of each atom, atoms bin by bin."""
+@inner
+def _make_grid(lattice, frac_coords, width):
+    """Sort atoms into bins about as wide as given, in Å: what `nearby` and `voronoi_facets` look neighbours up in."""
     n_atoms = len(frac_coords)
+    volume = abs(_determinant(lattice))
+    heights = np.empty(3)
+    for axis in range(3):
+        heights[axis] = volume / _cross_length(lattice[(axis + 1) % 3], lattice[(axis + 2) % 3])
     n_bins = np.empty(3, np.int64)
     for axis in range(3):
         n_bins[axis] = max(1, int(heights[axis] / width))
@@ -175,12 +133,19 @@ def _bin(frac_coords, heights, width):
     for atom in range(n_atoms):
         binned[filled[flat[atom]]] = atom
         filled[flat[atom]] += 1
-    return n_bins, bins, starts, binned, wrapped
+    return heights, n_bins, bins, starts, binned, wrapped
 
 
-@njit(cache=True)
-def _nearby(lattice, heights, wrapped, site, inner, outer, n_bins, bins, starts, binned):
-    """Atoms farther than inner and up to outer from a site, nearest first: x, y, z, distance; atom."""
+@inner
+def _typical_distance(lattice, n_atoms):
+    """Edge of a cube that holds one atom on average, in Å."""
+    return (abs(_determinant(lattice)) / n_atoms) ** (1 / 3)
+
+
+@inner
+def _nearby(lattice, grid, site, inner, outer):
+    """Atoms farther than inner, if not negative, and up to outer from a site: x, y, z, distance; atom; order."""
+    heights, n_bins, bins, starts, binned, wrapped = grid
     reach = np.empty(3, np.int64)
     for axis in range(3):
         reach[axis] = int(outer / heights[axis] * n_bins[axis]) + 1
@@ -204,7 +169,7 @@ def _nearby(lattice, heights, wrapped, site, inner, outer, n_bins, bins, starts,
                     y = a * lattice[0, 1] + b * lattice[1, 1] + c * lattice[2, 1]
                     z = a * lattice[0, 2] + b * lattice[1, 2] + c * lattice[2, 2]
                     squared = x * x + y * y + z * z
-                    if squared > outer * outer or squared <= inner * inner:
+                    if squared > outer * outer or (inner >= 0.0 and squared <= inner * inner):
                         continue
                     if n_found == len(found):
                         found, atoms = _longer(found, atoms)
@@ -215,7 +180,7 @@ def _nearby(lattice, heights, wrapped, site, inner, outer, n_bins, bins, starts,
     return found, atoms, _ascending(found[:n_found, 3])
 
 
-@njit(cache=True)
+@inner
 def _longer(rows, numbers):
     n = len(numbers)
     more_rows, more_numbers = np.empty((2 * n, rows.shape[1])), np.empty(2 * n, np.int64)
@@ -226,7 +191,7 @@ def _longer(rows, numbers):
     return more_rows, more_numbers
 
 
-@njit(cache=True)
+@inner
 def _ascending(values):
     """Positions of values in ascending order, by Shell's sort."""
     n = len(values)
@@ -244,9 +209,21 @@ def _ascending(values):
     return order
 
 
-@njit(cache=True)
-def _cell(lattice, heights, wrapped, site, radius, n_bins, bins, starts, binned, capacity):
+@inner
+def _voronoi_facets(lattice, grid, site):
+    """Neighbours of an atom, and of each: x, y, z, distance, solid angle; nearest first."""
+    capacity = np.int64(64)  # typed, as a literal would be compiled for as well
+    while True:
+        n_facets, atoms, facets = _cell(lattice, grid, site, capacity)
+        if n_facets >= 0:
+            return atoms[:n_facets], facets[:n_facets]
+        capacity *= 2
+
+
+@inner
+def _cell(lattice, grid, site, capacity):
     """Voronoi cell, by cutting a box: number of facets (-1 if there are too many), atoms; x, y, z, distance, angle."""
+    radius = 2.0 * _typical_distance(lattice, len(grid[-1]))
     corners = np.empty((capacity, capacity, 3))
     n_corners = np.zeros(capacity, np.int64)
     owners = np.zeros(capacity, np.int64)
@@ -258,14 +235,14 @@ def _cell(lattice, heights, wrapped, site, radius, n_bins, bins, starts, binned,
     for axis in range(3):
         half += 0.5 * math.sqrt(lattice[axis, 0] ** 2 + lattice[axis, 1] ** 2 + lattice[axis, 2] ** 2)
     _box(corners, n_corners, owners, 1.001 * half)
-    n_faces = 6
+    n_faces = np.int64(6)
     farthest = half * 2.0
     planes = np.empty((capacity, 4))
     behind = np.empty(capacity, np.int64)
-    n_planes = 0
+    n_planes = np.int64(0)
     inner = 0.0
     while True:
-        found, atoms, order = _nearby(lattice, heights, wrapped, site, inner, radius, n_bins, bins, starts, binned)
+        found, atoms, order = _nearby(lattice, grid, site, inner, radius)
         done = False
         for idx in order:
             distance = found[idx, 3]
@@ -307,7 +284,7 @@ def _cell(lattice, heights, wrapped, site, radius, n_bins, bins, starts, binned,
     return n_facets, neighbours, facets
 
 
-@njit(cache=True)
+@inner
 def _box(corners, n_corners, owners, half):
     for axis in range(3):
         for side in range(2):
@@ -320,7 +297,7 @@ def _box(corners, n_corners, owners, half):
                 corners[face, corner, (axis + 2) % 3] = half if corner >= 2 else -half
 
 
-@njit(cache=True)
+@inner
 def _cut(corners, n_corners, owners, n_faces, neighbour, owner, scratch, cut, keys):
     """Cut a polyhedron with the plane midway to a neighbour: number of faces (-1 if too many), and if it changed."""
     capacity = len(n_corners)
@@ -407,7 +384,7 @@ def _cut(corners, n_corners, owners, n_faces, neighbour, owner, scratch, cut, ke
     return n_faces, True
 
 
-@njit(cache=True)
+@inner
 def _order_around(cut, n_cut, x, y, z, same, keys):
     """Sort the corners of a new face around it and drop repeated ones; (x, y, z) is its normal."""
     mean = np.zeros(3)
@@ -441,12 +418,12 @@ def _order_around(cut, n_cut, x, y, z, same, keys):
     return n_new
 
 
-@njit(cache=True)
+@inner
 def _near(p, q, same):
     return abs(p[0] - q[0]) < same and abs(p[1] - q[1]) < same and abs(p[2] - q[2]) < same
 
 
-@njit(cache=True)
+@inner
 def _solid_angle(polygon, n):
     total = 0.0
     a = polygon[0]
@@ -466,39 +443,64 @@ def _solid_angle(polygon, n):
     return total
 
 
-@njit(cache=True)
-def _choose(sign, signs, atoms, facets, n_facets):
-    """Move the ligands to the front, nearest first, and count them; facets are in order of distance."""
-    if n_facets == 0:
-        return 0
-    shortest = facets[0, 3]
-    n_near = 0
-    previous = 1.0
-    for facet in range(n_facets):
-        distance = facets[facet, 3] / shortest
-        if distance > MAXIMUM_DISTANCE or (distance > DISTANCE_CUTOFF and distance - previous > DISTANCE_GAP):
-            break
-        previous = distance
-        n_near += 1
-    angles = facets[:n_facets, 4]
-    order = _ascending(angles)
-    widest = angles[order[-1]]
-    smallest = 1.0
-    for facet in order[::-1]:
-        angle = angles[facet] / widest
-        if angle < MINIMUM_ANGLE or (angle < ANGLE_CUTOFF and smallest - angle > ANGLE_GAP):
-            break
-        smallest = angle
-    cn = 0
-    for facet in range(n_near):
-        if facets[facet, 4] / widest >= smallest and sign * signs[atoms[facet]] <= 0:
-            atoms[cn] = atoms[facet]
-            _copy(facets[facet], facets[cn])
-            cn += 1
-    return cn
+# Fits on model polyhedra ----------------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@kernel
+def find_nearest(offsets, tables):
+    """Model of lowest csm (-1 if there is none) and the csm; offsets are of 1 to 20 ligands, tables of the models."""
+    cn = len(offsets)
+    overlaps = np.empty(MOST_MODELS)
+    placed = np.empty((MOST_MODELS, LARGEST_CN), np.int64)
+    nearest, _ = _fit(_centred(offsets), _NEAREST, tables, overlaps, placed)
+    if nearest < 0:
+        return -1, 0.0
+    return tables[0][cn] + nearest, _csm_of(overlaps[nearest])
+
+
+@kernel
+def measure_all(offsets, tables):
+    """Csm on each model of the coordination number."""
+    cn = len(offsets)
+    overlaps = np.empty(MOST_MODELS)
+    placed = np.empty((MOST_MODELS, LARGEST_CN), np.int64)
+    _fit(_centred(offsets), 0.0, tables, overlaps, placed)
+    csms = np.empty(tables[0][cn + 1] - tables[0][cn])
+    for idx in range(len(csms)):
+        csms[idx] = _csm_of(overlaps[idx])
+    return csms
+
+
+@inner
+def _csm_of(overlap):
+    return max(0.0, 100.0 * (1.0 - overlap * overlap))
+
+
+@inner
+def _fit(points, floor, tables, overlaps, placed):
+    """Fit points on the models of their number, which overlaps and placed, the point on each vertex, are given for.
+
+    The overlaps are the largest, or 0 where they are not above the floor. A negative floor asks for the nearest model
+    only, and the others may be anything below its own. Returned are the nearest, counted from the first of its number
+    (-1 if there is none), and how much farther the second is.
+    """
+    cn = len(points) - 1
+    first, last = tables[0][cn], tables[0][cn + 1]
+    if first == last:
+        return -1, 2.0
+    if cn <= LARGEST_ENUMERATED_CN:
+        _enumerate(points, first, last, floor, tables, overlaps, placed)
+        margin = 0.0
+    else:
+        margin = _search(points, first, last, floor, tables, overlaps, placed)
+    best, nearest = 0.0, -1
+    for idx in range(last - first):
+        if overlaps[idx] > best + _TIE:
+            best, nearest = overlaps[idx], idx
+    return nearest, margin
+
+
+@inner
 def _centred(offsets):
     cn = len(offsets)
     points = np.zeros((cn + 1, 3))
@@ -519,7 +521,7 @@ def _centred(offsets):
     return points
 
 
-@njit(cache=True)
+@inner
 def _singular_values_sum(h, least):
     """Sum of the singular values of a 3x3 matrix; -1 if it cannot be above least."""
     a = 0.0
@@ -550,19 +552,83 @@ def _singular_values_sum(h, least):
     return x
 
 
-@njit(cache=True)
-def _enumerate(points, first, last, model_points, orderings, ordering_starts):
-    """Nearest model and its overlap, over all orderings."""
+@inner
+def _same_shape(points, own, known_points, known, assigned):
+    """Whether points are known ones, turned, reflected, reordered and hardly moved; assigned is which of them is which.
+
+    Own and known are their profiles.
+    """
+    cn = len(points) - 1
+    if _difference(own, known, cn) > cn * _SAME_PRODUCT:
+        return False
+    pair = _pairs(points)[0]
+    one, two = int(pair[10]), int(pair[11])
+    seed = np.empty(3, np.int64)
+    work = np.empty((8, max(cn + 1, 10)))
+    scores = np.empty((cn, cn))
+    seen = np.zeros(_N_SEEN)
+    trial = np.empty(cn, np.int64)
+    best = 0.0
+    product = 0.0
+    for axis in range(3):
+        product += points[one + 1, axis] * points[two + 1, axis]
+    for first in range(cn):
+        if abs(own[one, 0] - known[first, 0]) + abs(own[one, 1] - known[first, 1]) > _SAME_PRODUCT:
+            continue
+        for second in range(cn):
+            other = 0.0
+            for axis in range(3):
+                other += known_points[first + 1, axis] * known_points[second + 1, axis]
+            if second == first or abs(product - other) + abs(own[two, 0] - known[second, 0]) > _SAME_PRODUCT:
+                continue
+            seed[0], seed[1] = first, second
+            for hand in range(2):
+                if not _align(known_points, pair, seed, hand, work[0]):
+                    continue
+                seen[:] = 0.0
+                found = _refine(points, known_points, 0.0, seen, scores, trial, work)
+                if found > best:
+                    best = found
+                    for ligand in range(cn):
+                        assigned[ligand] = trial[ligand]
+                if found > _SAME_EXACTLY:
+                    return True
+    return best > _SAME_SHAPE
+
+
+@inner
+def _settle(points, vertices, assigned):
+    """Overlap of an ordering, or of a better one that turning and assigning in turns leads to."""
+    cn = len(points) - 1
+    work = np.empty((8, max(cn + 1, 10)))
+    for i in range(3):
+        for j in range(3):
+            total = points[0, i] * vertices[0, j]
+            for vertex in range(cn):
+                total += points[assigned[vertex] + 1, i] * vertices[vertex + 1, j]
+            work[1, 3 * i + j] = total
+    overlap = _singular_values_sum(work[1], 0.0)
+    if not _polar(work[1], work[0]):
+        return overlap
+    return max(overlap, _refine(points, vertices, 0.0, np.zeros(_N_SEEN), np.empty((cn, cn)), assigned, work))
+
+
+@inner
+def _enumerate(points, first, last, floor, tables, overlaps, placed):
+    """Try all orderings."""
+    model_points, orderings, ordering_starts = tables[1], tables[2], tables[3]
+    only_nearest, floor = floor < 0.0, max(floor, 0.0)
     cn = len(points) - 1
     products = np.empty((cn, cn, 9))
     h = np.empty(9)
-    best, nearest = 0.0, first
+    least = floor
     for model in range(first, last):
         vertices = model_points[model]
         for ligand in range(cn):
             for vertex in range(cn):
                 for idx in range(9):
                     products[ligand, vertex, idx] = points[ligand + 1, idx // 3] * vertices[vertex + 1, idx % 3]
+        best, chosen = least if only_nearest else floor, -1
         for ordering in range(ordering_starts[model], ordering_starts[model + 1]):
             for idx in range(9):
                 h[idx] = points[0, idx // 3] * vertices[0, idx % 3]
@@ -572,57 +638,84 @@ def _enumerate(points, first, last, model_points, orderings, ordering_starts):
                     h[idx] += product[idx]
             found = _singular_values_sum(h, best)
             if found > best + _TIE:
-                best, nearest = found, model
-    return nearest, best
+                best, chosen = found, ordering
+        overlaps[model - first] = 0.0
+        if chosen >= 0:
+            least = overlaps[model - first] = best
+            for vertex in range(cn):
+                placed[model - first, vertex] = orderings[chosen, vertex]
 
 
-@njit(cache=True)
-def _search(points, first, last, model_points, seeds, seed_starts, separations, profiles, spectral_norms):
-    """Nearest model and its overlap, from seeds; models that bounds exclude are left out."""
+@inner
+def _search(points, first, last, floor, tables, overlaps, placed):
+    """Try rotations that lay a pair of ligands on a pair of vertices; models that bounds exclude are left out."""
+    model_points, seeds, seed_starts = tables[1], tables[4], tables[5]
+    separations, profiles, spectral_norms = tables[6], tables[7], tables[8]
+    only_nearest, floor = floor < 0.0, max(floor, 0.0)
     cn = len(points) - 1
     n_models = last - first
-    own, norm = _profiles(points), _spectral_norm(points)
+    own, norm = _profiles_of(points), _spectral_norm(points)
     distances = np.empty(n_models)  # of the best fit on each model
     seen = np.zeros((n_models, _N_SEEN))  # overlaps on the way to fits on each model
     least = np.empty(n_models)  # no fit is nearer
+    hits = np.zeros(n_models, np.int64)  # seeds that led to the best fit on each model
     for idx in range(n_models):
+        overlaps[idx] = floor
         distances[idx] = 2.0
-        least[idx] = _bound(own, profiles[first + idx], cn) / (norm + spectral_norms[first + idx])
+        least[idx] = _difference(own, profiles[first + idx], cn) / (norm + spectral_norms[first + idx])
     order = _ascending(least)
     pairs = _pairs(points)
-    promises = np.empty((cn * (cn - 1), 2))
+    promises = np.empty(2 * cn * cn * (cn - 1))
     work = np.empty((8, max(cn + 1, 10)))
     scores = np.empty((cn, cn))
-    best, nearest, limit = 0.0, first, 2.0  # largest overlap, its model, its distance
-    for pair in pairs:
-        for idx in order:
-            model = first + idx
-            # another ordering is at least as far as it is from the one found, less the distance of that one
-            if least[idx] >= limit or separations[model, model] - distances[idx] >= limit:
-                continue
-            vertices = model_points[model]
-            start, n_seeds = seed_starts[model], seed_starts[model + 1] - seed_starts[model]
-            highest = _promise(points, vertices, pair, seeds[start : start + n_seeds], promises, work)
-            threshold = max(_PROMISING * best, min(1.0 - _SLACK, best) * highest)
-            for seed in range(n_seeds):
-                for hand in range(seeds[start + seed, 2]):
-                    if promises[seed, hand] < threshold:
-                        continue
-                    _align(vertices, pair, seeds[start + seed], hand, work[0])
-                    found = _refine(points, vertices, seen[idx], scores, work)
-                    distance = math.sqrt(max(0.0, 2.0 - 2.0 * found))
-                    distances[idx] = min(distances[idx], distance)
-                    if found > best + _TIE:
-                        best, nearest, limit = found, model, distance
-            for other in range(n_models):
-                if other != idx:
-                    least[other] = max(least[other], separations[model, first + other] - distances[idx])
-    return nearest, best
+    assigned = np.empty(cn, np.int64)
+    highest = floor
+    enough = _ENOUGH if only_nearest else 2 * _ENOUGH  # a poor fit is the harder to find
+    for idx in order:
+        model = first + idx
+        known = highest if only_nearest else overlaps[idx]
+        limit = math.sqrt(max(0.0, 2.0 - 2.0 * known))
+        if least[idx] >= limit:
+            continue
+        vertices = model_points[model]
+        its_seeds = seeds[seed_starts[model] : seed_starts[model + 1]]
+        n_promises = _promise(points, vertices, pairs, its_seeds, promises, work)
+        likeliest = _ascending(-promises[:n_promises])
+        threshold = max(_PROMISING * known, min(1.0 - _SLACK, known) * promises[likeliest[0]])
+        for position in likeliest:
+            if promises[position] < threshold or hits[idx] >= enough:
+                break
+            pair, seed, hand = position // (2 * len(its_seeds)), position // 2 % len(its_seeds), position % 2
+            _align(vertices, pairs[pair], its_seeds[seed], hand, work[0])
+            found = _refine(points, vertices, known, seen[idx], scores, assigned, work)
+            distances[idx] = min(distances[idx], math.sqrt(max(0.0, 2.0 - 2.0 * found)))
+            hits[idx] += abs(found - overlaps[idx]) <= _ARRIVED
+            if found > overlaps[idx] + _ARRIVED:
+                hits[idx] = 1
+            if found > overlaps[idx] + _TIE:
+                overlaps[idx] = found
+                highest = max(highest, found)
+                known = max(known, found)
+                for vertex in range(cn):
+                    placed[idx, vertex] = assigned[vertex]
+                # another ordering is at least as far as it is from this one, less the distance of this one
+                if separations[model, model] - distances[idx] >= math.sqrt(max(0.0, 2.0 - 2.0 * known)):
+                    break
+        for other in range(n_models):
+            if other != idx:
+                least[other] = max(least[other], separations[model, first + other] - distances[idx])
+    margin = 2.0
+    for idx in range(n_models):
+        if overlaps[idx] <= floor:
+            overlaps[idx] = 0.0
+        if overlaps[idx] < highest:
+            margin = min(margin, max(least[idx], distances[idx] if distances[idx] < 2.0 else 0.0))
+    return margin - math.sqrt(max(0.0, 2.0 - 2.0 * highest))
 
 
-@njit(cache=True)
+@inner
 def _pairs(points):
-    """Pairs of ligands with different first ones, angles nearest 75 degrees first; frames as rows, then the cosine."""
+    """For each ligand, the one nearest to 75 degrees from it: the frame of both as rows, the cosine, which two."""
     cn = len(points) - 1
     units = np.empty((cn, 3))
     for ligand in range(cn):
@@ -641,13 +734,14 @@ def _pairs(points):
                 misses[ligand] = abs(cosine - _BEST_COSINE)
                 partners[ligand] = other
     order = _ascending(misses)
-    pairs = np.empty((min(_N_PAIRS, cn), 10))
-    for idx in range(len(pairs)):
+    pairs = np.empty((cn, 12))
+    for idx in range(cn):
         _frame(units[order[idx]], units[partners[order[idx]]], pairs[idx])
+        pairs[idx, 10], pairs[idx, 11] = order[idx], partners[order[idx]]
     return pairs
 
 
-@njit(cache=True)
+@inner
 def _frame(u, v, frame):
     """Axes along the sum of two unit vectors, their difference, and across both; then the cosine between them."""
     cosine = u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
@@ -661,7 +755,7 @@ def _frame(u, v, frame):
     frame[9] = cosine
 
 
-@njit(cache=True)
+@inner
 def _align(vertices, pair, seed, hand, rotation):
     """Lay a pair of vertices on a pair of ligands; False if their angles are too different."""
     ux, uy, uz = _unit(vertices, seed[0])
@@ -682,7 +776,7 @@ def _align(vertices, pair, seed, hand, rotation):
     return True
 
 
-@njit(cache=True)
+@inner
 def _unit(points, ligand):
     x = points[ligand + 1, 0] - points[0, 0]
     y = points[ligand + 1, 1] - points[0, 1]
@@ -691,34 +785,39 @@ def _unit(points, ligand):
     return x * scale, y * scale, z * scale
 
 
-@njit(cache=True)
-def _promise(points, vertices, pair, seeds, promises, work):
-    """Overlap from each seed if each vertex could have the ligand it likes best; and the highest."""
+@inner_fast
+def _promise(points, vertices, pairs, seeds, promises, work):
+    """Overlap from each pair, seed and hand if each vertex, and each ligand, could have what it likes best."""
     cn = len(points) - 1
     rotation, xs, ys, zs, most = work[0], work[1], work[2], work[3], work[4]
-    highest = 0.0
-    for seed in range(len(seeds)):
-        for hand in range(seeds[seed, 2]):
-            promises[seed, hand] = 0.0
-            if not _align(vertices, pair, seeds[seed], hand, rotation):
-                continue
-            for vertex in range(cn):
-                xs[vertex], ys[vertex], zs[vertex] = _turn(rotation, vertices[vertex + 1])
-                most[vertex] = -9.0
-            for ligand in range(1, cn + 1):
-                x, y, z = points[ligand, 0], points[ligand, 1], points[ligand, 2]
+    slot = 0
+    for pair in range(len(pairs)):
+        for seed in range(len(seeds)):
+            for hand in range(2):
+                promises[slot] = 0.0
+                slot += 1
+                if hand == seeds[seed, 2] or not _align(vertices, pairs[pair], seeds[seed], hand, rotation):
+                    continue
                 for vertex in range(cn):
-                    score = x * xs[vertex] + y * ys[vertex] + z * zs[vertex]
-                    most[vertex] = max(most[vertex], score)
-            total = 0.0
-            for vertex in range(cn):
-                total += most[vertex]
-            promises[seed, hand] = total
-            highest = max(highest, total)
-    return highest
+                    xs[vertex], ys[vertex], zs[vertex] = _turn(rotation, vertices[vertex + 1])
+                    most[vertex] = -9.0
+                of_ligands = 0.0
+                for ligand in range(1, cn + 1):
+                    x, y, z = points[ligand, 0], points[ligand, 1], points[ligand, 2]
+                    of_ligand = -9.0
+                    for vertex in range(cn):
+                        score = x * xs[vertex] + y * ys[vertex] + z * zs[vertex]
+                        most[vertex] = max(most[vertex], score)
+                        of_ligand = max(of_ligand, score)
+                    of_ligands += of_ligand
+                of_vertices = 0.0
+                for vertex in range(cn):
+                    of_vertices += most[vertex]
+                promises[slot - 1] = min(of_ligands, of_vertices)
+    return slot
 
 
-@njit(cache=True)
+@inner
 def _turn(rotation, p):
     return (
         rotation[0] * p[0] + rotation[1] * p[1] + rotation[2] * p[2],
@@ -727,12 +826,11 @@ def _turn(rotation, p):
     )
 
 
-@njit(cache=True)
-def _refine(points, vertices, seen, scores, work):
+@inner
+def _refine(points, vertices, known, seen, scores, assigned, work):
     """Overlap reached from a rotation, assigning and turning in turns until neither gains, or at what was seen."""
     cn = len(points) - 1
     rotation, h = work[0], work[1]
-    assigned = np.empty(cn, np.int64)
     best = 0.0
     for _ in range(12):
         taken = 0
@@ -765,12 +863,12 @@ def _refine(points, vertices, seen, scores, work):
         if slot < _N_SEEN:
             seen[slot] = found
         best = found
-        if not _polar(h, rotation):
+        if found < _HOPEFUL * known or not _polar(h, rotation):
             break
     return best
 
 
-@njit(cache=True)
+@inner
 def _assign(scores, assigned, work):
     """Assign columns to rows at the highest total score, from the best column of each, by augmenting paths [1]_.
 
@@ -827,7 +925,7 @@ def _assign(scores, assigned, work):
         assigned[owner[idx] - 1] = idx - 1
 
 
-@njit(cache=True)
+@inner
 def _polar(h, rotation):
     """Rotation or reflection nearest to a matrix, by Newton's iteration; False if the matrix is singular."""
     for idx in range(9):
@@ -864,7 +962,7 @@ def _polar(h, rotation):
     return True
 
 
-@njit(cache=True)
+@inner
 def _spectral_norm(points):
     gram = np.zeros((3, 3))
     for point in points:
@@ -878,8 +976,8 @@ def _spectral_norm(points):
     return math.sqrt(largest)
 
 
-@njit(cache=True)
-def _profiles(points):
+@inner
+def _profiles_of(points):
     """Of each ligand: scalar products with itself, the centre, and all ligands in ascending order."""
     cn = len(points) - 1
     profiles = np.empty((cn, cn + 2))
@@ -898,8 +996,8 @@ def _profiles(points):
     return profiles
 
 
-@njit(cache=True)
-def _bound(own, model, cn):
+@inner
+def _difference(own, model, cn):
     """Least difference of the Gram matrices in any ordering: each ligand takes the vertex most like it."""
     total_rows, total_columns = 0.0, 0.0
     least = np.empty(cn)
@@ -917,3 +1015,757 @@ def _bound(own, model, cn):
     for vertex in range(cn):
         total_columns += least[vertex]
     return math.sqrt(max(total_rows, total_columns))
+
+
+# Proofs --------------------------------------------------------------------------------------------------------------
+
+
+@inner
+def _fit_certified(points, floor, tables, overlaps, placed):
+    """Fit as `_fit` does, and prove that no overlap is higher by more than the tolerance."""
+    nearest, _ = _fit(points, floor, tables, overlaps, placed)
+    cn = len(points) - 1
+    first, last = tables[0][cn], tables[0][cn + 1]
+    if cn <= LARGEST_ENUMERATED_CN or first == last:
+        return nearest
+    own, norm = _profiles_of(points), _spectral_norm(points)
+    least = np.empty(last - first)
+    for idx in range(last - first):
+        least[idx] = _difference(own, tables[7][first + idx], cn) / (norm + tables[8][first + idx])
+    highest = overlaps[nearest] if nearest >= 0 else 0.0
+    for idx in _ascending(least):
+        known = max(highest, 0.0) if floor < 0.0 else max(overlaps[idx], floor)
+        if least[idx] >= math.sqrt(max(0.0, 2.0 - 2.0 * known)):
+            continue
+        found = _prove(points, tables[1][first + idx], known, placed[idx])
+        if found > known + _TIE:
+            overlaps[idx] = found
+            if found > highest:
+                highest, nearest = found, idx
+    return nearest
+
+
+@inner
+def _prove(points, vertices, known, placed):
+    """Branch and bound over rotations and reflections [1]_; the overlap found above the known one, or 0.
+
+    A cube of rotation vectors turns no vertex by more than half its diagonal from where its centre does, which caps the
+    scalar product of each ligand with each vertex. Within a cube the orderings whose caps exceed the best overlap are
+    tried one by one, or if they are many the cube is cut in eight.
+
+    .. [1] R. I. Hartley and F. Kahl, Int. J. Comput. Vis. 82, 64 (2009).
+    """
+    cn = len(points) - 1
+    n_cubes = 0
+    cubes = np.empty((4096, 5))
+    for hand in range(2):
+        for x in range(4):
+            for y in range(4):
+                for z in range(4):
+                    cubes[n_cubes, 0], cubes[n_cubes, 1] = (x - 1.5) * math.pi / 2, (y - 1.5) * math.pi / 2
+                    cubes[n_cubes, 2], cubes[n_cubes, 3], cubes[n_cubes, 4] = (z - 1.5) * math.pi / 2, math.pi / 4, hand
+                    n_cubes += 1
+    best = known
+    caps = np.empty((cn, cn))
+    turned = np.empty((cn + 1, 3))
+    rotation = np.empty(9)
+    sizes, lengths = np.empty(cn + 1), np.empty(cn + 1)
+    for row in range(cn + 1):
+        sizes[row] = math.sqrt(points[row, 0] ** 2 + points[row, 1] ** 2 + points[row, 2] ** 2)
+        lengths[row] = math.sqrt(vertices[row, 0] ** 2 + vertices[row, 1] ** 2 + vertices[row, 2] ** 2)
+    found = 0.0
+    while n_cubes > 0:
+        n_cubes -= 1
+        x, y, z, half, hand = cubes[n_cubes]
+        reach = math.sqrt(3.0) * half
+        length = math.sqrt(x * x + y * y + z * z)
+        if length - reach > math.pi:
+            continue
+        _rotation_by(x, y, z, length, -1.0 if hand > 0.0 else 1.0, rotation)
+        for row in range(cn + 1):
+            turned[row, 0], turned[row, 1], turned[row, 2] = _turn(rotation, vertices[row])
+        cosine, sine = (math.cos(reach), math.sin(reach)) if reach < math.pi else (-1.0, 0.0)
+        total = _cap(points[0], turned[0], sizes[0] * lengths[0], cosine, sine)
+        for ligand in range(cn):
+            for vertex in range(cn):
+                caps[vertex, ligand] = _cap(
+                    points[ligand + 1],
+                    turned[vertex + 1],
+                    sizes[ligand + 1] * lengths[vertex + 1],
+                    cosine,
+                    sine,
+                )
+        overlap, done = _try_orderings(points, vertices, caps, total, best, placed)
+        if overlap > best:
+            best = found = overlap
+        if done or half < _SMALLEST_CUBE:
+            continue
+        if n_cubes + 8 > len(cubes):
+            more = np.empty((2 * len(cubes), 5))
+            more[:n_cubes] = cubes[:n_cubes]
+            cubes = more
+        for corner in range(8):
+            cubes[n_cubes, 0] = x + (half if corner & 1 else -half) / 2
+            cubes[n_cubes, 1] = y + (half if corner & 2 else -half) / 2
+            cubes[n_cubes, 2] = z + (half if corner & 4 else -half) / 2
+            cubes[n_cubes, 3], cubes[n_cubes, 4] = half / 2, hand
+            n_cubes += 1
+    return found
+
+
+@inner
+def _rotation_by(x, y, z, angle, sign, rotation):
+    """Rotation by a vector, by Rodrigues' formula; times -1 if the sign is."""
+    one = math.sin(angle) / angle if angle > 1e-9 else 1.0
+    two = (1.0 - math.cos(angle)) / (angle * angle) if angle > 1e-9 else 0.5
+    cosine = math.cos(angle)
+    rotation[0], rotation[4], rotation[8] = cosine + two * x * x, cosine + two * y * y, cosine + two * z * z
+    rotation[1], rotation[3] = two * x * y - one * z, two * x * y + one * z
+    rotation[2], rotation[6] = two * x * z + one * y, two * x * z - one * y
+    rotation[5], rotation[7] = two * y * z - one * x, two * y * z + one * x
+    for idx in range(9):
+        rotation[idx] *= sign
+
+
+@inner
+def _cap(point, vertex, size, cosine, sine):
+    """Largest scalar product when a vertex may turn by an angle in any direction."""
+    product = point[0] * vertex[0] + point[1] * vertex[1] + point[2] * vertex[2]
+    if product >= size * cosine:
+        return size
+    return product * cosine + math.sqrt(max(0.0, size * size - product * product)) * sine
+
+
+@inner
+def _try_orderings(points, vertices, caps, total, best, placed):
+    """Try every ordering whose caps add up to more than the best overlap; what is found, and whether all were tried."""
+    cn = len(caps)
+    rest = np.empty(cn + 1)
+    rest[cn] = 0.0
+    of_ligands = total
+    for vertex in range(cn - 1, -1, -1):
+        most = -9.0
+        for ligand in range(cn):
+            most = max(most, caps[vertex, ligand])
+        rest[vertex] = rest[vertex + 1] + most
+    if total + rest[0] <= best + _TOLERANCE:
+        return 0.0, True
+    for ligand in range(cn):
+        most = -9.0
+        for vertex in range(cn):
+            most = max(most, caps[vertex, ligand])
+        of_ligands += most
+    if of_ligands <= best + _TOLERANCE:
+        return 0.0, True
+    chosen = np.full(cn, -1)
+    sums = np.empty(cn + 1)
+    sums[0] = total
+    h = np.empty(9)
+    used, vertex, found = 0, 0, 0.0
+    for _ in range(_MOST_NODES):
+        ligand = chosen[vertex]
+        if ligand >= 0:
+            used &= ~(1 << ligand)
+        ligand += 1
+        while ligand < cn and (
+            used & (1 << ligand) or sums[vertex] + caps[vertex, ligand] + rest[vertex + 1] <= best + _TOLERANCE
+        ):
+            ligand += 1
+        if ligand == cn:
+            chosen[vertex] = -1
+            vertex -= 1
+            if vertex < 0:
+                return found, True
+            continue
+        chosen[vertex] = ligand
+        used |= 1 << ligand
+        sums[vertex + 1] = sums[vertex] + caps[vertex, ligand]
+        vertex += 1
+        if vertex < cn:
+            chosen[vertex] = -1
+            continue
+        for i in range(3):
+            for j in range(3):
+                product = points[0, i] * vertices[0, j]
+                for row in range(cn):
+                    product += points[chosen[row] + 1, i] * vertices[row + 1, j]
+                h[3 * i + j] = product
+        overlap = _singular_values_sum(h, 0.0)
+        if overlap > best:
+            best = found = overlap
+            for row in range(cn):
+                placed[row] = chosen[row]
+        vertex -= 1
+    return found, False
+
+
+# Coordination shells --------------------------------------------------------------------------------------------------
+
+
+@kernel
+def find_all(lattice, frac_coords, signs, centres, mixed, certified, tables):
+    """Environments of the centres, by the plateaus; signs are of valences, tables of the models.
+
+    Returned are where those of each centre start; the model (-1 if there is none) of each; csm and fraction of each;
+    where its ligands start and end; and the ligands, as a site and an image. They are sorted by (site, image).
+    """
+    grid = _make_grid(lattice, frac_coords, _typical_distance(lattice, len(frac_coords)))
+    inverse = _inverse(lattice)
+    starts = np.zeros(len(centres) + 1, np.int64)
+    known = _nothing_known()
+    models, values, spans, ligands = [0], [(0.0, 0.0)], [(0, 0)], [(0, 0, 0, 0)]
+    models.clear(), values.clear(), spans.clear(), ligands.clear()
+    for row in range(len(centres)):
+        site = centres[row]
+        atoms, facets = _voronoi_facets(lattice, grid, site)
+        if mixed:
+            _mix(
+                site,
+                signs,
+                atoms,
+                facets,
+                frac_coords,
+                inverse,
+                certified,
+                tables,
+                known,
+                models,
+                values,
+                spans,
+                ligands,
+            )
+        else:
+            chosen = _choose(signs[site], signs, atoms, facets)
+            if 0 < len(chosen) <= LARGEST_CN:
+                offsets = facets[chosen, :3].copy()
+                model, csm = _nearest(offsets, certified, tables, known)
+                _add_ligands(site, chosen, atoms, offsets, frac_coords, inverse, spans, ligands)
+                models.append(model)
+                values.append((csm, 1.0))
+        starts[row + 1] = len(models)
+    return starts, np.array(models), _rows(values), _pairs_of(spans), _quadruples(ligands)
+
+
+@kernel
+def find_given(lattice, frac_coords, centres, spans, ligands, certified, tables):
+    """Nearest model (-1 if there is none) and csm of each centre; spans are of its ligands, given as site and image."""
+    models, csms = np.full(len(centres), -1), np.zeros(len(centres))
+    known = _nothing_known()
+    for row in range(len(centres)):
+        start, end = spans[row]
+        offsets = np.zeros((end - start, 3))
+        for ligand in range(start, end):
+            for axis in range(3):
+                step = frac_coords[ligands[ligand, 0], axis] + ligands[ligand, 1 + axis]
+                step -= frac_coords[centres[row], axis]
+                for component in range(3):
+                    offsets[ligand - start, component] += step * lattice[axis, component]
+        models[row], csms[row] = _nearest(offsets, certified, tables, known)
+    return models, csms
+
+
+@inner
+def _rows(values):
+    rows = np.empty((len(values), 2))
+    for row in range(len(values)):
+        rows[row, 0], rows[row, 1] = values[row]
+    return rows
+
+
+@inner
+def _pairs_of(values):
+    rows = np.empty((len(values), 2), np.int64)
+    for row in range(len(values)):
+        rows[row, 0], rows[row, 1] = values[row]
+    return rows
+
+
+@inner
+def _quadruples(values):
+    rows = np.empty((len(values), 4), np.int64)
+    for row in range(len(values)):
+        rows[row, 0], rows[row, 1], rows[row, 2], rows[row, 3] = values[row]
+    return rows
+
+
+@inner
+def _add_ligands(site, chosen, atoms, offsets, frac_coords, inverse, spans, ligands):
+    start = len(ligands)
+    for row in range(len(chosen)):
+        atom = atoms[chosen[row]]
+        image = np.empty(3, np.int64)
+        for axis in range(3):
+            step = 0.0
+            for component in range(3):
+                step += offsets[row, component] * inverse[component, axis]
+            image[axis] = round(step - frac_coords[atom, axis] + frac_coords[site, axis])
+        ligand = (atom, image[0], image[1], image[2])
+        slot = len(ligands)
+        ligands.append(ligand)
+        while slot > start and ligands[slot - 1] > ligand:
+            ligands[slot] = ligands[slot - 1]
+            slot -= 1
+        ligands[slot] = ligand
+    spans.append((start, len(ligands)))
+
+
+@inner
+def _choose(sign, signs, atoms, facets):
+    """Positions of the ligands; facets are in order of distance."""
+    n_facets = len(facets)
+    shortest = facets[0, 3]
+    n_near = 0
+    previous = 1.0
+    for facet in range(n_facets):
+        distance = facets[facet, 3] / shortest
+        if distance > MAXIMUM_DISTANCE or (distance > DISTANCE_CUTOFF and distance - previous > DISTANCE_GAP):
+            break
+        previous = distance
+        n_near += 1
+    angles = facets[:, 4]
+    order = _ascending(angles)
+    widest = angles[order[-1]]
+    smallest = 1.0
+    for facet in order[::-1]:
+        angle = angles[facet] / widest
+        if angle < MINIMUM_ANGLE or (angle < ANGLE_CUTOFF and smallest - angle > ANGLE_GAP):
+            break
+        smallest = angle
+    chosen = np.empty(n_near, np.int64)
+    cn = 0
+    for facet in range(n_near):
+        if facets[facet, 4] / widest >= smallest and sign * signs[atoms[facet]] <= 0:
+            chosen[cn] = facet
+            cn += 1
+    return chosen[:cn]
+
+
+# Shells met before -------------------------------------------------------------------------------------------------
+
+
+@inner
+def _nothing_known():
+    """Shells of one crystal: points, profiles, overlaps and orderings on each model; a key, and the margin."""
+    points, profiles, overlaps = [np.empty((1, 3))], [np.empty((1, 1))], [np.empty(1)]
+    placed, keys = [np.empty((1, 1), np.int64)], [(0, 0.0, 0.0)]
+    points.clear(), profiles.clear(), overlaps.clear(), placed.clear(), keys.clear()
+    return points, profiles, overlaps, placed, keys
+
+
+@inner
+def _fit_known(points, floor, tables, known, overlaps, placed):
+    """Fit as `fit` does, from the orderings that fitted a shell of the same shape, if there was one."""
+    cn = len(points) - 1
+    all_points, all_profiles, all_overlaps, all_placed, keys = known
+    own = _profiles_of(points)
+    key = 0.0
+    for ligand in range(cn):
+        key += own[ligand, 0] * own[ligand, 0]
+    first = tables[0][cn]
+    n_models = tables[0][cn + 1] - first
+    assigned = np.empty(cn, np.int64)
+    for shell in range(len(keys)):
+        its_cn, its_key, margin = keys[shell]
+        if its_cn != cn or abs(its_key - key) > 1e-3 or (floor < 0.0 and margin < 1e-3):
+            continue
+        if not _same_shape(points, own, all_points[shell], all_profiles[shell], assigned):
+            continue
+        best, nearest = 0.0, -1
+        for idx in range(n_models):
+            overlaps[idx] = 0.0
+            if all_overlaps[shell][idx] > 0.0:
+                for vertex in range(cn):
+                    placed[idx, vertex] = assigned[all_placed[shell][idx, vertex]]
+                overlaps[idx] = _settle(points, tables[1][first + idx], placed[idx, :cn])
+                if overlaps[idx] > best:
+                    best, nearest = overlaps[idx], idx
+        return nearest
+    nearest, margin = _fit(points, floor, tables, overlaps, placed)
+    if floor < 0.0:
+        for idx in range(n_models):
+            if idx != nearest:
+                overlaps[idx] = 0.0
+    all_points.append(points)
+    all_profiles.append(own)
+    all_overlaps.append(overlaps[:n_models].copy())
+    all_placed.append(placed[:n_models, :cn].copy())
+    keys.append((cn, key, margin))
+    return nearest
+
+
+@inner
+def _nearest(offsets, certified, tables, known):
+    """Model of lowest csm (-1 if there is none) and the csm."""
+    cn = len(offsets)
+    overlaps = np.empty(MOST_MODELS)
+    placed = np.empty((MOST_MODELS, LARGEST_CN), np.int64)
+    points = _centred(offsets)
+    if certified:
+        nearest = _fit_certified(points, _NEAREST, tables, overlaps, placed)
+    elif cn <= LARGEST_ENUMERATED_CN or tables[0][cn] == tables[0][cn + 1]:
+        nearest, _ = _fit(points, _NEAREST, tables, overlaps, placed)
+    else:
+        nearest = _fit_known(points, _NEAREST, tables, known, overlaps, placed)
+    if nearest < 0:
+        return -1, 0.0
+    return tables[0][cn] + nearest, _csm_of(overlaps[nearest])
+
+
+# Mixtures ----------------------------------------------------------------------------------------------------------
+
+
+@inner
+def _mix(site, signs, atoms, facets, frac_coords, inverse, certified, tables, known, models, values, spans, ligands):
+    """Add the environments of a site, likeliest first."""
+    masks, crossing, n_sets, candidates = _sets(signs[site], signs, atoms, facets)
+    cns = np.zeros(n_sets, np.int64)
+    for idx in range(n_sets):
+        for bit in range(len(candidates)):
+            cns[idx] += (masks[idx] >> bit) & 1
+    csms = np.full((n_sets, MOST_MODELS), 100.0)
+    effective = np.full(n_sets, 100.0)
+    weights = np.zeros(n_sets)
+    smallest = LARGEST_CN + 1
+    for idx in range(n_sets):
+        if crossing[idx]:
+            effective[idx] = _effective(masks[idx], cns[idx], candidates, facets, certified, tables, known, csms[idx])
+            share = min(effective[idx] / LARGEST_CSM, 1.0)
+            weights[idx] = (share - 1.0) ** 2 * math.exp(-share)
+            if weights[idx] > 0.0:
+                smallest = min(smallest, cns[idx])
+    for idx in range(n_sets):
+        if not crossing[idx] and cns[idx] > smallest:
+            effective[idx] = _effective(masks[idx], cns[idx], candidates, facets, certified, tables, known, csms[idx])
+    total = 0.0
+    for idx in range(n_sets):
+        if weights[idx] > 0.0:
+            least = 1.0
+            for other in range(n_sets):
+                more = cns[other] - cns[idx]
+                if more > 0:
+                    least = min(least, _preferred(effective[other] - effective[idx], min(more, 12)))
+            weights[idx] *= least
+            total += weights[idx]
+    if total <= 1e-9:
+        return
+    shares = np.zeros(n_sets * MOST_MODELS)
+    for idx in range(n_sets):
+        if weights[idx] > 0.0:
+            fractions = _shares(csms[idx], 2)
+            for model in range(MOST_MODELS):
+                shares[idx * MOST_MODELS + model] = weights[idx] / total * fractions[model]
+    span_of = np.full(n_sets, -1)
+    for position in _ascending(-shares):
+        if shares[position] == 0.0:
+            break
+        idx, model = position // MOST_MODELS, position % MOST_MODELS
+        models.append(tables[0][cns[idx]] + model)
+        values.append((csms[idx, model], shares[position]))
+        if span_of[idx] < 0:
+            chosen = _members(masks[idx], cns[idx], candidates)
+            offsets = facets[chosen, :3].copy()
+            span_of[idx] = len(spans)
+            _add_ligands(site, chosen, atoms, offsets, frac_coords, inverse, spans, ligands)
+        else:
+            spans.append(spans[span_of[idx]])
+
+
+@inner
+def _sets(sign, signs, atoms, facets):
+    """Neighbour sets as bits of the candidates, and whether they may be shells; how many sets; the candidates."""
+    n_facets = len(facets)
+    distances, angles = facets[:, 3] / facets[0, 3], facets[:, 4] / facets[:, 4].max()
+    # the group of each facet by distance and by angle, ascending from 0; edges are of the next group
+    by_distance, by_angle = np.full(n_facets, -1), np.full(n_facets, -1)
+    near, wide = np.empty(n_facets + 1), np.empty(n_facets + 1)
+    n_near, n_wide = 0, 0
+    for facet in range(n_facets):
+        if distances[facet] > DISTANCE_BOUNDS[1]:
+            break
+        if facet == 0 or distances[facet] - distances[facet - 1] > DISTANCE_GAP:
+            near[n_near] = distances[facet]
+            n_near += 1
+        by_distance[facet] = n_near - 1
+    near[n_near] = DISTANCE_BOUNDS[1]
+    order = _ascending(-angles)
+    for rank in range(n_facets):
+        angle = angles[order[rank]]
+        if angle < MINIMUM_ANGLE:
+            break
+        if rank == 0 or angles[order[rank - 1]] - angle > ANGLE_GAP:
+            wide[n_wide] = angle
+            n_wide += 1
+        by_angle[order[rank]] = n_wide - 1
+    wide[n_wide] = MINIMUM_ANGLE
+    candidates = np.empty(n_facets, np.int64)
+    n_candidates = 0
+    for facet in range(n_facets):
+        if by_distance[facet] >= 0 and by_angle[facet] >= 0 and n_candidates < _N_BITS:
+            candidates[n_candidates] = facet
+            n_candidates += 1
+    masks = np.empty(_MOST_SETS, np.int64)
+    crossing = np.zeros(_MOST_SETS, np.bool_)
+    n_sets = 0
+    for distance in range(n_near):
+        for angle in range(n_wide):
+            every, allowed = 0, 0
+            for bit in range(n_candidates):
+                facet = candidates[bit]
+                if by_distance[facet] <= distance and by_angle[facet] <= angle:
+                    every |= 1 << bit
+                    if sign * signs[atoms[facet]] <= 0:
+                        allowed |= 1 << bit
+            crosses = _crosses(near[distance], near[distance + 1], wide[angle + 1], wide[angle])
+            n_sets = _insert(allowed, crosses, masks, crossing, n_sets)
+            n_sets = _insert(every, False, masks, crossing, n_sets)
+    return masks, crossing, n_sets, candidates[:n_candidates]
+
+
+@inner
+def _insert(mask, crosses, masks, crossing, n_sets):
+    for idx in range(n_sets):
+        if masks[idx] == mask:
+            crossing[idx] |= crosses
+            return n_sets
+    if mask == 0 or n_sets == _MOST_SETS:
+        return n_sets
+    masks[n_sets], crossing[n_sets] = mask, crosses
+    return n_sets + 1
+
+
+@inner
+def _crosses(near, far, narrow, wide):
+    """Whether a rectangle of distances and angles meets the surface between two quarters of ellipses."""
+    low, high = DISTANCE_BOUNDS
+    if far <= low or near >= high:
+        return False
+    at_far = (high - min(far, high)) / (high - low)
+    at_near = (max(near, low) - low) / (high - low)
+    span = ANGLE_BOUNDS[1] - ANGLE_BOUNDS[0]
+    lower = ANGLE_BOUNDS[1] - span * math.sqrt(1.0 - at_far * at_far)
+    upper = ANGLE_BOUNDS[0] + span * math.sqrt(1.0 - at_near * at_near)
+    return wide > lower and narrow < upper
+
+
+@inner
+def _members(mask, cn, candidates):
+    chosen = np.empty(cn, np.int64)
+    slot = 0
+    for bit in range(len(candidates)):
+        if (mask >> bit) & 1:
+            chosen[slot] = candidates[bit]
+            slot += 1
+    return chosen
+
+
+@inner
+def _effective(mask, cn, candidates, facets, certified, tables, known, csms):
+    """Mean csm of a set, as its geometries are weighted; csms is filled in, 100 where above the largest."""
+    if cn > LARGEST_MIXED_CN:
+        return 100.0
+    points = _centred(facets[_members(mask, cn, candidates), :3].copy())
+    overlaps = np.zeros(MOST_MODELS)
+    placed = np.empty((MOST_MODELS, LARGEST_CN), np.int64)
+    if certified:
+        _fit_certified(points, _FLOOR, tables, overlaps, placed)
+    elif cn <= LARGEST_ENUMERATED_CN:
+        _fit(points, _FLOOR, tables, overlaps, placed)
+    else:
+        _fit_known(points, _FLOOR, tables, known, overlaps, placed)
+    found = False
+    for idx in range(tables[0][cn + 1] - tables[0][cn]):
+        if overlaps[idx] > 0.0:
+            csms[idx] = _csm_of(overlaps[idx])
+            found = True
+    if not found:
+        return 100.0
+    fractions = _shares(csms, 1)
+    mean = 0.0
+    for idx in range(MOST_MODELS):
+        mean += fractions[idx] * csms[idx]
+    return mean
+
+
+@inner
+def _shares(csms, power):
+    """Fractions of geometries of one set: (x - 1)^2 / x^power, x the csm relative to the largest."""
+    fractions = np.zeros(len(csms))
+    total = 0.0
+    for idx in range(len(csms)):
+        if csms[idx] < _ZERO:
+            fractions[:] = 0.0
+            fractions[idx] = 1.0
+            return fractions
+        share = min(csms[idx] / LARGEST_CSM, 1.0)
+        fractions[idx] = (share - 1.0) ** 2 / share**power
+        total += fractions[idx]
+    if total > 0.0:
+        fractions /= total
+    return fractions
+
+
+@inner
+def _preferred(difference, more):
+    """From 0 to 1, as the csm of a set with so many more neighbours is the higher by so much."""
+    low = 0.25 + 0.25 * more
+    share = min(max((difference - low) / 4.75, 0.0), 1.0)
+    return share**3 * (share * (share * 6.0 - 15.0) + 10.0)
+
+
+# Connections ---------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def closest_pair(lattice, frac_coords, limit):
+    """Find the two sites nearest to each other below a limit in Å, and their distance; -1 if there are none."""
+    grid = _make_grid(lattice, frac_coords, _typical_distance(lattice, len(frac_coords)))
+    first, second, least = -1, -1, limit
+    for site in range(len(frac_coords)):
+        found, atoms, order = _nearby(lattice, grid, site, -1.0, limit)
+        for idx in order:
+            itself = atoms[idx] == site and found[idx, 3] < 1e-9
+            if not itself and found[idx, 3] < least:
+                first, second, least = site, atoms[idx], found[idx, 3]
+    return first, second, least
+
+
+@kernel
+def connect_all(centres, spans, ligands, frac_coords, symmetrised):
+    """Pairs of motifs that share ligands: source, target, image, where its shared ligands start; and these.
+
+    Spans are of each motif's ligands. Images are counted in the cell while at work, so that they are small.
+    """
+    n_motifs, n_sites = len(centres), len(frac_coords)
+    cells = np.empty((n_sites, 3), np.int64)
+    for site in range(n_sites):
+        for axis in range(3):
+            cells[site, axis] = math.floor(frac_coords[site, axis])
+    motif_of = np.full(n_sites, -1)
+    for motif in range(n_motifs):
+        motif_of[centres[motif]] = motif
+    # holders of each site: a motif and the image of the site in its shell, sorted
+    holders = np.empty((2 * len(ligands) if symmetrised else len(ligands), 2), np.int64)
+    sites = np.empty(len(holders), np.int64)
+    n_holders = 0
+    for motif in range(n_motifs):
+        for row in range(spans[motif, 0], spans[motif, 1]):
+            site, centre = ligands[row, 0], centres[motif]
+            image = _packed(
+                ligands[row, 1] + cells[site, 0] - cells[centre, 0],
+                ligands[row, 2] + cells[site, 1] - cells[centre, 1],
+                ligands[row, 3] + cells[site, 2] - cells[centre, 2],
+            )
+            sites[n_holders], holders[n_holders, 0], holders[n_holders, 1] = site, motif, image
+            n_holders += 1
+            if symmetrised and motif_of[site] >= 0:
+                sites[n_holders], holders[n_holders, 0], holders[n_holders, 1] = centre, motif_of[site], -image
+                n_holders += 1
+    holder_starts, holders = _grouped(sites[:n_holders], holders[:n_holders], n_sites)
+    n_records = 0
+    for site in range(n_sites):
+        n_here = holder_starts[site + 1] - holder_starts[site]
+        n_records += n_here * (n_here - 1) // 2
+    sources = np.empty(n_records, np.int64)
+    records = np.empty((n_records, 4), np.int64)  # target, image, site, image of the site; packed
+    n_records = 0
+    for site in range(n_sites):
+        for one in range(holder_starts[site], holder_starts[site + 1]):
+            if one > holder_starts[site] and _same_row(holders, one, one - 1):
+                continue
+            for two in range(one + 1, holder_starts[site + 1]):
+                if _same_row(holders, two, two - 1):
+                    continue
+                image = holders[one, 1] - holders[two, 1]
+                from_first = holders[one, 0] < holders[two, 0] or image > 0
+                sources[n_records] = holders[one, 0]
+                records[n_records, 0] = holders[two, 0]
+                records[n_records, 1] = image if from_first else -image
+                records[n_records, 2] = site
+                records[n_records, 3] = holders[one, 1] if from_first else holders[two, 1]
+                n_records += 1
+    source_starts, records = _grouped(sources[:n_records], records[:n_records], n_motifs)
+    connections = np.empty((n_records, 6), np.int64)
+    shared = np.empty((n_records, 4), np.int64)
+    n_connections = 0
+    for source in range(n_motifs):
+        for row in range(source_starts[source], source_starts[source + 1]):
+            target, site = records[row, 0], records[row, 2]
+            centre, other = centres[source], centres[target]
+            if (
+                row == source_starts[source]
+                or records[row, 0] != records[row - 1, 0]
+                or records[row, 1] != records[row - 1, 1]
+            ):
+                connections[n_connections, 0], connections[n_connections, 1] = source, target
+                for axis in range(3):
+                    step = _unpacked(records[row, 1], axis)
+                    connections[n_connections, 2 + axis] = step - cells[other, axis] + cells[centre, axis]
+                connections[n_connections, 5] = row
+                n_connections += 1
+            shared[row, 0] = site
+            for axis in range(3):
+                step = _unpacked(records[row, 3], axis)
+                shared[row, 1 + axis] = step - cells[site, axis] + cells[centre, axis]
+    return connections[:n_connections].copy(), shared
+
+
+@inner
+def _packed(a, b, c):
+    """Three small integers as one that sorts, adds and changes sign as they do."""
+    return (a << 40) + (b << 20) + c
+
+
+@inner
+def _unpacked(packed, axis):
+    c = ((packed + (1 << 19)) & ((1 << 20) - 1)) - (1 << 19)
+    packed = (packed - c) >> 20
+    b = ((packed + (1 << 19)) & ((1 << 20) - 1)) - (1 << 19)
+    if axis == 2:
+        return c
+    return b if axis == 1 else (packed - b) >> 20
+
+
+@inner
+def _same_row(rows, one, two):
+    for column in range(rows.shape[1]):
+        if rows[one, column] != rows[two, column]:
+            return False
+    return True
+
+
+@inner
+def _grouped(groups, rows, n_groups):
+    """Where each group starts; and the rows, group by group, sorted within."""
+    starts = np.zeros(n_groups + 1, np.int64)
+    for group in groups:
+        starts[group + 1] += 1
+    for group in range(n_groups):
+        starts[group + 1] += starts[group]
+    filled = starts.copy()
+    ordered = np.empty_like(rows)
+    moved = np.empty(rows.shape[1], np.int64)
+    for row in range(len(rows)):
+        slot = filled[groups[row]]
+        filled[groups[row]] += 1
+        _copy(rows[row], ordered[slot])
+    for group in range(n_groups):
+        start, end = starts[group], starts[group + 1]
+        gap = (end - start) // 2
+        while gap > 0:
+            for idx in range(start + gap, end):
+                _copy(ordered[idx], moved)
+                slot = idx
+                while slot >= start + gap and _after(ordered[slot - gap], moved):
+                    _copy(ordered[slot - gap], ordered[slot])
+                    slot -= gap
+                _copy(moved, ordered[slot])
+            gap = 1 if gap == 2 else gap * 5 // 11
+    return starts, ordered
+
+
+@inner
+def _after(one, two):
+    for column in range(len(one)):
+        if one[column] != two[column]:
+            return one[column] > two[column]
+    return False

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pymatgen.analysis.chemenv.coordination_environments.chemenv_strategies import MultiWeightsChemenvStrategy
 from pymatgen.analysis.chemenv.coordination_environments.coordination_geometry_finder import (
     LocalGeometryFinder,
     symmetry_measure,
@@ -15,14 +16,19 @@ from matembed.motifs.shells import ANGLE_CUTOFF, DISTANCE_CUTOFF, MAXIMUM_DISTAN
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
 
+    from matembed.motifs.find import Strategy
+
 __all__ = ["find_shells"]
 
 
-def find_shells(structure: "Structure", sites: Sequence[int], valences: Sequence[float] | None) -> dict[int, Shell]:
+def find_shells(
+    structure: "Structure", sites: Sequence[int], valences: Sequence[float] | None, *, strategy: "Strategy" = "simplest"
+) -> dict[int, list[Shell]]:
     """Find coordination shells and their geometries with pymatgen's ChemEnv [1]_.
 
-    The settings are those of ``SimplestChemenvStrategy(distance_cutoff=1.4, angle_cutoff=0.3)``, with anion-cation
-    bonds only and ``maximum_distance_factor=1.41``.
+    With ``"simplest"`` the settings are those of ``SimplestChemenvStrategy(distance_cutoff=1.4, angle_cutoff=0.3)``,
+    with anion-cation bonds only and ``maximum_distance_factor=1.41``; with ``"multi_weights"`` those of
+    ``MultiWeightsChemenvStrategy.stats_article_weights_parameters()`` and ChemEnv's defaults.
 
     Parameters
     ----------
@@ -32,16 +38,20 @@ def find_shells(structure: "Structure", sites: Sequence[int], valences: Sequence
         The centres.
     valences : sequence of float, length n_sites, or None
         Bonds join positive to negative sites; a site of valence 0, or any where they are None, may bond to all.
+    strategy : {"simplest", "multi_weights"}
+        One shell for each site, or all environments of fraction above 0, likeliest first.
 
     Returns
     -------
-    dict of int to Shell
+    dict of int to list of Shell
         By site. Sites with no neighbours, or with more than 20, are left out, as ChemEnv does.
 
     References
     ----------
     .. [1] D. Waroquiers et al., Acta Cryst. B 76, 683 (2020).
     """
+    if strategy == "multi_weights":
+        return _mixed(structure, sites, valences)
     finder = _SimplestFinder()
     finder.setup_structure(structure)
     environments = finder.compute_structure_environments(
@@ -51,7 +61,7 @@ def find_shells(structure: "Structure", sites: Sequence[int], valences: Sequence
         additional_conditions=[AdditionalConditions.ONLY_ACB],
         maximum_distance_factor=MAXIMUM_DISTANCE,
     )
-    shells = {}
+    shells: dict[int, list[Shell]] = {}
     for site in sites:
         cn, position = _chosen(environments, site)
         found = environments.ce_list[site][cn][position]
@@ -59,12 +69,43 @@ def find_shells(structure: "Structure", sites: Sequence[int], valences: Sequence
             continue
         neighbours = environments.neighbors_sets[site][cn][position].neighb_sites
         best = found.minimum_geometry(symmetry_measure_type="csm_wcs_ctwcc")
-        shells[site] = Shell(
-            geometry=f"UNKNOWN:{cn}" if best is None else best[0],
-            csm=None if best is None else float(best[1]["other_symmetry_measures"]["csm_wcs_ctwcc"]),
-            offsets=np.array([neighbour.coords for neighbour in neighbours]) - structure.cart_coords[site],
-            elements=tuple(neighbour.specie.symbol for neighbour in neighbours),
+        csm = None if best is None else float(best[1]["other_symmetry_measures"]["csm_wcs_ctwcc"])
+        geometry = f"UNKNOWN:{cn}" if best is None else best[0]
+        shells[site] = [_shell(structure, site, neighbours, geometry, csm)]
+    return shells
+
+
+def _shell(
+    structure: "Structure", site: int, neighbours: Any, geometry: str, csm: float | None, fraction: float = 1.0
+) -> Shell:
+    offsets = np.array([neighbour.coords for neighbour in neighbours]) - structure.cart_coords[site]
+    return Shell(geometry, csm, offsets, tuple(neighbour.specie.symbol for neighbour in neighbours), fraction)
+
+
+def _mixed(structure: "Structure", sites: Sequence[int], valences: Sequence[float] | None) -> dict[int, list[Shell]]:
+    finder = LocalGeometryFinder()
+    finder.setup_structure(structure)
+    environments = finder.compute_structure_environments(
+        only_indices=list(sites), only_cations=False, valences="undefined" if valences is None else list(valences)
+    )
+    strategy = MultiWeightsChemenvStrategy.stats_article_weights_parameters()
+    strategy.set_structure_environments(environments)
+    shells = {}
+    for site in sites:
+        found = strategy.get_site_coordination_environments_fractions(
+            structure[site], site, np.zeros(3), np.zeros(3), structure[site]
         )
+        shells[site] = [
+            _shell(
+                structure,
+                site,
+                environments.neighbors_sets[site][one["ce_map"][0]][one["ce_map"][1]].neighb_sites,
+                one["ce_symbol"],
+                float(one["ce_dict"]["other_symmetry_measures"]["csm_wcs_ctwcc"]),
+                float(one["ce_fraction"]),
+            )
+            for one in found or []
+        ]
     return shells
 
 

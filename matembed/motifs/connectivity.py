@@ -2,23 +2,32 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
 
 from matembed.motifs.graph import Connection, Image, Ligand, Motif
 
 __all__ = ["connect"]
 
 
-def connect(motifs: Sequence[Motif]) -> tuple[Connection, ...]:
+def connect(
+    motifs: Sequence[Motif], *, engine: Literal["numba", "numpy"] = "numba", symmetrise: bool = False
+) -> tuple[Connection, ...]:
     """Find which coordination polyhedra touch, and how.
 
     One shared ligand is a corner, two an edge, three or more a face [1]_. A ligand is shared if it is the same
-    atom, that is the same site in the same image, and belongs to both shells. Nothing else counts: where
-    every site is the centre of a motif, a shell may hold an atom whose own shell does not hold it back.
+    atom, that is the same site in the same image, and belongs to both shells.
 
     Parameters
     ----------
     motifs : sequence of Motif, length n_motifs
         Ligands are (site, image) pairs; an image is three integers, in lattice vectors.
+    engine : {"numba", "numpy"}
+        Compiled, or the readable definition it is held equal to.
+    symmetrise : bool, default False
+        Where every site is the centre of a motif, as in metals, a shell may hold an atom whose own shell does not hold
+        it back. If true, it counts as if it did; pymatgen's connectivity has it so where valences are undefined.
 
     Returns
     -------
@@ -28,7 +37,7 @@ def connect(motifs: Sequence[Motif]) -> tuple[Connection, ...]:
     Raises
     ------
     ValueError
-        If two motifs share a centre.
+        If two motifs share a centre, or `engine` is unknown.
 
     References
     ----------
@@ -48,10 +57,18 @@ def connect(motifs: Sequence[Motif]) -> tuple[Connection, ...]:
         twice = next(site for site in centres if centres.count(site) > 1)
         msg = f"every motif needs a centre of its own, got two on site {twice}"
         raise ValueError(msg)
-    holders: defaultdict[int, list[tuple[int, Image]]] = defaultdict(list)
+    if engine == "numba":
+        return _compiled(motifs, symmetrise)
+    if engine != "numpy":
+        msg = f"engine must be 'numba' or 'numpy', got {engine!r}"
+        raise ValueError(msg)
+    holders: defaultdict[int, set[tuple[int, Image]]] = defaultdict(set)
+    motif_of = {site: idx for idx, site in enumerate(centres)}
     for idx, motif in enumerate(motifs):
-        for ligand in motif.ligands:
-            holders[ligand.site].append((idx, ligand.image))
+        for site, (a, b, c) in motif.ligands:
+            holders[site].add((idx, (a, b, c)))
+            if symmetrise and site in motif_of:
+                holders[motif.site].add((motif_of[site], (-a, -b, -c)))
     shared: defaultdict[tuple[int, int, Image], list[Ligand]] = defaultdict(list)
     for site, entries in holders.items():
         for source, (a, b, c) in entries:
@@ -60,3 +77,20 @@ def connect(motifs: Sequence[Motif]) -> tuple[Connection, ...]:
                 if source < target or (source == target and image > (0, 0, 0)):
                     shared[source, target, image].append(Ligand(site, (a, b, c)))
     return tuple(Connection(*pair, tuple(sorted(ligands))) for pair, ligands in sorted(shared.items()))
+
+
+def _compiled(motifs: Sequence[Motif], symmetrise: bool) -> tuple[Connection, ...]:
+    from matembed.motifs._numba import connect_all
+
+    ends = np.cumsum([0, *(len(motif.ligands) for motif in motifs)])
+    ligands = np.array([(s, *i) for m in motifs for s, i in m.ligands], dtype=np.int64).reshape(-1, 4)
+    centres = np.array([motif.site for motif in motifs], dtype=np.int64)
+    n_sites = int(max(centres.max(initial=-1), ligands[:, 0].max(initial=-1))) + 1
+    spans = np.column_stack([ends[:-1], ends[1:]])
+    connections, shared = connect_all(centres, spans, ligands, np.zeros((n_sites, 3)), symmetrise)
+    starts = [*connections[:, 5].tolist(), len(shared)]
+    found = [Ligand(site, (a, b, c)) for site, a, b, c in shared.tolist()]
+    return tuple(
+        Connection(source, target, (a, b, c), tuple(found[starts[row] : starts[row + 1]]))
+        for row, (source, target, a, b, c, _) in enumerate(connections.tolist())
+    )

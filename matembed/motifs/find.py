@@ -2,69 +2,91 @@
 
 import math
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matembed.motifs.connectivity import connect
-from matembed.motifs.graph import Ligand, Motif, MotifGraph
-from matembed.motifs.orbits import find_orbits, find_primitive
-from matembed.motifs.valences import VALENCE_METHODS, ValenceMethod, assign_valences, stated_valences
+from matembed.elements import SYMBOLS
+from matembed.motifs.arrays import MotifArrays, pack_environments
+from matembed.motifs.crystal import Crystal, MotifError
+from matembed.motifs.geometry import LARGEST_CN, model_geometries, nearest_geometry
+from matembed.motifs.graph import Environment, Ligand, MotifGraph
+from matembed.motifs.valences import VALENCE_METHODS, ValenceMethod, assign_valences, bond_valences, valence_signs
 
 if TYPE_CHECKING:
-    from pymatgen.core.structure import IStructure, Structure
+    from pymatgen.analysis.graphs import StructureGraph
+    from pymatgen.core.structure import IStructure
 
     from matembed.motifs.shells import Shell
 
-__all__ = ["ENGINES", "Engine", "MotifError", "find_motifs"]
+__all__ = ["ENGINES", "SEARCHES", "STRATEGIES", "Engine", "Search", "Strategy", "find_motif_arrays", "find_motifs"]
 
-Engine = Literal["chemenv", "numba", "numpy"]
+Engine = Literal["numba", "numpy", "chemenv"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
+Strategy = Literal["simplest", "multi_weights"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+Search = Literal["fast", "certified"]
+SEARCHES: tuple[Search, ...] = get_args(Search)
+Bonds = "Sequence[Sequence[int]] | NDArray[np.integer[Any]] | StructureGraph"
 
-# No two atoms of a crystal are nearer: the shortest bond there is, H-H, measures 0.74 Å.
-_NEAREST = 0.5
+# By default valences are those of the first of these that has an answer. BVAnalyzer is left to be asked for.
+_BY_DEFAULT: tuple[ValenceMethod, ...] = ("structure", "bond_valence", "composition", "signs", "none")
 # A ligand is recognised by its place, in Å. The symmetry search lets atoms be 0.001 off, and none are within 0.5.
 _SAME_PLACE = 0.05
-
-
-class MotifError(ValueError):
-    """A structure has no motif graph; the message is the reason, in one line."""
+# Images are packed into 20 bits each when connections are made.
+_FARTHEST_IMAGE = 500_000
 
 
 def find_motifs(
-    structure: "IStructure",
+    structure: "IStructure | Crystal",
     *,
-    engine: Engine = "chemenv",
-    strategy: Literal["simplest"] = "simplest",
+    engine: Engine = "numba",
+    strategy: Strategy = "simplest",
+    search: Search = "fast",
     valences: Sequence[float] | ValenceMethod | None = None,
+    bonds: "Sequence[Sequence[int]] | StructureGraph | None" = None,
+    symmetrise: bool = False,
 ) -> MotifGraph:
     """Find the coordination polyhedra of a crystal and what they share.
 
     Centres are the cations, and their ligands are anions. Where oxidation states are undefined, as in metals,
-    every site is a centre and any atom a ligand. One site of each crystallographic orbit is analysed and its
-    shell carried to the others by symmetry, so that the answer does not depend on the choice of cell and a
-    supercell costs little more than its primitive cell.
+    every site is a centre and any atom a ligand.
 
     Parameters
     ----------
-    structure : Structure
-        Of pymatgen: ordered, periodic in three dimensions, n_sites of 1 or more.
-    engine : {"chemenv", "numba", "numpy"}
-        What finds the shells and names their geometry, all by the rules of ChemEnv [1]_ [2]_: pymatgen's ChemEnv
-        itself, in about 0.1 s for each distinct centre; compiled kernels, hundreds of times faster at this step once
-        numba has compiled them (some 20 s, once), so that valences and symmetry take most of the time; or the
-        readable definition that the kernels are held equal to. ChemEnv may miss the lowest csm, and fails where an
-        atom has no neighbours within 10 Å.
-    strategy : {"simplest"}
-        Ligands are up to 1.4 times as far as the nearest and fill at least 0.3 of the largest solid angle, both
-        cutoffs moved to the end of the plateau they fall on; the geometry is that of lowest csm. Atoms beyond
-        1.41 times the nearest distance are not looked at, which is ChemEnv's ``maximum_distance_factor``.
-    valences : sequence of float, length n_sites, or {"structure", "bond_valence", "composition", "none"}, optional
-        Oxidation states in units of e, or where to take them from: the species of the structure, bond valence
-        analysis, the likeliest neutral combination for the formula, or undefined. By default the first of
-        these four that has an answer. A site of valence 0 is a centre that may bond to any atom.
+    structure : Structure or Crystal
+        Of pymatgen, or as arrays: ordered, periodic in three dimensions, n_sites of 1 or more.
+    engine : {"numba", "numpy", "chemenv"}
+        What finds the shells and names their geometry, all by the rules of ChemEnv [1]_ [2]_: compiled kernels, about
+        a thousand times faster than ChemEnv once numba has compiled them (half a minute, once); the readable
+        definition that the kernels are held equal to; or pymatgen's ChemEnv itself, the reference. ChemEnv may miss
+        the lowest csm, and fails where an atom has no neighbours within 10 Å. The latter two analyse one site of each
+        crystallographic orbit and carry its environments to the others by symmetry.
+    strategy : {"simplest", "multi_weights"}
+        With ``"simplest"``, as the Materials Project has it, ligands are up to 1.4 times as far as the nearest and
+        fill at least 0.3 of the largest solid angle, both cutoffs moved to the end of the plateau they fall on; the
+        geometry is that of lowest csm. Atoms beyond 1.41 times the nearest distance are not looked at, which is
+        ChemEnv's ``maximum_distance_factor``. With ``"multi_weights"`` a site is a mixture of environments with
+        fractions, over all plateaus of distance and angle, weighted as in ref. [2]_ by
+        ``MultiWeightsChemenvStrategy.stats_article_weights_parameters()``; a site that resembles no model has none.
+    search : {"fast", "certified"}
+        How numba finds the best fit of seven ligands or more on a model: from starts that are enough in practice, or
+        followed by a branch and bound over all rotations that proves it to 1e-4 in csm, some hundred times slower.
+        Up to six ligands, every ordering is tried anyway.
+    valences : sequence of float, length n_sites, or str, optional
+        Oxidation states in units of e, or where to take them from: ``"structure"``, the species of the structure;
+        ``"bond_valence"``, the likeliest neutral assignment by bond valence sums; ``"composition"``, that for the
+        formula; ``"signs"``, which elements are anions, no more; ``"bv_analyzer"``, pymatgen's BVAnalyzer, slower;
+        or ``"none"``, undefined. By default the first of these that has an answer, BVAnalyzer left out. A site of
+        valence 0 is a centre that may bond to any atom.
+    bonds : sequence of (int, int, int, int, int), or StructureGraph, optional
+        Neighbours found by other means, to name the shapes of: site i, site j, and the image of j that i bonds to in
+        lattice vectors; each bond once. Bonds between two cations or two anions are left out, as above; with
+        ``valences="none"`` all are kept and every site is a centre. Not with a `strategy`, nor with ChemEnv.
+    symmetrise : bool, default False
+        As in `matembed.motifs.connect`.
 
     Returns
     -------
@@ -79,12 +101,14 @@ def find_motifs(
         If the structure is not an ordered crystal of chemical elements with its atoms apart, if the method
         asked for yields no valences, or if pymatgen's ChemEnv, where asked for, fails.
     TypeError
-        If `structure` is no pymatgen structure, or `valences` neither numbers nor a name.
+        If `structure` is no structure, `valences` neither numbers nor a name, or `bonds` no bonds.
     ValueError
-        If an option is unknown, or given valences are not n_sites finite numbers.
+        If an option is unknown or goes with no other, given valences are not n_sites finite numbers, or a bond names
+        a site that there is not.
 
     See Also
     --------
+    matembed.motifs.find_motif_arrays : The same as flat arrays, without an object for each motif.
     matembed.motifs.connect : Finds the connections between motifs.
 
     References
@@ -99,119 +123,136 @@ def find_motifs(
     >>> print(find_motifs(magnesia))
     MgO: 4 MgO6:O:6; 24 edge, 12 corner connections
     """
-    for name, value, known in (("engine", engine, ENGINES), ("strategy", strategy, ("simplest",))):
+    crystal = structure if isinstance(structure, Crystal) else Crystal.from_structure(structure)
+    arrays = find_motif_arrays(
+        crystal,
+        engine=engine,
+        strategy=strategy,
+        search=search,
+        valences=valences,
+        bonds=bonds,
+        symmetrise=symmetrise,
+    )
+    return arrays.to_graph(engine=engine, strategy=strategy if bonds is None else "bonds")
+
+
+def find_motif_arrays(
+    crystal: Crystal,
+    *,
+    engine: Engine = "numba",
+    strategy: Strategy = "simplest",
+    search: Search = "fast",
+    valences: Sequence[float] | ValenceMethod | None = None,
+    bonds: "Sequence[Sequence[int]] | StructureGraph | None" = None,
+    symmetrise: bool = False,
+) -> MotifArrays:
+    """Find motifs and their connections as flat arrays.
+
+    Parameters
+    ----------
+    crystal : Crystal
+        The structure.
+    engine, strategy, search, valences, bonds, symmetrise
+        As in `find_motifs`.
+
+    Returns
+    -------
+    MotifArrays
+        Motifs by site.
+
+    Raises
+    ------
+    MotifError, TypeError, ValueError
+        As `find_motifs` does.
+
+    Examples
+    --------
+    >>> found = find_motif_arrays(Crystal(4.12 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.5]], [55, 17]))
+    >>> found.symbols(), found.ligands[:2].tolist()
+    (['C:8'], [[1, -1, -1, -1], [1, -1, -1, 0]])
+    """
+    _check(engine, strategy, search, bonds)
+    charges, oxidations, source = _charges(crystal, valences)
+    centres = np.flatnonzero(charges >= 0).astype(np.int64)
+    neighbours = None if bonds is None else _neighbours(bonds, charges)
+    if engine == "numba":
+        return _compiled(crystal, charges, centres, neighbours, strategy, search, symmetrise, oxidations, source)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pymatgen's remarks on radii and electronegativities
+        if neighbours is not None:
+            environments = _named(crystal, centres, neighbours)
+        else:
+            environments = _by_orbit(crystal, charges, _finder(engine, strategy, source))
+    return pack_environments(crystal, oxidations, source, environments, symmetrise=symmetrise)
+
+
+def _check(engine: str, strategy: str, search: str, bonds: object) -> None:
+    for name, value, known in (
+        ("engine", engine, ENGINES),
+        ("strategy", strategy, STRATEGIES),
+        ("search", search, SEARCHES),
+    ):
         if value not in known:
             msg = f"{name} must be {' or '.join(map(repr, known))}, got {value!r}"
             raise ValueError(msg)
-    _refuse_bad(structure)
-    given = _given_valences(valences, len(structure))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pymatgen's remarks on radii and electronegativities
-        motifs, source = _motifs(structure, engine, given, valences if isinstance(valences, str) else None)
-    return MotifGraph(
-        formula=structure.composition.element_composition.reduced_formula,
-        elements=tuple(site.specie.symbol for site in structure),
-        motifs=motifs,
-        connections=connect(motifs),
-        engine=engine,
-        strategy=strategy,
-        valences=source,
-    )
+    if search == "certified" and engine != "numba":
+        msg = f"search='certified' goes with engine='numba', got engine={engine!r}"
+        raise ValueError(msg)
+    if bonds is not None and (engine == "chemenv" or strategy != "simplest"):
+        wrong = "engine='chemenv'" if engine == "chemenv" else f"strategy={strategy!r}"
+        msg = f"bonds name the neighbours, {wrong} finds its own; leave out one of them"
+        raise ValueError(msg)
 
 
-def _motifs(
-    structure: "IStructure", engine: Engine, given: list[float] | None, method: ValenceMethod | None
-) -> tuple[tuple[Motif, ...], str]:
-    """Find the motifs, and say where their valences came from."""
-    from pymatgen.core.structure import Structure
+# Valences ------------------------------------------------------------------------------------------------------------
 
-    symbols = np.array([site.specie.symbol for site in structure])
-    source = "given"
-    if given is None and method in (None, "structure"):
-        given, source = stated_valences(structure), "structure"
-    cell = find_primitive(structure.lattice.matrix, structure.frac_coords, _kinds(symbols, given))
-    primitive = Structure(cell.lattice, symbols[cell.chosen_idx].tolist(), cell.frac_coords)
-    if given is None:
-        valences, source = _assigned_valences(primitive, method)
-    else:
-        valences = [given[site] for site in cell.chosen_idx]
-    orbits = find_orbits(cell.lattice, cell.frac_coords, _kinds(symbols[cell.chosen_idx], valences))
-    shells = _shells(primitive, engine, np.unique(orbits.representative_idx), valences)
-    motifs = []
-    for site, atom in enumerate(cell.copied_idx):
-        shell = shells.get(orbits.representative_idx[atom])
-        if shell is None:
+
+def _charges(
+    crystal: Crystal, valences: Sequence[float] | str | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, str]:
+    """Charges of which the signs matter, oxidation states if they are known, and where both came from."""
+    n_sites = len(crystal.numbers)
+    given = _given_valences(valences, n_sites)
+    if given is not None:
+        return given, given, "given"
+    for method in (valences,) if isinstance(valences, str) else _BY_DEFAULT:
+        if method == "none":
+            return np.zeros(n_sites), None, method
+        if method == "signs":
+            signs = valence_signs(crystal.numbers)
+            if signs is not None:
+                return signs.astype(np.float64), None, method
             continue
-        ligands = _ligands(structure, symbols, site, shell, orbits.rotations[atom])
-        motifs.append(
-            Motif(
-                site=site,
-                element=str(symbols[site]),
-                oxidation=None if valences is None else valences[atom],
-                geometry=shell.geometry,
-                csm=None if shell.csm is None else round(shell.csm, 6) + 0.0,
-                ligands=ligands,
-                ligand_elements=tuple(str(symbols[ligand.site]) for ligand in ligands),
-            )
-        )
-    return tuple(motifs), source
-
-
-def _kinds(symbols: NDArray[np.str_], valences: list[float] | None) -> list[tuple[str, float | None]]:
-    return list(zip(symbols.tolist(), [None] * len(symbols) if valences is None else valences, strict=True))
-
-
-def _assigned_valences(primitive: "Structure", method: ValenceMethod | None) -> tuple[list[float] | None, str]:
-    for name in VALENCE_METHODS[1:] if method is None else (method,):
-        valences = assign_valences(primitive, name)
-        if valences is not None or name == "none":
-            return valences, name
-    msg = f"valences={method!r} yields no oxidation states for {primitive.reduced_formula}; give numbers, or 'none'"
+        found = _oxidations(crystal, method)
+        if found is not None:
+            return found, found, method
+    msg = f"valences={valences!r} yields no oxidation states for {crystal.reduced_formula}; give numbers, or 'none'"
     raise MotifError(msg)
 
 
-def _shells(
-    primitive: "Structure", engine: Engine, sites: NDArray[np.intp], valences: list[float] | None
-) -> "dict[int, Shell]":
-    centres = [int(site) for site in sites if valences is None or valences[site] >= 0]
-    if engine != "chemenv":
-        from matembed.motifs.shells import find_shells
+def _oxidations(crystal: Crystal, method: str) -> NDArray[np.float64] | None:
+    if method == "structure":
+        return crystal.valences
+    if method == "bond_valence":
+        return bond_valences(crystal.lattice, crystal.frac_coords, crystal.numbers)
+    if method == "composition":
+        from matembed.motifs.valences import likeliest_states
 
-        return find_shells(primitive, centres, valences, engine=engine)
-    from matembed.motifs import chemenv
+        numbers, counts = np.unique(crystal.numbers, return_counts=True)
+        counts //= math.gcd(*counts.tolist())
+        states = likeliest_states({SYMBOLS[z]: n for z, n in zip(numbers, counts.tolist(), strict=True)})
+        return None if states is None else np.array([states[symbol] for symbol in crystal.symbols])
+    from matembed.motifs.orbits import find_primitive
 
-    try:
-        return chemenv.find_shells(primitive, centres, valences)
-    except Exception as error:  # whatever goes wrong within pymatgen and Qhull is a fact about this structure
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        if "QH" in reason or "infinite vertex" in reason:
-            reason = (
-                "an atom has too few neighbours within 10 Å to close its Voronoi cell (a layer, vacuum, a lone atom)"
-            )
-        msg = f"ChemEnv could not find the coordination shells: {reason}"
-        raise MotifError(msg) from error
-
-
-def _ligands(
-    structure: "IStructure", symbols: NDArray[np.str_], site: int, shell: "Shell", rotation: NDArray[np.float64]
-) -> tuple[Ligand, ...]:
-    """Look up the atoms where a shell, rotated and centred on a site, has its ligands."""
-    lattice, frac_coords = structure.lattice.matrix, structure.frac_coords
-    places = frac_coords[site] + shell.offsets @ rotation @ np.linalg.inv(lattice)
-    steps = places[:, None] - frac_coords
-    images = np.round(steps)
-    distances = np.linalg.norm((steps - images) @ lattice, axis=2)
-    distances[np.array(shell.elements)[:, None] != symbols] = np.inf
-    nearest = distances.argmin(axis=1)
-    rows = np.arange(len(places))
-    if distances[rows, nearest].max() > _SAME_PLACE:
-        msg = f"the symmetry found does not carry a coordination shell to site {site}"
-        raise MotifError(msg)
-    found = images[rows, nearest].astype(int).tolist()
-    return tuple(sorted(Ligand(int(atom), (a, b, c)) for atom, (a, b, c) in zip(nearest, found, strict=True)))
+    cell = find_primitive(crystal.lattice, crystal.frac_coords, crystal.numbers.tolist())
+    primitive = Crystal(cell.lattice, cell.frac_coords, crystal.numbers[cell.chosen_idx])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = assign_valences(primitive.to_structure(), "bv_analyzer")
+    return None if found is None else np.array(found)[cell.copied_idx]
 
 
-def _given_valences(valences: Sequence[float] | str | None, n_sites: int) -> list[float] | None:
+def _given_valences(valences: Sequence[float] | str | None, n_sites: int) -> NDArray[np.float64] | None:
     if valences is None:
         return None
     if isinstance(valences, str):
@@ -227,42 +268,174 @@ def _given_valences(valences: Sequence[float] | str | None, n_sites: int) -> lis
     if len(given) != n_sites or not all(map(math.isfinite, given)):
         msg = f"valences must be {n_sites} finite numbers, one for each site, got {valences!r:.80}"
         raise ValueError(msg)
-    return given
+    return np.array(given)
 
 
-def _refuse_bad(structure: "IStructure") -> None:
-    from pymatgen.core.structure import IMolecule, IStructure
+# Given bonds ---------------------------------------------------------------------------------------------------------
 
-    if isinstance(structure, IMolecule):
-        msg = "a molecule has no lattice; motifs are found in crystals"
+
+def _neighbours(bonds: Any, charges: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the neighbours of each site start, and these, sorted; bonds of like charges are left out."""
+    listed = _listed_bonds(bonds)
+    n_sites = len(charges)
+    outside = (listed[:, :2] < 0) | (listed[:, :2] >= n_sites)
+    if outside.any():
+        msg = f"a bond names site {listed[:, :2][outside][0]}, but there are {n_sites} sites, counted from 0"
+        raise ValueError(msg)
+    itself = (listed[:, 0] == listed[:, 1]) & (listed[:, 2:] == 0).all(axis=1)
+    if itself.any():
+        msg = f"a bond joins site {listed[itself.argmax(), 0]} to itself; name the image of it"
+        raise ValueError(msg)
+    both = np.concatenate([listed, np.column_stack([listed[:, 1], listed[:, 0], -listed[:, 2:]])])
+    both = np.unique(both[charges[both[:, 0]] * charges[both[:, 1]] <= 0], axis=0)
+    starts = np.searchsorted(both[:, 0], np.arange(n_sites + 1)).astype(np.int64)
+    return starts, np.ascontiguousarray(both[:, 1:])
+
+
+def _listed_bonds(bonds: Any) -> NDArray[np.int64]:
+    if hasattr(bonds, "graph") and hasattr(bonds, "structure"):
+        bonds = [(i, j, *map(int, data["to_jimage"])) for i, j, data in bonds.graph.edges(data=True)]
+    try:
+        listed = np.asarray(bonds if len(bonds) else np.zeros((0, 5)))
+        if listed.ndim != 2 or listed.shape[1] != 5 or (listed != np.floor(listed)).any():
+            raise ValueError
+    except (TypeError, ValueError):
+        wanted = "rows of five integers (site, site, image of the latter) or a StructureGraph"
+        msg = f"bonds must be {wanted}, got {bonds!r:.60}"
+        raise TypeError(msg) from None
+    return listed.astype(np.int64)
+
+
+def _named(
+    crystal: Crystal, centres: NDArray[np.int64], neighbours: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> dict[int, list[Environment]]:
+    starts, rows = neighbours
+    environments = {}
+    for site in centres.tolist():
+        mine = rows[starts[site] : starts[site + 1]]
+        if 0 < len(mine) <= LARGEST_CN:
+            steps = crystal.frac_coords[mine[:, 0]] + mine[:, 1:] - crystal.frac_coords[site]
+            geometry, csm = nearest_geometry(steps @ crystal.lattice, engine="numpy")
+            ligands = tuple(Ligand(atom, (a, b, c)) for atom, a, b, c in mine.tolist())
+            environments[site] = [Environment(geometry, csm, 1.0, ligands)]
+    return environments
+
+
+# Engines -------------------------------------------------------------------------------------------------------------
+
+
+def _compiled(
+    crystal: Crystal,
+    charges: NDArray[np.float64],
+    centres: NDArray[np.int64],
+    neighbours: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+    strategy: Strategy,
+    search: Search,
+    symmetrise: bool,
+    oxidations: NDArray[np.float64] | None,
+    source: str,
+) -> MotifArrays:
+    from matembed.motifs._numba import connect_all, find_all, find_given
+
+    tables = model_geometries()[1:]
+    lattice, frac_coords = crystal.lattice, crystal.frac_coords
+    certified = search == "certified"
+    if neighbours is None:
+        signs = np.sign(charges).astype(np.int64)
+        mixed = strategy == "multi_weights"
+        starts, geometries, values, spans, ligands = find_all(
+            lattice, frac_coords, signs, centres, mixed, certified, tables
+        )
+        csms, fractions = values[:, 0], values[:, 1]
+        found = np.diff(starts) > 0
+        centres, starts = centres[found], np.append(0, starts[1:][found])
+    else:
+        first, ligands = neighbours
+        cns = first[centres + 1] - first[centres]
+        centres = centres[(cns > 0) & (cns <= LARGEST_CN)]
+        spans = np.column_stack([first[centres], first[centres + 1]])
+        geometries, csms = find_given(lattice, frac_coords, centres, spans, ligands, certified, tables)
+        fractions = np.ones(len(centres))
+        starts = np.arange(len(centres) + 1)
+    if np.abs(ligands[:, 1:]).max(initial=0) > _FARTHEST_IMAGE:
+        msg = "the cell is too flat or its coordinates too far from it; reduce the cell first (get_reduced_structure)"
         raise MotifError(msg)
-    if not isinstance(structure, IStructure):
-        msg = f"a pymatgen Structure is wanted, got {type(structure).__name__}; read files with Structure.from_file"
-        raise TypeError(msg)
-    reason = _unsound(structure)
-    if reason is not None:
-        raise MotifError(reason)
+    likeliest = np.ascontiguousarray(spans[starts[:-1]])
+    connections, shared = connect_all(centres, likeliest, ligands, frac_coords, symmetrise)
+    return MotifArrays(
+        crystal,
+        oxidations,
+        source,
+        centres,
+        starts,
+        geometries,
+        csms,
+        fractions,
+        spans,
+        ligands,
+        connections,
+        shared,
+    )
 
 
-def _unsound(structure: "IStructure") -> str | None:
-    """Say why a structure is no ordered crystal of atoms; None if it is."""
-    from pymatgen.core.periodic_table import DummySpecies
+Finder = Callable[[Crystal, list[int], NDArray[np.float64]], "dict[int, list[Shell]]"]
 
-    if len(structure) == 0:
-        return "the structure has no sites"
-    if not all(structure.lattice.pbc):
-        return "the structure is not periodic in three dimensions"
-    for idx, site in enumerate(structure):
-        if not site.is_ordered:
-            return f"site {idx} is disordered ({site.species_string}); order the structure first"
-        if isinstance(site.specie, DummySpecies):
-            return f"site {idx} holds {site.specie.symbol!r}, which is not a chemical element"
-    if not (np.isfinite(structure.lattice.matrix).all() and np.isfinite(structure.frac_coords).all()):
-        return "the lattice or the coordinates hold values that are not finite"
-    if structure.volume < len(structure) * _NEAREST**3 / 2:
-        return f"the cell of {structure.volume:.2g} Å³ is too small for {len(structure)} atoms"
-    first, second, _, distances = structure.get_neighbor_list(_NEAREST)
-    if len(distances):
-        pair = distances.argmin()
-        return f"sites {first[pair]} and {second[pair]} are {distances[pair]:.2g} Å apart"
-    return None
+
+def _finder(engine: Engine, strategy: Strategy, source: str) -> Finder:
+    if engine == "numpy":
+        from matembed.motifs.mixtures import find_mixed_shells
+        from matembed.motifs.shells import find_shells
+
+        return find_mixed_shells if strategy == "multi_weights" else find_shells
+
+    def by_chemenv(crystal: Crystal, sites: list[int], charges: NDArray[np.float64]) -> "dict[int, list[Shell]]":
+        from matembed.motifs import chemenv
+
+        try:
+            return chemenv.find_shells(
+                crystal.to_structure(), sites, None if source == "none" else charges.tolist(), strategy=strategy
+            )
+        except Exception as error:  # whatever goes wrong within pymatgen and Qhull is a fact about this structure
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            if "QH" in reason or "infinite vertex" in reason:
+                reason = "too few atoms within 10 Å of one to close its Voronoi cell (a layer, vacuum, a lone atom)"
+            msg = f"ChemEnv could not find the coordination shells: {reason}"
+            raise MotifError(msg) from error
+
+    return by_chemenv
+
+
+def _by_orbit(crystal: Crystal, charges: NDArray[np.float64], find: Finder) -> dict[int, list[Environment]]:
+    """Analyse one site of each crystallographic orbit, and carry what it has to the others."""
+    from matembed.motifs.orbits import find_orbits, find_primitive
+
+    kinds = list(zip(crystal.numbers.tolist(), charges.tolist(), strict=True))
+    cell = find_primitive(crystal.lattice, crystal.frac_coords, kinds)
+    primitive = Crystal(cell.lattice, cell.frac_coords, crystal.numbers[cell.chosen_idx])
+    orbits = find_orbits(cell.lattice, cell.frac_coords, [kinds[site] for site in cell.chosen_idx])
+    chosen = charges[cell.chosen_idx]
+    shells = find(primitive, [int(s) for s in np.unique(orbits.representative_idx) if chosen[s] >= 0], chosen)
+    environments: dict[int, list[Environment]] = {}
+    for site, atom in enumerate(cell.copied_idx):
+        environments[site] = [
+            Environment(one.geometry, one.csm, one.fraction, _ligands(crystal, site, one, orbits.rotations[atom]))
+            for one in shells.get(int(orbits.representative_idx[atom]), [])
+        ]
+    return environments
+
+
+def _ligands(crystal: Crystal, site: int, shell: "Shell", rotation: NDArray[np.float64]) -> tuple[Ligand, ...]:
+    """Look up the atoms where a shell, rotated and centred on a site, has its ligands."""
+    lattice, frac_coords = crystal.lattice, crystal.frac_coords
+    places = frac_coords[site] + shell.offsets @ rotation @ np.linalg.inv(lattice)
+    steps = places[:, None] - frac_coords
+    images = np.round(steps)
+    distances = np.linalg.norm((steps - images) @ lattice, axis=2)
+    distances[np.array(shell.elements)[:, None] != np.array(crystal.symbols)] = np.inf
+    nearest = distances.argmin(axis=1)
+    rows = np.arange(len(places))
+    if distances[rows, nearest].max() > _SAME_PLACE:
+        msg = f"the symmetry found does not carry a coordination shell to site {site}"
+        raise MotifError(msg)
+    found = images[rows, nearest].astype(int).tolist()
+    return tuple(sorted(Ligand(int(atom), (a, b, c)) for atom, (a, b, c) in zip(nearest, found, strict=True)))

@@ -11,18 +11,22 @@ from numpy.typing import NDArray
 __all__ = [
     "LARGEST_CN",
     "LARGEST_ENUMERATED_CN",
+    "MOST_MODELS",
     "ModelGeometries",
     "all_fits",
     "centre_and_scale",
     "model_geometries",
     "nearest_geometry",
     "overlap",
+    "symmetry_measures",
 ]
 
 # The largest coordination number that has a model; larger shells have no geometry and no motif.
 LARGEST_CN = 20
 # Up to here all orderings of the ligands are tried; beyond, 7! = 5040 and more, starts are refined.
 LARGEST_ENUMERATED_CN = 6
+# The most models of one coordination number.
+MOST_MODELS = 11
 _N_ROTATIONS = 3000
 # A model must be nearer than those before it by more than rounding errors, in overlap.
 _TIE = 1e-13
@@ -231,18 +235,53 @@ def nearest_geometry(
     ('S:4', 0.0)
     """
     cn = len(offsets)
-    models = model_geometries()
     if engine == "numba":
         from matembed.motifs._numba import find_nearest
 
-        model, csm = find_nearest(np.array(offsets, dtype=np.float64, order="C"), *models[1:])
+        models = model_geometries()
+        model, csm = find_nearest(np.array(offsets, dtype=np.float64, order="C"), models[1:])
         return (f"UNKNOWN:{cn}", None) if model < 0 else (models.symbols[model], float(csm))
-    points = centre_and_scale(np.vstack([np.zeros(3), offsets]))
     best, nearest = 0.0, None
-    for row in range(models.cn_starts[cn], models.cn_starts[cn + 1]):
-        found = _best_overlap(points, models.points[row, : cn + 1])
+    for symbol, found in _overlaps(offsets).items():
         if found > best + _TIE:
-            best, nearest = found, models.symbols[row]
+            best, nearest = found, symbol
     if nearest is None:
         return f"UNKNOWN:{cn}", None
     return nearest, max(0.0, 100 * (1 - best**2))
+
+
+def _overlaps(offsets: NDArray[np.float64]) -> dict[str, float]:
+    models, cn = model_geometries(), len(offsets)
+    points = centre_and_scale(np.vstack([np.zeros(3), offsets]))
+    rows = range(models.cn_starts[cn], models.cn_starts[cn + 1])
+    return {models.symbols[row]: _best_overlap(points, models.points[row, : cn + 1]) for row in rows}
+
+
+def symmetry_measures(offsets: NDArray[np.float64], *, engine: Literal["numba", "numpy"] = "numba") -> dict[str, float]:
+    """Measure how far a shell is from every model of its coordination number.
+
+    Parameters
+    ----------
+    offsets : float array, shape (cn, 3)
+        From the centre to each ligand, Cartesian, in any unit; cn from 1 to 20.
+    engine : {"numba", "numpy"}
+        As in `nearest_geometry`.
+
+    Returns
+    -------
+    dict of str to float
+        Continuous symmetry measure, from 0 (ideal) to 100, by ChemEnv symbol; empty where no model has cn vertices.
+
+    Examples
+    --------
+    >>> square = np.array([[1, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]])
+    >>> {symbol: round(abs(csm), 3) for symbol, csm in symmetry_measures(square).items()}
+    {'T:4': 33.333, 'S:4': 0.0, 'SY:4': 3.226, 'SS:4': 8.367}
+    """
+    if engine == "numpy":
+        return {symbol: max(0.0, 100 * (1 - found**2)) for symbol, found in _overlaps(offsets).items()}
+    from matembed.motifs._numba import measure_all
+
+    models, cn = model_geometries(), len(offsets)
+    csms = measure_all(np.array(offsets, dtype=np.float64, order="C"), models[1:])
+    return dict(zip(models.symbols[models.cn_starts[cn] : models.cn_starts[cn + 1]], csms.tolist(), strict=True))

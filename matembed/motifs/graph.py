@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from matembed.tokens import Sharing, connection_token, kind_of, motif_token, parse_token
 
-__all__ = ["Connection", "Ligand", "Motif", "MotifGraph"]
+__all__ = ["Connection", "Environment", "Ligand", "Motif", "MotifGraph"]
 
 Image = tuple[int, int, int]
 
@@ -19,6 +19,27 @@ class Ligand(NamedTuple):
 
     site: int
     image: Image
+
+
+class Environment(NamedTuple):
+    """One of the coordination environments of a site that is between several.
+
+    Attributes
+    ----------
+    geometry : str
+        ChemEnv symbol, such as ``"O:6"``.
+    csm : float or None
+        Continuous symmetry measure, 0 (ideal) to 100; None if unknown.
+    fraction : float
+        Share of this environment, above 0 and up to 1.
+    ligands : tuple of Ligand
+        Sorted by (site, image); environments of one site may differ in them.
+    """
+
+    geometry: str
+    csm: float | None
+    fraction: float
+    ligands: tuple[Ligand, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +62,15 @@ class Motif:
         Sorted by (site, image).
     ligand_elements : tuple of str, length cn
         Element symbols, in the order of `ligands`.
+    mixture : tuple of Environment
+        Every environment of a site that has several, likeliest first, which `geometry`, `csm` and `ligands` repeat;
+        empty for a site that has one.
 
     Raises
     ------
     ValueError
         If a part is none of these: a negative site, no element, no geometry, another number of ligands than the
-        geometry has vertices.
+        geometry has vertices, a mixture that does not begin with the geometry or whose fractions exceed 1.
 
     See Also
     --------
@@ -60,6 +84,7 @@ class Motif:
     csm: float | None
     ligands: tuple[Ligand, ...]
     ligand_elements: tuple[str, ...]
+    mixture: tuple[Environment, ...] = ()
 
     def __post_init__(self) -> None:
         wrong = None
@@ -76,6 +101,10 @@ class Motif:
         elif not len(self.ligands) == len(self.ligand_elements) == parse_token(self.geometry).cn:
             got = f"{len(self.ligands)} ligands and {len(self.ligand_elements)} ligand_elements"
             wrong = f"{self.geometry} needs as many ligands as it has vertices, with an element each, got {got}"
+        elif self.mixture and self.mixture[0].geometry != self.geometry:
+            wrong = f"the mixture must begin with {self.geometry}, got {self.mixture[0].geometry!r}"
+        elif not 0 <= sum(environment.fraction for environment in self.mixture) <= 1 + 1e-6:
+            wrong = f"fractions of a mixture add up to 1, got {[one.fraction for one in self.mixture]}"
         if wrong:
             msg = f"no motif: {wrong}"
             raise ValueError(msg)
@@ -84,6 +113,11 @@ class Motif:
     def cn(self) -> int:
         """Coordination number: how many ligands there are."""
         return len(self.ligands)
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """Every environment of the site, likeliest first; that of the motif alone, of fraction 1, if there is one."""
+        return self.mixture or (Environment(self.geometry, self.csm, 1.0, self.ligands),)
 
     @property
     def token(self) -> str:
@@ -158,10 +192,10 @@ class MotifGraph:
     engine : str
         What found the motifs: ``"numba"``, ``"numpy"`` or ``"chemenv"``.
     strategy : str
-        How neighbours were chosen: ``"simplest"``.
+        How neighbours were chosen: ``"simplest"``, ``"multi_weights"``, or ``"bonds"`` where they were given.
     valences : str
-        Where oxidation states came from: ``"given"``, ``"structure"``, ``"bond_valence"``, ``"composition"``
-        or ``"none"``; with ``"none"`` every site is the centre of a motif.
+        Where oxidation states came from: ``"given"``, ``"structure"``, ``"bond_valence"``, ``"composition"``,
+        ``"signs"``, ``"bv_analyzer"`` or ``"none"``; with ``"none"`` every site is the centre of a motif.
 
     See Also
     --------
@@ -241,12 +275,11 @@ class MotifGraph:
             "strategy": self.strategy,
             "valences": self.valences,
             "motifs": [
-                [m.site, m.oxidation, m.geometry, m.csm, [[site, *image] for site, image in m.ligands]]
+                [m.site, m.oxidation, m.geometry, m.csm, _listed(m.ligands)]
+                + ([[[*one[:3], _listed(one.ligands)] for one in m.mixture]] if m.mixture else [])
                 for m in self.motifs
             ],
-            "connections": [
-                [c.source, c.target, *c.image, [[site, *image] for site, image in c.ligands]] for c in self.connections
-            ],
+            "connections": [[c.source, c.target, *c.image, _listed(c.ligands)] for c in self.connections],
         }
 
     @classmethod
@@ -265,13 +298,16 @@ class MotifGraph:
         """
         elements = tuple(values["elements"])
         motifs = []
-        for site, oxidation, geometry, csm, listed in values["motifs"]:
-            ligands = tuple(Ligand(s, (a, b, c)) for s, a, b, c in listed)
+        for site, oxidation, geometry, csm, listed, *mixed in values["motifs"]:
+            ligands = _as_ligands(listed)
             symbols = tuple(elements[ligand.site] for ligand in ligands)
-            motifs.append(Motif(site, elements[site], oxidation, geometry, csm, ligands, symbols))
+            mixture = tuple(
+                Environment(symbol, value, fraction, _as_ligands(shell))
+                for symbol, value, fraction, shell in (mixed[0] if mixed else ())
+            )
+            motifs.append(Motif(site, elements[site], oxidation, geometry, csm, ligands, symbols, mixture))
         connections = tuple(
-            Connection(i, j, (a, b, c), tuple(Ligand(s, (x, y, z)) for s, x, y, z in shared))
-            for i, j, a, b, c, shared in values["connections"]
+            Connection(i, j, (a, b, c), _as_ligands(shared)) for i, j, a, b, c, shared in values["connections"]
         )
         return cls(
             formula=values["formula"],
@@ -302,3 +338,11 @@ class MotifGraph:
         motifs = ", ".join(f"{n} {token}" for token, n in geometries.most_common(5)) or "no motifs"
         links = ", ".join(f"{n} {sharing}" for sharing, n in sharings.most_common()) or "no"
         return f"{self.formula}: {motifs}; {links} connections"
+
+
+def _listed(ligands: tuple[Ligand, ...]) -> list[list[int]]:
+    return [[site, *image] for site, image in ligands]
+
+
+def _as_ligands(listed: list[list[int]]) -> tuple[Ligand, ...]:
+    return tuple(Ligand(site, (a, b, c)) for site, a, b, c in listed)

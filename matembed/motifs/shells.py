@@ -1,16 +1,17 @@
 """Which neighbours of a site are its ligands, by the plateaus of distance and solid angle."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matembed.motifs.geometry import LARGEST_CN, model_geometries, nearest_geometry
+from matembed.elements import SYMBOLS
+from matembed.motifs.geometry import LARGEST_CN, nearest_geometry
 from matembed.motifs.voronoi import Facets, voronoi_cell
 
 if TYPE_CHECKING:
-    from pymatgen.core.structure import Structure
+    from matembed.motifs.crystal import Crystal
 
 __all__ = [
     "ANGLE_CUTOFF",
@@ -21,6 +22,7 @@ __all__ = [
     "MINIMUM_ANGLE",
     "Shell",
     "choose_ligands",
+    "facet_offsets",
     "find_shells",
 ]
 
@@ -50,12 +52,15 @@ class Shell(NamedTuple):
         From the centre to each ligand, Cartesian, in Å.
     elements : tuple of str, length cn
         Element symbols of the ligands.
+    fraction : float
+        Share of this environment among those of its centre.
     """
 
     geometry: str
     csm: float | None
     offsets: NDArray[np.float64]
     elements: tuple[str, ...]
+    fraction: float = 1.0
 
 
 def choose_ligands(facets: Facets, may_bond: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -107,32 +112,25 @@ def _within(values: NDArray[np.float64], cutoff: float, gap: float, end: float) 
     return within
 
 
-def find_shells(
-    structure: "Structure",
-    sites: Sequence[int],
-    valences: Sequence[float] | None,
-    *,
-    engine: Literal["numba", "numpy"] = "numba",
-) -> dict[int, Shell]:
+def find_shells(crystal: "Crystal", sites: Sequence[int], charges: NDArray[np.float64]) -> dict[int, list[Shell]]:
     """Find coordination shells and their geometries, as ChemEnv's ``SimplestChemenvStrategy`` [1]_ does.
 
-    Ligands are chosen from the Voronoi cell, see `choose_ligands`; the geometry is the model of lowest csm.
+    Ligands are chosen from the Voronoi cell, see `choose_ligands`; the geometry is the model of lowest csm. This is the
+    definition that the compiled kernels are held equal to, about a thousand times slower.
 
     Parameters
     ----------
-    structure : Structure
-        Ordered, of bare elements, no two atoms in one place.
+    crystal : Crystal
+        The structure, n_sites of them.
     sites : sequence of int
         The centres.
-    valences : sequence of float, length n_sites, or None
-        Bonds join positive to negative sites; a site of valence 0, or any where they are None, may bond to all.
-    engine : {"numba", "numpy"}
-        Compiled, or the readable definition that it is held equal to, about a thousand times slower.
+    charges : float array, shape (n_sites,)
+        Bonds join positive to negative sites; a site of charge 0 may bond to all.
 
     Returns
     -------
-    dict of int to Shell
-        By site. Sites with no neighbours, or with more than 20, are left out, as ChemEnv does.
+    dict of int to list of Shell
+        One shell by site. Sites with no neighbours, or with more than 20, are left out, as ChemEnv does.
 
     References
     ----------
@@ -140,65 +138,40 @@ def find_shells(
 
     Examples
     --------
-    >>> from pymatgen.core import Lattice, Structure
-    >>> salt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
-    >>> shell = find_shells(salt, [0], [1, 1, 1, 1, -1, -1, -1, -1])[0]
-    >>> shell.geometry, shell.elements
-    ('O:6', ('Cl', 'Cl', 'Cl', 'Cl', 'Cl', 'Cl'))
+    >>> from matembed.motifs import Crystal
+    >>> crystal = Crystal(4.12 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.5]], [55, 17])
+    >>> (shell,) = find_shells(crystal, [0], np.array([1.0, -1.0]))[0]
+    >>> shell.geometry, shell.elements[:2]
+    ('C:8', ('Cl', 'Cl'))
     """
-    # copies, since numba compiles once more for arrays that cannot be written to
-    lattice = np.array(structure.lattice.matrix, dtype=np.float64, order="C")
-    frac_coords = np.array(structure.frac_coords, dtype=np.float64, order="C")
-    charges = np.zeros(len(frac_coords)) if valences is None else np.asarray(valences, dtype=np.float64)
-    symbols = [site.specie.symbol for site in structure]
-    find = _compiled if engine == "numba" else _defined
-    return {
-        site: Shell(geometry, csm, offsets, tuple(symbols[ligand] for ligand in ligands))
-        for site, (geometry, csm, offsets, ligands) in find(lattice, frac_coords, charges, sites).items()
-    }
-
-
-_Found = dict[int, tuple[str, float | None, NDArray[np.float64], list[int]]]
-
-
-def _defined(
-    lattice: NDArray[np.float64],
-    frac_coords: NDArray[np.float64],
-    charges: NDArray[np.float64],
-    sites: Sequence[int],
-) -> _Found:
-    found: _Found = {}
+    found = {}
     for site in sites:
-        facets = voronoi_cell(lattice, frac_coords, site)
+        facets = voronoi_cell(crystal.lattice, crystal.frac_coords, site)
         chosen = choose_ligands(facets, charges[site] * charges[facets.sites] <= 0)
-        if not 0 < len(chosen) <= LARGEST_CN:
-            continue
-        ligands, images = facets.sites[chosen], facets.images[chosen]
-        offsets = (frac_coords[ligands] + images - frac_coords[site]) @ lattice
-        geometry, csm = nearest_geometry(offsets, engine="numpy")
-        found[site] = (geometry, csm, offsets, ligands.tolist())
+        if 0 < len(chosen) <= LARGEST_CN:
+            offsets = facet_offsets(crystal, site, facets)[chosen]
+            geometry, csm = nearest_geometry(offsets, engine="numpy")
+            elements = tuple(SYMBOLS[number] for number in crystal.numbers[facets.sites[chosen]])
+            found[site] = [Shell(geometry, csm, offsets, elements)]
     return found
 
 
-def _compiled(
-    lattice: NDArray[np.float64],
-    frac_coords: NDArray[np.float64],
-    charges: NDArray[np.float64],
-    sites: Sequence[int],
-) -> _Found:
-    from matembed.motifs._numba import find_all
+def facet_offsets(crystal: "Crystal", site: int, facets: Facets) -> NDArray[np.float64]:
+    """Locate the neighbours behind the facets of a Voronoi cell.
 
-    models = model_geometries()
-    signs = np.sign(charges).astype(np.int64)
-    cns, ligands, offsets, nearest, csms = find_all(
-        lattice, frac_coords, signs, np.array(sites, dtype=np.int64), *models[1:]
-    )
-    found: _Found = {}
-    for row, site in enumerate(sites):
-        cn = int(cns[row])
-        if not 0 < cn <= LARGEST_CN:
-            continue
-        known = nearest[row] >= 0
-        geometry = models.symbols[nearest[row]] if known else f"UNKNOWN:{cn}"
-        found[site] = (geometry, float(csms[row]) if known else None, offsets[row, :cn], ligands[row, :cn].tolist())
-    return found
+    Parameters
+    ----------
+    crystal : Crystal
+        The structure.
+    site : int
+        The atom in the cell.
+    facets : Facets
+        Its cell, n_facets of them.
+
+    Returns
+    -------
+    float array, shape (n_facets, 3)
+        From the atom to each neighbour, Cartesian, in Å.
+    """
+    steps = crystal.frac_coords[facets.sites] + facets.images - crystal.frac_coords[site]
+    return np.asarray(steps @ crystal.lattice, dtype=np.float64)

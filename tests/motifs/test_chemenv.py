@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pymatgen.analysis.chemenv.coordination_environments.chemenv_strategies import SimplestChemenvStrategy
+from pymatgen.analysis.chemenv.coordination_environments.chemenv_strategies import (
+    MultiWeightsChemenvStrategy,
+    SimplestChemenvStrategy,
+)
 from pymatgen.analysis.chemenv.coordination_environments.coordination_geometry_finder import LocalGeometryFinder
 from pymatgen.analysis.chemenv.coordination_environments.structure_environments import LightStructureEnvironments
 from pymatgen.core import Lattice, Structure
@@ -24,6 +27,40 @@ def prototypes():
     source = files("pymatgen.analysis") / "prototypes" / "aflow_prototypes.json.gz"
     entries = json.loads(gzip.decompress(source.read_bytes()))
     return {entry["tags"]["mineral"]: entry["snl"] for entry in entries}
+
+
+def mixed_by_chemenv(structure, valences):
+    """Environments above 0.001 of every cation: geometry, csm and fraction, likeliest first."""
+    finder = LocalGeometryFinder()
+    finder.setup_structure(structure)
+    environments = finder.compute_structure_environments(valences=valences)
+    strategy = MultiWeightsChemenvStrategy.stats_article_weights_parameters()
+    light = LightStructureEnvironments.from_structure_environments(strategy, environments)
+    return {
+        site: [(one["ce_symbol"], one["csm"], one["ce_fraction"]) for one in found if one["ce_fraction"] > 1e-3]
+        for site, found in enumerate(light.coordination_environments)
+        if found
+    }
+
+
+@pytest.mark.parametrize("mineral", ["Spinel", "Zircon", "perturbed Calcite", "perturbed Corundum"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_mixtures_are_those_of_chemenv_on_every_site(mineral, engine, prototypes):
+    structure = Structure.from_dict(prototypes[mineral.removeprefix("perturbed ")])
+    if mineral.startswith("perturbed"):
+        structure.perturb(0.3, seed=1)
+    valences = assign_valences(structure, "bv_analyzer")
+    expected = mixed_by_chemenv(structure, valences)
+    graph = find_motifs(structure, engine=engine, strategy="multi_weights", valences=valences)
+    assert {motif.site for motif in graph.motifs} == set(expected)
+    for motif in graph.motifs:
+        found = [(one.geometry, one.csm, one.fraction) for one in motif.environments if one.fraction > 1e-3]
+        assert [one[0] for one in found] == [one[0] for one in expected[motif.site]]
+        # symmetry holds to 0.001 Å in the crystal, which moves csm by 0.001 and fractions by less
+        assert np.array([one[1:] for one in found]) == pytest.approx(
+            np.array([one[1:] for one in expected[motif.site]]), abs=2e-3
+        )
+    assert not mineral.startswith("perturbed") or any(motif.mixture for motif in graph.motifs)
 
 
 def by_chemenv(structure, valences):
@@ -82,7 +119,7 @@ def test_a_shell_is_where_its_offsets_say(structure_of):
     from matembed.motifs.chemenv import find_shells
 
     structure = structure_of("ZnS", "primitive")
-    shell = find_shells(structure, [0], [2, -2] if structure[0].specie.symbol == "Zn" else [-2, 2])[0]
+    (shell,) = find_shells(structure, [0], [2, -2] if structure[0].specie.symbol == "Zn" else [-2, 2])[0]
     assert shell.geometry == "T:4"
     assert len(set(shell.elements)) == 1
     # a quarter of the body diagonal of zinc blende

@@ -16,12 +16,43 @@ def motif(site, *ligands):
 HERE, RIGHT, LEFT = (0, 0, 0), (1, 0, 0), (-1, 0, 0)
 
 
-def test_shared_ligands_are_counted():
+ENGINES = ("numba", "numpy")
+
+
+@pytest.mark.parametrize("symmetrise", [False, True])
+@pytest.mark.parametrize("name", ["TiO2", "Al2O3", "NiAs", "Cu", "NiAl"])
+def test_kernels_give_what_the_definition_gives(name, symmetrise, graph_of):
+    motifs = graph_of(name, "sheared").motifs
+    compiled, defined = (connect(motifs, engine=engine, symmetrise=symmetrise) for engine in ENGINES)
+    assert compiled == defined
+    assert compiled
+
+
+def test_without_valences_symmetrised_connections_are_those_of_pymatgen(structure_of):
+    structure = structure_of("BaNiO3")
+    structure.perturb(0.2, seed=0)
+    finder = LocalGeometryFinder()
+    finder.setup_structure(structure)
+    environments = finder.compute_structure_environments(valences="undefined", maximum_distance_factor=1.41)
+    light = LightStructureEnvironments.from_structure_environments(SimplestChemenvStrategy(), environments)
+    theirs = ConnectivityFinder().get_structure_connectivity(light).environment_subgraph()
+    graph = find_motifs(structure, valences="none", symmetrise=True)
+    n_shared = sum(len(connection.ligands) for connection in graph.connections)
+    assert n_shared == sum(len(data["ligands"]) for *_, data in theirs.edges(data=True))
+    once = find_motifs(structure, valences="none")
+    assert n_shared > sum(len(connection.ligands) for connection in once.connections)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_shared_ligands_are_counted(engine):
     a = motif(0, (4, HERE), (5, HERE), (6, HERE), (7, HERE))
     b = motif(1, (4, HERE))
     c = motif(2, (5, HERE), (6, HERE))
     d = motif(3, (4, HERE), (5, HERE), (7, HERE))
-    found = {(c.source, c.target): (c.sharing, [ligand.site for ligand in c.ligands]) for c in connect([a, b, c, d])}
+    found = {
+        (c.source, c.target): (c.sharing, [ligand.site for ligand in c.ligands])
+        for c in connect([a, b, c, d], engine=engine)
+    }
     assert found == {
         (0, 1): ("corner", [4]),
         (0, 2): ("edge", [5, 6]),
@@ -47,6 +78,11 @@ def test_a_motif_meets_its_own_image_once_with_a_positive_image():
 def test_nothing_shared_nothing_connected():
     assert connect([]) == ()
     assert connect([motif(0, (2, HERE)), motif(1, (3, HERE))]) == ()
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(ValueError, match="engine must be 'numba' or 'numpy', got 'chemenv'"):
+        connect([], engine="chemenv")
 
 
 def test_two_motifs_on_one_centre_are_refused():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pymatgen.core import DummySpecies, Lattice, Molecule, Structure
 
-from matembed.motifs import ENGINES, MotifError, find_motifs
+from matembed.motifs import ENGINES, SEARCHES, STRATEGIES, MotifError, MotifGraph, find_motifs
 
 CELLS = ("primitive", "conventional", "supercell", "sheared")
 TEXTBOOK = {  # crystal: (centre, motif, neighbours by shared corner, edge, face)
@@ -120,12 +120,17 @@ class TestValences:
         ]
 
     def test_composition_answers_where_bond_valence_has_no_parameters(self):
-        fluorite = Structure.from_spacegroup(
-            "Fm-3m", Lattice.cubic(5.396), ["Pu", "O"], [[0, 0, 0], [0.25, 0.25, 0.25]]
-        )
+        fluorite = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.2), ["Xe", "O"], [[0, 0, 0], [0.25, 0.25, 0.25]])
         graph = find_motifs(fluorite)
         assert graph.valences == "composition"
-        assert {motif.species_token for motif in graph.motifs} == {"Pu4+O8:C:8"}
+        assert {motif.species_token for motif in graph.motifs} == {"Xe4+O8:C:8"}
+
+    def test_signs_answer_where_no_numbers_are_known(self):
+        fluorite = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.33), ["Bk", "O"], [[0, 0, 0], [0.25, 0.25, 0.25]])
+        graph = find_motifs(fluorite)
+        assert graph.valences == "signs"
+        assert [(m.token, m.oxidation) for m in graph.motifs] == [("BkO8:C:8", None)] * 4
+        assert graph.connections
 
     def test_species_of_the_structure_come_first(self, structure_of):
         structure = structure_of("NaCl")
@@ -137,12 +142,19 @@ class TestValences:
     def test_a_method_can_be_asked_for(self, structure_of):
         decorated = structure_of("NaCl", "primitive")
         decorated.add_oxidation_state_by_element({"Na": 1, "Cl": -1})
-        for method, n_motifs in (("structure", 1), ("bond_valence", 1), ("composition", 1), ("none", 2)):
+        for method, n_motifs in (
+            ("structure", 1),
+            ("bond_valence", 1),
+            ("composition", 1),
+            ("signs", 1),
+            ("bv_analyzer", 1),
+            ("none", 2),
+        ):
             graph = find_motifs(decorated, valences=method)
             assert (graph.valences, len(graph.motifs)) == (method, n_motifs)
 
     def test_a_method_without_an_answer_is_refused(self, structure_of):
-        for method in ("structure", "bond_valence", "composition"):
+        for method in ("structure", "bond_valence", "composition", "signs", "bv_analyzer"):
             with pytest.raises(MotifError, match=f"valences='{method}' yields no oxidation states for AlNi"):
                 find_motifs(structure_of("NiAl"), valences=method)
 
@@ -221,10 +233,100 @@ def test_what_is_no_structure_is_refused(thing):
         find_motifs(thing)
 
 
-@pytest.mark.parametrize("option", [{"engine": "crystalnn"}, {"strategy": "multi_weights"}])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"engine": "crystalnn"},
+        {"strategy": "most"},
+        {"search": "slow"},
+        {"search": "certified", "engine": "numpy"},
+        {"bonds": [(0, 4, 0, 0, 0)], "engine": "chemenv"},
+        {"bonds": [(0, 4, 0, 0, 0)], "strategy": "multi_weights"},
+    ],
+)
 def test_unknown_options_are_refused(option, structure_of):
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ValueError, match=r"must be|goes with|leave out one of them"):
         find_motifs(structure_of("NaCl"), **option)
+
+
+class TestBonds:
+    """Neighbours found by other means."""
+
+    def test_bonds_of_a_graph_give_its_motifs(self, graph_of, structure_of):
+        for name in ("TiO2", "Al2O3", "SrTiO3"):
+            expected = graph_of(name)
+            bonds = [(motif.site, site, *image) for motif in expected.motifs for site, image in motif.ligands]
+            for engine in ("numba", "numpy"):
+                graph = find_motifs(structure_of(name), bonds=bonds, engine=engine)
+                assert graph.strategy == "bonds"
+                assert graph.connections == expected.connections
+                for motif, other in zip(graph.motifs, expected.motifs, strict=True):
+                    assert (motif.site, motif.token, motif.ligands) == (other.site, other.token, other.ligands)
+                    assert motif.csm == pytest.approx(other.csm, abs=2e-3)  # symmetry holds to 0.001 Å
+
+    def test_a_structure_graph_is_read(self, structure_of):
+        from pymatgen.analysis.graphs import StructureGraph
+        from pymatgen.core.local_env import CrystalNN
+
+        structure = structure_of("TiO2")
+        graph = find_motifs(structure, bonds=StructureGraph.from_local_env_strategy(structure, CrystalNN()))
+        assert [motif.token for motif in graph.motifs] == ["TiO6:O:6"] * 2
+        everywhere = find_motifs(
+            structure, bonds=StructureGraph.from_local_env_strategy(structure, CrystalNN()), valences="none"
+        )
+        assert [motif.token for motif in everywhere.motifs] == ["TiO6:O:6"] * 2 + ["OTi3:TL:3"] * 4
+
+    def test_bonds_between_like_charges_are_left_out(self, structure_of):
+        # a square of Cl around Na, and a bond from Na to Na
+        bonds = [(0, site, 0, 0, 0) for site in (4, 5, 6, 7)] + [(0, 1, 0, 0, 0)]
+        valences = [1] * 4 + [-1] * 4
+        (motif,) = find_motifs(structure_of("NaCl"), bonds=bonds, valences=valences).motifs
+        assert motif.cn == 4
+        everywhere = find_motifs(structure_of("NaCl"), bonds=bonds, valences="none").motifs
+        assert [motif.cn for motif in everywhere] == [5, 1, 1, 1, 1, 1]
+
+    def test_no_bonds_no_motifs(self, structure_of):
+        assert find_motifs(structure_of("NaCl"), bonds=[]).motifs == ()
+
+    @pytest.mark.parametrize(
+        ("bonds", "error", "reason"),
+        [
+            ([(0, 8, 0, 0, 0)], ValueError, "names site 8, but there are 8 sites"),
+            ([(-1, 4, 0, 0, 0)], ValueError, "names site -1"),
+            ([(2, 2, 0, 0, 0)], ValueError, "joins site 2 to itself"),
+            ([(0, 1)], TypeError, "five integers"),
+            ([(0, 4, 0.5, 0, 0)], TypeError, "five integers"),
+            ("CrystalNN", TypeError, "five integers"),
+            (3, TypeError, "five integers"),
+        ],
+    )
+    def test_bad_bonds_are_refused(self, bonds, error, reason, structure_of):
+        with pytest.raises(error, match=reason):
+            find_motifs(structure_of("NaCl"), bonds=bonds)
+
+
+def test_a_mixed_site_has_its_environments_beside_it(structure_of):
+    structure = structure_of("Al2O3")
+    structure.perturb(0.25, seed=3)
+    graph = find_motifs(structure, strategy="multi_weights")
+    assert graph.strategy == "multi_weights"
+    mixed = [motif for motif in graph.motifs if motif.mixture]
+    assert mixed
+    for motif in graph.motifs:
+        first = motif.environments[0]
+        assert (first.geometry, first.csm, first.ligands) == (motif.geometry, motif.csm, motif.ligands)
+        assert sum(one.fraction for one in motif.environments) == pytest.approx(1, abs=1e-5)
+        fractions = [one.fraction for one in motif.environments]
+        assert fractions == sorted(fractions, reverse=True)
+    assert MotifGraph.from_dict(graph.to_dict()) == graph
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_certified_search_finds_nothing_better_here(strategy, structure_of):
+    structure = structure_of("CaF2", "primitive")
+    structure.perturb(0.2, seed=0)
+    fast, certified = (find_motifs(structure, search=search, strategy=strategy) for search in SEARCHES)
+    assert certified == fast
 
 
 @pytest.mark.parametrize(

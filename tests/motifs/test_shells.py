@@ -1,15 +1,21 @@
-"""Shells: cells of every kind have them, by both engines the same, and plateaus reach as far as they should."""
+"""Shells and mixtures: cells of every kind have them, by both engines the same, and plateaus reach as they should."""
 
 import numpy as np
 import pytest
-from pymatgen.core import Lattice, Structure
+from pymatgen.core import Lattice
 
-from matembed.motifs.shells import choose_ligands, find_shells
+from matembed.elements import ATOMIC_NUMBERS
+from matembed.motifs import STRATEGIES, Crystal, find_motif_arrays
+from matembed.motifs.mixtures import neighbour_sets, weigh_sets
+from matembed.motifs.shells import choose_ligands
 from matembed.motifs.voronoi import Facets, voronoi_cell
 
+CHARGES = {"Na": 1.0, "K": 1.0, "O": -2.0, "F": -1.0}
 
-def random_crystal(rng, n_sites, lattice=None):
-    """Atoms at least 1.5 Å apart, about 15 Å³ each."""
+
+def random_crystal(rng, n_sites):
+    """Atoms at least 1.5 Å apart, about 15 Å³ each, with no symmetry."""
+    lattice = None
     while lattice is None:
         lattice = Lattice((15 * n_sites) ** (1 / 3) * (np.eye(3) + rng.uniform(-0.4, 0.4, size=(3, 3))))
         lattice = lattice if abs(lattice.volume) > 8 * n_sites else None
@@ -18,38 +24,62 @@ def random_crystal(rng, n_sites, lattice=None):
         site = rng.random(3)
         if lattice.get_all_distances([site], sites).min() > 1.5:
             sites.append(site)
-    return Structure(lattice, rng.choice(["Na", "K", "O", "F"], size=n_sites).tolist(), sites)
+    numbers = [ATOMIC_NUMBERS[symbol] for symbol in rng.choice(list(CHARGES), size=n_sites)]
+    return Crystal(lattice.matrix, sites, numbers)
 
 
-def charges(structure):
-    return [{"Na": 1.0, "K": 1.0, "O": -2.0, "F": -1.0}[site.specie.symbol] for site in structure]
+def charges(crystal):
+    return [CHARGES[symbol] for symbol in crystal.symbols]
 
 
-def places(shell):
-    """Offsets with elements, in an order that rounding does not change."""
-    rows = zip((shell.offsets.round(6) + 0.0).tolist(), shell.elements, strict=True)
-    return sorted((*offset, element) for offset, element in rows)
+def ordered(crystal):
+    """Put the atoms in an order of their own, cations first, so that the first are centres."""
+    order = np.argsort([-charge for charge in charges(crystal)], kind="stable")
+    return Crystal(crystal.lattice, crystal.frac_coords[order], crystal.numbers[order])
 
 
-def assert_same(first, second):
+def environments(arrays):
+    """By site: geometry, csm, fraction and ligands of each environment."""
+    symbols = arrays.symbols()
+    found = {}
+    for row, site in enumerate(arrays.centres.tolist()):
+        span = range(arrays.environment_starts[row], arrays.environment_starts[row + 1])
+        found[site] = [
+            (
+                symbols[one],
+                float(arrays.csms[one]),
+                float(arrays.fractions[one]),
+                arrays.ligands[slice(*arrays.ligand_spans[one])].tolist(),
+            )
+            for one in span
+        ]
+    return found
+
+
+def assert_same(first, second, abs_csm=1e-7):
     assert first.keys() == second.keys()
-    for site, shell in first.items():
-        other = second[site]
-        assert places(shell) == places(other)
-        assert shell.geometry == other.geometry
-        assert shell.csm == pytest.approx(other.csm, abs=1e-8)
+    for site, several in first.items():
+        assert [(one[0], one[3]) for one in several] == [(one[0], one[3]) for one in second[site]]
+        for one, other in zip(several, second[site], strict=True):
+            assert one[1] == pytest.approx(other[1], abs=abs_csm)
+            # a fraction moves by about a tenth as much as the csm behind it
+            assert one[2] == pytest.approx(other[2], abs=abs_csm)
 
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("ions", [True, False], ids=["ions", "atoms"])
-def test_kernels_give_what_the_definition_gives(seed, ions):
-    rng = np.random.default_rng(seed)
-    structure = random_crystal(rng, 1 + seed)
-    valences = charges(structure) if ions else None
-    sites = [0, len(structure) - 1] if len(structure) > 1 else [0]
-    compiled = find_shells(structure, sites, valences, engine="numba")
-    assert_same(compiled, find_shells(structure, sites, valences, engine="numpy"))
-    assert ions or compiled
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_kernels_give_what_the_definition_gives(seed, ions, strategy):
+    # the definition takes seconds for a mixture of many neighbours, so those are looked for in small crystals
+    crystal = ordered(random_crystal(np.random.default_rng(seed), 1 + seed if strategy == "simplest" else 1 + seed % 3))
+    valences = charges(crystal) if ions else "none"
+    compiled, defined = (
+        find_motif_arrays(crystal, engine=engine, strategy=strategy, valences=valences) for engine in ("numba", "numpy")
+    )
+    assert_same(environments(compiled), environments(defined))
+    assert compiled.connections.tolist() == defined.connections.tolist()
+    assert compiled.shared.tolist() == defined.shared.tolist()
+    assert ions or len(compiled.centres)
 
 
 CELLS = {
@@ -66,59 +96,68 @@ CELLS = {
 @pytest.mark.parametrize("cell", CELLS)
 def test_cells_of_every_shape_have_shells(cell):
     lattice, frac_coords = CELLS[cell]
-    structure = Structure(lattice, ["Na"] * len(frac_coords), frac_coords)
-    compiled = find_shells(structure, range(len(structure)), None, engine="numba")
-    assert len(compiled) == len(structure)
-    assert_same(compiled, find_shells(structure, range(len(structure)), None, engine="numpy"))
+    crystal = Crystal(lattice.matrix, frac_coords, [11] * len(frac_coords))
+    compiled, defined = (find_motif_arrays(crystal, engine=engine, valences="none") for engine in ("numba", "numpy"))
+    assert compiled.centres.tolist() == list(range(len(frac_coords)))
+    assert_same(environments(compiled), environments(defined))
+    mixed = find_motif_arrays(crystal, strategy="multi_weights", valences="none")
+    assert set(mixed.centres.tolist()) <= set(range(len(frac_coords)))
 
 
 def test_an_atom_between_hundreds_of_others_has_a_cell():
-    rng = np.random.default_rng(0)
-    directions = rng.normal(size=(300, 3))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    structure = Structure(Lattice.cubic(40), ["Na"] * 301, np.vstack([np.zeros(3), 10 * directions / 40]))
-    assert find_shells(structure, [0], None) == {}  # more than 20 ligands
-    facets = voronoi_cell(structure.lattice.matrix, structure.frac_coords, 0)
+    height, turn = np.linspace(-1, 1, 302)[1:-1], np.pi * (1 + 5**0.5) * np.arange(300)  # Fibonacci's sphere
+    across = np.sqrt(1 - height**2)
+    directions = np.column_stack([across * np.cos(turn), across * np.sin(turn), height])
+    crystal = Crystal(40 * np.eye(3), np.vstack([np.zeros(3), 10 * directions / 40]), [11] * 301)
+    assert 0 not in find_motif_arrays(crystal, valences="none").centres  # more than 20 ligands
+    assert len(find_motif_arrays(crystal, strategy="multi_weights", valences="none").centres) > 0
+    facets = voronoi_cell(crystal.lattice, crystal.frac_coords, 0)
     assert len(choose_ligands(facets, np.full(len(facets.sites), True))) > 100
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_rotation_translation_order_and_supercell_do_not_matter(seed):
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_rotation_reflection_translation_order_and_supercell_do_not_matter(seed, strategy):
     rng = np.random.default_rng(seed)
-    structure = random_crystal(rng, 10)
-    expected = find_shells(structure, range(10), charges(structure))
+    crystal = random_crystal(rng, 10)
+    expected = environments(find_motif_arrays(crystal, strategy=strategy, valences=charges(crystal)))
     assert expected
-    rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-    order = rng.permutation(10)
-    moved = Structure(
-        Lattice(structure.lattice.matrix @ rotation),
-        [structure[i].specie for i in order],
-        structure.frac_coords[order] + rng.random(3) + rng.integers(-2, 3, size=(10, 3)),
+    motion = np.linalg.qr(rng.normal(size=(3, 3)))[0] * rng.choice([-1, 1])
+    order, steps = rng.permutation(10), rng.integers(-2, 3, size=(10, 3))
+    moved = Crystal(
+        crystal.lattice @ motion, crystal.frac_coords[order] + rng.random(3) + steps, crystal.numbers[order]
     )
-    for site, shell in find_shells(moved, range(10), charges(moved)).items():
-        assert shell.geometry == expected[order[site]].geometry
-        assert shell.csm == pytest.approx(expected[order[site]].csm, abs=1e-8)
-        assert places(shell._replace(offsets=shell.offsets @ rotation.T)) == places(expected[order[site]])
-    larger = structure * [[1, 1, 0], [0, 2, 1], [1, 0, 1]]
-    copies = find_shells(larger, range(len(larger)), charges(larger))
-    found = sorted((shell.geometry, round(shell.csm, 6), places(shell)) for shell in copies.values())
-    once = sorted((shell.geometry, round(shell.csm, 6), places(shell)) for shell in expected.values())
-    assert found == sorted(once * (len(larger) // 10))
+    found = environments(find_motif_arrays(moved, strategy=strategy, valences=charges(moved)))
+    back = {
+        int(order[site]): [
+            (*one[:3], sorted([int(order[a]), *(np.array(i) + steps[a] - steps[site]).tolist()] for a, *i in one[3]))
+            for one in several
+        ]
+        for site, several in found.items()
+    }
+    assert_same(back, expected)
+
+    larger = crystal.to_structure() * [[1, 1, 0], [0, 2, 1], [1, 0, 1]]
+    times = len(larger) // 10
+    copies = Crystal.from_structure(larger)
+    found = environments(find_motif_arrays(copies, strategy=strategy, valences=charges(copies)))
+    many = sorted([(one[0], round(one[1], 5), round(one[2], 5)) for one in several] for several in found.values())
+    once = sorted([(one[0], round(one[1], 5), round(one[2], 5)) for one in several] for several in expected.values())
+    assert many == sorted(once * times)
 
 
 @pytest.mark.parametrize("n_sites", [1, 5, 12])
 def test_a_voronoi_cell_fills_the_sky_and_the_crystal(n_sites):
-    structure = random_crystal(np.random.default_rng(n_sites), n_sites)
-    lattice = structure.lattice.matrix
-    volume = 0.0
+    crystal = random_crystal(np.random.default_rng(n_sites), n_sites)
+    n_facets = 0
     for site in range(n_sites):
-        cell = voronoi_cell(lattice, structure.frac_coords, site)
+        cell = voronoi_cell(crystal.lattice, crystal.frac_coords, site)
         assert cell.solid_angles.sum() == pytest.approx(4 * np.pi)
         assert (np.diff(cell.distances) >= 0).all()
-        offsets = structure.frac_coords[cell.sites] + cell.images - structure.frac_coords[site]
-        assert np.linalg.norm(offsets @ lattice, axis=1) == pytest.approx(cell.distances)
-        volume += len(cell.sites)
-    assert volume % 2 == 0  # every facet has two sides
+        offsets = crystal.frac_coords[cell.sites] + cell.images - crystal.frac_coords[site]
+        assert np.linalg.norm(offsets @ crystal.lattice, axis=1) == pytest.approx(cell.distances)
+        n_facets += len(cell.sites)
+    assert n_facets % 2 == 0  # every facet has two sides
 
 
 def facets(distances, angles):
@@ -147,3 +186,43 @@ def test_plateaus_reach_across_the_cutoffs(distances, angles, chosen):
 def test_neighbours_that_may_not_bond_are_part_of_plateaus():
     cell = facets([1.0, 1.36, 1.405], [1.0, 1.0, 1.0])
     assert choose_ligands(cell, np.array([True, False, True])).tolist() == [0, 2]
+
+
+def test_every_pair_of_plateaus_gives_a_neighbour_set():
+    # distances 1, 1.3, 1.6 and angles 1, 0.5, 0.2: nested, and the last two swapped
+    cell = facets([1.0, 1.3, 1.6], [1.0, 0.2, 0.5])
+    found = neighbour_sets(cell, np.full(3, True))
+    assert {one.members: one.may_be_shell for one in found} == {
+        (0,): True,
+        (0, 1): True,
+        (0, 2): True,
+        (0, 1, 2): True,
+    }
+    # what may not bond competes only
+    found = neighbour_sets(cell, np.array([True, False, True]))
+    assert {one.members: one.may_be_shell for one in found} == {
+        (0,): True,
+        (0, 2): True,
+        (0, 1): False,
+        (0, 1, 2): False,
+    }
+
+
+def test_a_set_gives_way_to_a_larger_one_that_fits_as_well():
+    cell = facets([1.0, 1.0, 1.0, 1.3], [1.0, 1.0, 1.0, 0.9])
+    sets = neighbour_sets(cell, np.full(4, True))
+    assert [len(one.members) for one in sets] == [3, 4]
+    assert weigh_sets(sets, [[1.0], [1.2]]).tolist() == [0, 1]  # 0.2 worse with one more: preferred
+    assert weigh_sets(sets, [[1.0], [9.0]]).tolist() == [1, 0]  # resembles nothing
+    assert weigh_sets(sets, [[9.0], [9.0]]).tolist() == [0, 0]
+    mixed = weigh_sets(sets, [[1.0], [3.0]])
+    assert mixed.sum() == pytest.approx(1)
+    assert 0 < mixed[0] < 1
+
+
+def test_fractions_of_a_site_add_up_to_one():
+    crystal = random_crystal(np.random.default_rng(5), 12)
+    arrays = find_motif_arrays(crystal, strategy="multi_weights", valences="none")
+    sums = np.add.reduceat(arrays.fractions, arrays.environment_starts[:-1])
+    assert sums == pytest.approx(1)
+    assert (np.diff(arrays.environment_starts) > 1).any()
