@@ -1,6 +1,7 @@
 """How kernels are compiled: cached on disk where there is a place for it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from numba import njit
@@ -10,10 +11,12 @@ __all__ = ["inner", "inner_fast", "kernel"]
 
 def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
+        # without checks for division by zero, which gives inf or nan as in NumPy, there is less to compile and to run
+        compiled = partial(njit, error_model="numpy", **options)
         try:
-            return njit(cache=True, **options)(function)
+            return compiled(cache=True)(function)
         except RuntimeError:  # neither this folder nor the user's can be written to
-            return njit(**options)(function)
+            return compiled()(function)
 
     return decorate
 

@@ -18,7 +18,7 @@ from matembed.motifs.shells import (
     MAXIMUM_DISTANCE,
     MINIMUM_ANGLE,
 )
-from matembed.motifs.voronoi import SMALLEST_FACET
+from matembed.motifs.voronoi import FARTHEST_CORNER, SHORTER, SMALLEST_FACET
 
 __all__ = ["closest_pair", "connect_all", "find_all", "find_given", "find_nearest", "measure_all"]
 
@@ -64,6 +64,9 @@ _ZERO = 1e-10
 # Neighbours that a set is told apart by: bits of a word, less the sign. Cells of real crystals have half as many.
 _N_BITS = 62
 _MOST_SETS = 512
+# Of a site, the likeliest so many are kept; of shells met before, the first.
+_MOST_ENVIRONMENTS = 128
+_MOST_KNOWN = 128
 
 
 # Neighbours and Voronoi cells -----------------------------------------------------------------------------------------
@@ -71,6 +74,7 @@ _MOST_SETS = 512
 
 @inner
 def _copy(source, target):
+    """Copy the values of a row to the beginning of another."""
     for idx in range(len(source)):
         target[idx] = source[idx]
 
@@ -106,13 +110,51 @@ def _cross_length(u, v):
 
 
 @inner
+def _reduced(lattice):
+    """Shorten the vectors of a lattice as `reduce_lattice` does."""
+    cell = lattice.copy()
+    shorter = np.empty(3)
+    changed = True
+    while changed:
+        changed = False
+        for row in range(3):
+            one, two = cell[(row + 1) % 3], cell[(row + 2) % 3]
+            for trial in range(6):
+                if trial < 2:
+                    other = one if trial == 0 else two
+                    n_one = -round(_dot(cell[row], other) / _dot(other, other))
+                    n_one, n_two = (n_one, 0) if trial == 0 else (0, n_one)
+                else:
+                    n_one, n_two = 2 * (trial % 2) - 1, 2 * (trial // 4) - 1
+                for axis in range(3):
+                    shorter[axis] = cell[row, axis] + n_one * one[axis] + n_two * two[axis]
+                if _dot(shorter, shorter) < (1.0 - SHORTER) * _dot(cell[row], cell[row]):
+                    _copy(shorter, cell[row])
+                    changed = True
+    return cell
+
+
+@inner
+def _dot(u, v):
+    return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
+
+
+@inner
 def _make_grid(lattice, frac_coords, width):
     """Sort atoms into bins about as wide as given, in Å: what `nearby` and `voronoi_facets` look neighbours up in."""
     n_atoms = len(frac_coords)
-    volume = abs(_determinant(lattice))
+    cell = _reduced(lattice)
+    volume = abs(_determinant(cell))
     heights = np.empty(3)
     for axis in range(3):
-        heights[axis] = volume / _cross_length(lattice[(axis + 1) % 3], lattice[(axis + 2) % 3])
+        heights[axis] = volume / _cross_length(cell[(axis + 1) % 3], cell[(axis + 2) % 3])
+    steps = np.zeros((3, 3))  # the given vectors, counted in the new ones
+    inverse = _inverse(cell)
+    for row in range(3):
+        for axis in range(3):
+            for component in range(3):
+                steps[row, axis] += lattice[row, component] * inverse[component, axis]
+            steps[row, axis] = round(steps[row, axis])
     n_bins = np.empty(3, np.int64)
     for axis in range(3):
         n_bins[axis] = max(1, int(heights[axis] / width))
@@ -122,7 +164,10 @@ def _make_grid(lattice, frac_coords, width):
     flat = np.empty(n_atoms, np.int64)
     for atom in range(n_atoms):
         for axis in range(3):
-            wrapped[atom, axis] = frac_coords[atom, axis] - math.floor(frac_coords[atom, axis])
+            place = 0.0
+            for row in range(3):
+                place += frac_coords[atom, row] * steps[row, axis]
+            wrapped[atom, axis] = place - math.floor(place)
             bins[atom, axis] = min(int(wrapped[atom, axis] * n_bins[axis]), n_bins[axis] - 1)
         flat[atom] = (bins[atom, 0] * n_bins[1] + bins[atom, 1]) * n_bins[2] + bins[atom, 2]
         starts[flat[atom] + 1] += 1
@@ -133,7 +178,7 @@ def _make_grid(lattice, frac_coords, width):
     for atom in range(n_atoms):
         binned[filled[flat[atom]]] = atom
         filled[flat[atom]] += 1
-    return heights, n_bins, bins, starts, binned, wrapped
+    return cell, heights, n_bins, bins, starts, binned, wrapped
 
 
 @inner
@@ -143,9 +188,9 @@ def _typical_distance(lattice, n_atoms):
 
 
 @inner
-def _nearby(lattice, grid, site, inner, outer):
+def _nearby(grid, site, inner, outer):
     """Atoms farther than inner, if not negative, and up to outer from a site: x, y, z, distance; atom; order."""
-    heights, n_bins, bins, starts, binned, wrapped = grid
+    lattice, heights, n_bins, bins, starts, binned, wrapped = grid
     reach = np.empty(3, np.int64)
     for axis in range(3):
         reach[axis] = int(outer / heights[axis] * n_bins[axis]) + 1
@@ -210,19 +255,20 @@ def _ascending(values):
 
 
 @inner
-def _voronoi_facets(lattice, grid, site):
+def _voronoi_facets(grid, site):
     """Neighbours of an atom, and of each: x, y, z, distance, solid angle; nearest first."""
     capacity = np.int64(64)  # typed, as a literal would be compiled for as well
     while True:
-        n_facets, atoms, facets = _cell(lattice, grid, site, capacity)
+        n_facets, atoms, facets = _cell(grid, site, capacity)
         if n_facets >= 0:
             return atoms[:n_facets], facets[:n_facets]
         capacity *= 2
 
 
 @inner
-def _cell(lattice, grid, site, capacity):
+def _cell(grid, site, capacity):
     """Voronoi cell, by cutting a box: number of facets (-1 if there are too many), atoms; x, y, z, distance, angle."""
+    lattice = grid[0]
     radius = 2.0 * _typical_distance(lattice, len(grid[-1]))
     corners = np.empty((capacity, capacity, 3))
     n_corners = np.zeros(capacity, np.int64)
@@ -233,8 +279,9 @@ def _cell(lattice, grid, site, capacity):
     # every cell is within half the sum of the lattice vectors
     half = 0.0
     for axis in range(3):
-        half += 0.5 * math.sqrt(lattice[axis, 0] ** 2 + lattice[axis, 1] ** 2 + lattice[axis, 2] ** 2)
-    _box(corners, n_corners, owners, 1.001 * half)
+        half += 0.5005 * math.sqrt(lattice[axis, 0] ** 2 + lattice[axis, 1] ** 2 + lattice[axis, 2] ** 2)
+    half = min(half, FARTHEST_CORNER)
+    _box(corners, n_corners, owners, half)
     n_faces = np.int64(6)
     farthest = half * 2.0
     planes = np.empty((capacity, 4))
@@ -242,7 +289,7 @@ def _cell(lattice, grid, site, capacity):
     n_planes = np.int64(0)
     inner = 0.0
     while True:
-        found, atoms, order = _nearby(lattice, grid, site, inner, radius)
+        found, atoms, order = _nearby(grid, site, inner, radius)
         done = False
         for idx in order:
             distance = found[idx, 3]
@@ -449,13 +496,7 @@ def _solid_angle(polygon, n):
 @kernel
 def find_nearest(offsets, tables):
     """Model of lowest csm (-1 if there is none) and the csm; offsets are of 1 to 20 ligands, tables of the models."""
-    cn = len(offsets)
-    overlaps = np.empty(MOST_MODELS)
-    placed = np.empty((MOST_MODELS, LARGEST_CN), np.int64)
-    nearest, _ = _fit(_centred(offsets), _NEAREST, tables, overlaps, placed)
-    if nearest < 0:
-        return -1, 0.0
-    return tables[0][cn] + nearest, _csm_of(overlaps[nearest])
+    return _nearest(_centred(offsets, np.arange(len(offsets))), False, tables, _nothing_known())
 
 
 @kernel
@@ -464,7 +505,7 @@ def measure_all(offsets, tables):
     cn = len(offsets)
     overlaps = np.empty(MOST_MODELS)
     placed = np.empty((MOST_MODELS, LARGEST_CN), np.int64)
-    _fit(_centred(offsets), 0.0, tables, overlaps, placed)
+    _fit(_centred(offsets, np.arange(cn)), 0.0, tables, overlaps, placed)
     csms = np.empty(tables[0][cn + 1] - tables[0][cn])
     for idx in range(len(csms)):
         csms[idx] = _csm_of(overlaps[idx])
@@ -501,19 +542,20 @@ def _fit(points, floor, tables, overlaps, placed):
 
 
 @inner
-def _centred(offsets):
-    cn = len(offsets)
+def _centred(offsets, chosen):
+    """Points of the centre and the chosen of its neighbours, moved to their mean and scaled to unit norm."""
+    cn = len(chosen)
     points = np.zeros((cn + 1, 3))
     squares = 0.0
     for axis in range(3):
         mean = 0.0
         for ligand in range(cn):
-            mean += offsets[ligand, axis]
+            mean += offsets[chosen[ligand], axis]
         mean /= cn + 1
         points[0, axis] = -mean
         squares += mean * mean
         for ligand in range(cn):
-            points[ligand + 1, axis] = offsets[ligand, axis] - mean
+            points[ligand + 1, axis] = offsets[chosen[ligand], axis] - mean
             squares += points[ligand + 1, axis] ** 2
     for point in range(cn + 1):
         for axis in range(3):
@@ -1206,44 +1248,54 @@ def _try_orderings(points, vertices, caps, total, best, placed):
 def find_all(lattice, frac_coords, signs, centres, mixed, certified, tables):
     """Environments of the centres, by the plateaus; signs are of valences, tables of the models.
 
-    Returned are where those of each centre start; the model (-1 if there is none) of each; csm and fraction of each;
-    where its ligands start and end; and the ligands, as a site and an image. They are sorted by (site, image).
+    Returned are where those of each centre start; of each, the model (-1 if there is none) and where its ligands start
+    and end; its csm and fraction; and the ligands, as a site and an image, sorted within an environment.
     """
     grid = _make_grid(lattice, frac_coords, _typical_distance(lattice, len(frac_coords)))
     inverse = _inverse(lattice)
-    starts = np.zeros(len(centres) + 1, np.int64)
     known = _nothing_known()
-    models, values, spans, ligands = [0], [(0.0, 0.0)], [(0, 0)], [(0, 0, 0, 0)]
-    models.clear(), values.clear(), spans.clear(), ligands.clear()
+    starts = np.zeros(len(centres) + 1, np.int64)
+    environments = np.empty((len(centres) + _MOST_ENVIRONMENTS, 3), np.int64)
+    values = np.empty((len(environments), 2))
+    ligands = np.empty(((len(centres) + _MOST_ENVIRONMENTS) * LARGEST_CN, 4), np.int64)
+    n_found, n_ligands = np.int64(0), np.int64(0)
     for row in range(len(centres)):
+        if len(environments) < n_found + _MOST_ENVIRONMENTS:
+            environments, values = _twice(environments), _twice(values)
+        if len(ligands) < n_ligands + _MOST_ENVIRONMENTS * LARGEST_CN:
+            ligands = _twice(ligands)
         site = centres[row]
-        atoms, facets = _voronoi_facets(lattice, grid, site)
+        atoms, facets = _voronoi_facets(grid, site)
+        places = _places(site, atoms, facets, frac_coords, inverse)
         if mixed:
-            _mix(
-                site,
+            n_found, n_ligands = _mix(
+                signs[site],
                 signs,
                 atoms,
                 facets,
-                frac_coords,
-                inverse,
+                places,
                 certified,
                 tables,
                 known,
-                models,
+                environments,
                 values,
-                spans,
                 ligands,
+                n_found,
+                n_ligands,
             )
         else:
             chosen = _choose(signs[site], signs, atoms, facets)
             if 0 < len(chosen) <= LARGEST_CN:
-                offsets = facets[chosen, :3].copy()
-                model, csm = _nearest(offsets, certified, tables, known)
-                _add_ligands(site, chosen, atoms, offsets, frac_coords, inverse, spans, ligands)
-                models.append(model)
-                values.append((csm, 1.0))
-        starts[row + 1] = len(models)
-    return starts, np.array(models), _rows(values), _pairs_of(spans), _quadruples(ligands)
+                environments[n_found, 0], values[n_found, 0] = _nearest(
+                    _centred(facets, chosen), certified, tables, known
+                )
+                values[n_found, 1] = 1.0
+                environments[n_found, 1] = n_ligands
+                n_ligands = _add_ligands(chosen, places, ligands, n_ligands)
+                environments[n_found, 2] = n_ligands
+                n_found += 1
+        starts[row + 1] = n_found
+    return starts, environments[:n_found].copy(), values[:n_found].copy(), ligands[:n_ligands].copy()
 
 
 @kernel
@@ -1253,60 +1305,50 @@ def find_given(lattice, frac_coords, centres, spans, ligands, certified, tables)
     known = _nothing_known()
     for row in range(len(centres)):
         start, end = spans[row]
-        offsets = np.zeros((end - start, 3))
+        offsets, every = np.zeros((end - start, 3)), np.arange(end - start)
         for ligand in range(start, end):
             for axis in range(3):
                 step = frac_coords[ligands[ligand, 0], axis] + ligands[ligand, 1 + axis]
                 step -= frac_coords[centres[row], axis]
                 for component in range(3):
                     offsets[ligand - start, component] += step * lattice[axis, component]
-        models[row], csms[row] = _nearest(offsets, certified, tables, known)
+        models[row], csms[row] = _nearest(_centred(offsets, every), certified, tables, known)
     return models, csms
 
 
 @inner
-def _rows(values):
-    rows = np.empty((len(values), 2))
-    for row in range(len(values)):
-        rows[row, 0], rows[row, 1] = values[row]
-    return rows
+def _twice(rows):
+    longer = np.empty((2 * len(rows), rows.shape[1]), rows.dtype)
+    for row in range(len(rows)):
+        _copy(rows[row], longer[row])
+    return longer
 
 
 @inner
-def _pairs_of(values):
-    rows = np.empty((len(values), 2), np.int64)
-    for row in range(len(values)):
-        rows[row, 0], rows[row, 1] = values[row]
-    return rows
-
-
-@inner
-def _quadruples(values):
-    rows = np.empty((len(values), 4), np.int64)
-    for row in range(len(values)):
-        rows[row, 0], rows[row, 1], rows[row, 2], rows[row, 3] = values[row]
-    return rows
-
-
-@inner
-def _add_ligands(site, chosen, atoms, offsets, frac_coords, inverse, spans, ligands):
-    start = len(ligands)
-    for row in range(len(chosen)):
-        atom = atoms[chosen[row]]
-        image = np.empty(3, np.int64)
+def _places(site, atoms, facets, frac_coords, inverse):
+    """Neighbours as atoms and their images, in the given lattice vectors."""
+    places = np.empty((len(atoms), 4), np.int64)
+    for facet in range(len(atoms)):
+        atom = atoms[facet]
+        places[facet, 0] = atom
         for axis in range(3):
-            step = 0.0
+            step = frac_coords[site, axis] - frac_coords[atom, axis]
             for component in range(3):
-                step += offsets[row, component] * inverse[component, axis]
-            image[axis] = round(step - frac_coords[atom, axis] + frac_coords[site, axis])
-        ligand = (atom, image[0], image[1], image[2])
-        slot = len(ligands)
-        ligands.append(ligand)
-        while slot > start and ligands[slot - 1] > ligand:
-            ligands[slot] = ligands[slot - 1]
+                step += facets[facet, component] * inverse[component, axis]
+            places[facet, 1 + axis] = round(step)
+    return places
+
+
+@inner
+def _add_ligands(chosen, places, ligands, n_ligands):
+    """Insert the ligands in order, and return where they end."""
+    for row in range(len(chosen)):
+        slot = n_ligands + row
+        while slot > n_ligands and _after(ligands[slot - 1], places[chosen[row]]):
+            _copy(ligands[slot - 1], ligands[slot])
             slot -= 1
-        ligands[slot] = ligand
-    spans.append((start, len(ligands)))
+        _copy(places[chosen[row]], ligands[slot])
+    return n_ligands + len(chosen)
 
 
 @inner
@@ -1345,79 +1387,95 @@ def _choose(sign, signs, atoms, facets):
 
 @inner
 def _nothing_known():
-    """Shells of one crystal: points, profiles, overlaps and orderings on each model; a key, and the margin."""
-    points, profiles, overlaps = [np.empty((1, 3))], [np.empty((1, 1))], [np.empty(1)]
-    placed, keys = [np.empty((1, 1), np.int64)], [(0, 0.0, 0.0)]
-    points.clear(), profiles.clear(), overlaps.clear(), placed.clear(), keys.clear()
-    return points, profiles, overlaps, placed, keys
+    """Shells of one crystal: points, profiles, overlaps, orderings on each model; cn, key and margin; and how many."""
+    return (
+        np.empty((_MOST_KNOWN, LARGEST_CN + 1, 3)),
+        np.empty((_MOST_KNOWN, LARGEST_CN, LARGEST_CN + 2)),
+        np.empty((_MOST_KNOWN, MOST_MODELS)),
+        np.empty((_MOST_KNOWN, MOST_MODELS, LARGEST_CN), np.int64),
+        np.empty((_MOST_KNOWN, 3)),
+        np.zeros(1, np.int64),
+    )
 
 
 @inner
-def _fit_known(points, floor, tables, known, overlaps, placed):
-    """Fit as `fit` does, from the orderings that fitted a shell of the same shape, if there was one."""
+def _fit_best(points, floor, certified, tables, known, overlaps, placed):
+    """Fit as `_fit` does, certified or from the orderings that fitted a shell of the same shape, if there was one."""
     cn = len(points) - 1
-    all_points, all_profiles, all_overlaps, all_placed, keys = known
+    first = tables[0][cn]
+    n_models = tables[0][cn + 1] - first
+    if certified:
+        return _fit_certified(points, floor, tables, overlaps, placed)
+    if cn <= LARGEST_ENUMERATED_CN or n_models == 0:
+        return _fit(points, floor, tables, overlaps, placed)[0]
+    all_points, all_profiles, all_overlaps, all_placed, keys, n_known = known
     own = _profiles_of(points)
     key = 0.0
     for ligand in range(cn):
         key += own[ligand, 0] * own[ligand, 0]
-    first = tables[0][cn]
-    n_models = tables[0][cn + 1] - first
     assigned = np.empty(cn, np.int64)
-    for shell in range(len(keys)):
-        its_cn, its_key, margin = keys[shell]
-        if its_cn != cn or abs(its_key - key) > 1e-3 or (floor < 0.0 and margin < 1e-3):
+    for shell in range(n_known[0]):
+        if keys[shell, 0] != cn or abs(keys[shell, 1] - key) > 1e-3 or (floor < 0.0 and keys[shell, 2] < 1e-3):
             continue
         if not _same_shape(points, own, all_points[shell], all_profiles[shell], assigned):
             continue
         best, nearest = 0.0, -1
         for idx in range(n_models):
             overlaps[idx] = 0.0
-            if all_overlaps[shell][idx] > 0.0:
+            if all_overlaps[shell, idx] > 0.0:
                 for vertex in range(cn):
-                    placed[idx, vertex] = assigned[all_placed[shell][idx, vertex]]
-                overlaps[idx] = _settle(points, tables[1][first + idx], placed[idx, :cn])
+                    placed[idx, vertex] = assigned[all_placed[shell, idx, vertex]]
+                overlaps[idx] = _settle(points, tables[1][first + idx], placed[idx])
                 if overlaps[idx] > best:
                     best, nearest = overlaps[idx], idx
         return nearest
     nearest, margin = _fit(points, floor, tables, overlaps, placed)
-    if floor < 0.0:
+    slot = n_known[0]
+    if slot < _MOST_KNOWN:
+        for row in range(cn + 1):
+            _copy(points[row], all_points[slot, row])
+        for ligand in range(cn):
+            _copy(own[ligand], all_profiles[slot, ligand])
         for idx in range(n_models):
-            if idx != nearest:
-                overlaps[idx] = 0.0
-    all_points.append(points)
-    all_profiles.append(own)
-    all_overlaps.append(overlaps[:n_models].copy())
-    all_placed.append(placed[:n_models, :cn].copy())
-    keys.append((cn, key, margin))
+            all_overlaps[slot, idx] = overlaps[idx] if floor >= 0.0 or idx == nearest else 0.0
+            _copy(placed[idx], all_placed[slot, idx])
+        keys[slot, 0], keys[slot, 1], keys[slot, 2] = cn, key, margin
+        n_known[0] += 1
     return nearest
 
 
 @inner
-def _nearest(offsets, certified, tables, known):
+def _nearest(points, certified, tables, known):
     """Model of lowest csm (-1 if there is none) and the csm."""
-    cn = len(offsets)
     overlaps = np.empty(MOST_MODELS)
     placed = np.empty((MOST_MODELS, LARGEST_CN), np.int64)
-    points = _centred(offsets)
-    if certified:
-        nearest = _fit_certified(points, _NEAREST, tables, overlaps, placed)
-    elif cn <= LARGEST_ENUMERATED_CN or tables[0][cn] == tables[0][cn + 1]:
-        nearest, _ = _fit(points, _NEAREST, tables, overlaps, placed)
-    else:
-        nearest = _fit_known(points, _NEAREST, tables, known, overlaps, placed)
+    nearest = _fit_best(points, _NEAREST, certified, tables, known, overlaps, placed)
     if nearest < 0:
         return -1, 0.0
-    return tables[0][cn] + nearest, _csm_of(overlaps[nearest])
+    return tables[0][len(points) - 1] + nearest, _csm_of(overlaps[nearest])
 
 
 # Mixtures ----------------------------------------------------------------------------------------------------------
 
 
 @inner
-def _mix(site, signs, atoms, facets, frac_coords, inverse, certified, tables, known, models, values, spans, ligands):
+def _mix(
+    sign,
+    signs,
+    atoms,
+    facets,
+    places,
+    certified,
+    tables,
+    known,
+    environments,
+    values,
+    ligands,
+    n_found,
+    n_ligands,
+):
     """Add the environments of a site, likeliest first."""
-    masks, crossing, n_sets, candidates = _sets(signs[site], signs, atoms, facets)
+    masks, crossing, n_sets, candidates = _sets(sign, signs, atoms, facets)
     cns = np.zeros(n_sets, np.int64)
     for idx in range(n_sets):
         for bit in range(len(candidates)):
@@ -1447,27 +1505,30 @@ def _mix(site, signs, atoms, facets, frac_coords, inverse, certified, tables, kn
             weights[idx] *= least
             total += weights[idx]
     if total <= 1e-9:
-        return
+        return n_found, n_ligands
     shares = np.zeros(n_sets * MOST_MODELS)
     for idx in range(n_sets):
         if weights[idx] > 0.0:
             fractions = _shares(csms[idx], 2)
             for model in range(MOST_MODELS):
                 shares[idx * MOST_MODELS + model] = weights[idx] / total * fractions[model]
-    span_of = np.full(n_sets, -1)
-    for position in _ascending(-shares):
+    first_of = np.full(n_sets, -1)
+    for position in _ascending(-shares)[:_MOST_ENVIRONMENTS]:
         if shares[position] == 0.0:
             break
         idx, model = position // MOST_MODELS, position % MOST_MODELS
-        models.append(tables[0][cns[idx]] + model)
-        values.append((csms[idx, model], shares[position]))
-        if span_of[idx] < 0:
-            chosen = _members(masks[idx], cns[idx], candidates)
-            offsets = facets[chosen, :3].copy()
-            span_of[idx] = len(spans)
-            _add_ligands(site, chosen, atoms, offsets, frac_coords, inverse, spans, ligands)
+        environments[n_found, 0] = tables[0][cns[idx]] + model
+        values[n_found, 0], values[n_found, 1] = csms[idx, model], shares[position]
+        if first_of[idx] < 0:
+            first_of[idx] = n_found
+            environments[n_found, 1] = n_ligands
+            n_ligands = _add_ligands(_members(masks[idx], cns[idx], candidates), places, ligands, n_ligands)
+            environments[n_found, 2] = n_ligands
         else:
-            spans.append(spans[span_of[idx]])
+            environments[n_found, 1] = environments[first_of[idx], 1]
+            environments[n_found, 2] = environments[first_of[idx], 2]
+        n_found += 1
+    return n_found, n_ligands
 
 
 @inner
@@ -1563,15 +1624,10 @@ def _effective(mask, cn, candidates, facets, certified, tables, known, csms):
     """Mean csm of a set, as its geometries are weighted; csms is filled in, 100 where above the largest."""
     if cn > LARGEST_MIXED_CN:
         return 100.0
-    points = _centred(facets[_members(mask, cn, candidates), :3].copy())
+    points = _centred(facets, _members(mask, cn, candidates))
     overlaps = np.zeros(MOST_MODELS)
     placed = np.empty((MOST_MODELS, LARGEST_CN), np.int64)
-    if certified:
-        _fit_certified(points, _FLOOR, tables, overlaps, placed)
-    elif cn <= LARGEST_ENUMERATED_CN:
-        _fit(points, _FLOOR, tables, overlaps, placed)
-    else:
-        _fit_known(points, _FLOOR, tables, known, overlaps, placed)
+    _fit_best(points, _FLOOR, certified, tables, known, overlaps, placed)
     found = False
     for idx in range(tables[0][cn + 1] - tables[0][cn]):
         if overlaps[idx] > 0.0:
@@ -1621,7 +1677,7 @@ def closest_pair(lattice, frac_coords, limit):
     grid = _make_grid(lattice, frac_coords, _typical_distance(lattice, len(frac_coords)))
     first, second, least = -1, -1, limit
     for site in range(len(frac_coords)):
-        found, atoms, order = _nearby(lattice, grid, site, -1.0, limit)
+        found, atoms, order = _nearby(grid, site, -1.0, limit)
         for idx in order:
             itself = atoms[idx] == site and found[idx, 3] < 1e-9
             if not itself and found[idx, 3] < least:

@@ -343,9 +343,8 @@ def _compiled(
     if neighbours is None:
         signs = np.sign(charges).astype(np.int64)
         mixed = strategy == "multi_weights"
-        starts, geometries, values, spans, ligands = find_all(
-            lattice, frac_coords, signs, centres, mixed, certified, tables
-        )
+        starts, environments, values, ligands = find_all(lattice, frac_coords, signs, centres, mixed, certified, tables)
+        geometries, spans = environments[:, 0], environments[:, 1:]
         csms, fractions = values[:, 0], values[:, 1]
         found = np.diff(starts) > 0
         centres, starts = centres[found], np.append(0, starts[1:][found])

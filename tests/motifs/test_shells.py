@@ -8,7 +8,7 @@ from matembed.elements import ATOMIC_NUMBERS
 from matembed.motifs import STRATEGIES, Crystal, find_motif_arrays
 from matembed.motifs.mixtures import neighbour_sets, weigh_sets
 from matembed.motifs.shells import choose_ligands
-from matembed.motifs.voronoi import Facets, voronoi_cell
+from matembed.motifs.voronoi import Facets, reduce_lattice, voronoi_cell
 
 CHARGES = {"Na": 1.0, "K": 1.0, "O": -2.0, "F": -1.0}
 
@@ -86,6 +86,8 @@ CELLS = {
     "needle": (Lattice.orthorhombic(3, 3, 60), [[0, 0, 0], [0.5, 0.5, 0.02]]),
     "plate": (Lattice.orthorhombic(25, 25, 3), [[0, 0, 0], [0.1, 0, 0.5]]),
     "very oblique": (Lattice([[3, 0, 0], [40, 3, 0], [70, 55, 3]]), [[0, 0, 0]]),
+    "oblique beyond reason": (Lattice([[3, 0, 0], [1000, 3, 0], [1000, 5000, 3]]), [[0, 0, 0]]),
+    "long needle": (Lattice.orthorhombic(3, 3, 5000), [[0, 0, 0], [0.5, 0.5, 0.0002]]),
     "one atom": (Lattice.cubic(3), [[0, 0, 0]]),
     "one atom in a void": (Lattice.cubic(100), [[0, 0, 0]]),
     "left-handed": (Lattice([[0, 3, 0], [3.5, 0, 0], [0, 0, 4]]), [[0, 0, 0], [0.5, 0.5, 0.5]]),
@@ -102,6 +104,19 @@ def test_cells_of_every_shape_have_shells(cell):
     assert_same(environments(compiled), environments(defined))
     mixed = find_motif_arrays(crystal, strategy="multi_weights", valences="none")
     assert set(mixed.centres.tolist()) <= set(range(len(frac_coords)))
+
+
+def test_a_reduced_lattice_is_the_same_lattice():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        lattice = rng.normal(size=(3, 3)) * rng.choice([1, 30], size=(3, 1))
+        cell = reduce_lattice(lattice)
+        steps = lattice @ np.linalg.inv(cell)
+        assert steps == pytest.approx(np.round(steps), abs=1e-6)
+        assert abs(np.linalg.det(np.round(steps))) == pytest.approx(1)
+        lengths = np.linalg.norm(cell, axis=1)
+        shortest = np.minimum.outer(lengths, lengths) ** 2
+        assert (np.abs(np.triu(cell @ cell.T, 1)) <= (0.5 + 1e-6) * shortest).all()
 
 
 def test_an_atom_between_hundreds_of_others_has_a_cell():
