@@ -29,17 +29,17 @@ _SAME_CORNER = 1e-7
 _COSINE_TOLERANCE = 0.8
 # Refined are seeds that promise an overlap of so much of the best known, and of the best promise on this model up to
 # a slack: this, or what the best known overlap lacks to 1. The most promising come first, and once so many have led to
-# the same fit the rest are left. On 1,220 shells of 7 to 20 ligands of real crystals, two thirds of them displaced by
-# 0.05 or 0.12 Å, none was missed that refining all seeds finds.
+# the same fit the rest are left. On 402 shells of 7 to 13 ligands of real crystals the answers are those of the
+# certified search, and on 1,220 of 7 to 20 ligands, two thirds displaced by 0.05 or 0.12 Å, none was missed that
+# refining all seeds finds.
 _PROMISING = 0.85
 _SLACK = 0.02
 _ENOUGH = 8
+_SAME_PROMISE = 1e-9
 # A fit is given up whose overlap, at the best rotation for the first ordering, is below so much of the best known.
 _HOPEFUL = 0.95
-# A proof is to this in overlap, 1e-4 in csm; in a cube so many nodes of the tree of orderings are visited before it is
-# cut, and the last cubes are so small, in radians, that no vertex moves by more than the tolerance.
+# A proof is to this in overlap, 1e-4 in csm; the last cubes are so small, in radians, that no vertex moves by more.
 _TOLERANCE = 2.5e-7
-_MOST_NODES = 60
 _SMALLEST_CUBE = 1e-7
 # So many orderings are remembered, by their overlap, lest they are refined again.
 _N_SEEN = 64
@@ -724,6 +724,7 @@ def _search(points, first, last, floor, tables, overlaps, placed):
         n_promises = _promise(points, vertices, pairs, its_seeds, promises, work)
         likeliest = _ascending(-promises[:n_promises])
         threshold = max(_PROMISING * known, min(1.0 - _SLACK, known) * promises[likeliest[0]])
+        last_hit = 9.0
         for position in likeliest:
             if promises[position] < threshold or hits[idx] >= enough:
                 break
@@ -731,9 +732,11 @@ def _search(points, first, last, floor, tables, overlaps, placed):
             _align(vertices, pairs[pair], its_seeds[seed], hand, work[0])
             found = _refine(points, vertices, known, seen[idx], scores, assigned, work)
             distances[idx] = min(distances[idx], math.sqrt(max(0.0, 2.0 - 2.0 * found)))
-            hits[idx] += abs(found - overlaps[idx]) <= _ARRIVED
             if found > overlaps[idx] + _ARRIVED:
-                hits[idx] = 1
+                hits[idx], last_hit = 1, promises[position]
+            elif found > overlaps[idx] - _ARRIVED and promises[position] < last_hit - _SAME_PROMISE:
+                # of seeds that the symmetry of the shell makes equal, one counts
+                hits[idx], last_hit = hits[idx] + 1, promises[position]
             if found > overlaps[idx] + _TIE:
                 overlaps[idx] = found
                 highest = max(highest, found)
@@ -1093,7 +1096,7 @@ def _prove(points, vertices, known, placed):
 
     A cube of rotation vectors turns no vertex by more than half its diagonal from where its centre does, which caps the
     scalar product of each ligand with each vertex. Within a cube the orderings whose caps exceed the best overlap are
-    tried one by one, or if they are many the cube is cut in eight.
+    tried one by one, or if they are many, as they are in a large cube, it is cut in eight.
 
     .. [1] R. I. Hartley and F. Kahl, Int. J. Comput. Vis. 82, 64 (2009).
     """
@@ -1137,7 +1140,7 @@ def _prove(points, vertices, known, placed):
                     cosine,
                     sine,
                 )
-        overlap, done = _try_orderings(points, vertices, caps, total, best, placed)
+        overlap, done = _try_orderings(points, vertices, caps, total, best, placed, min(50.0 / half, 1e5))
         if overlap > best:
             best = found = overlap
         if done or half < _SMALLEST_CUBE:
@@ -1179,7 +1182,7 @@ def _cap(point, vertex, size, cosine, sine):
 
 
 @inner
-def _try_orderings(points, vertices, caps, total, best, placed):
+def _try_orderings(points, vertices, caps, total, best, placed, most_nodes):
     """Try every ordering whose caps add up to more than the best overlap; what is found, and whether all were tried."""
     cn = len(caps)
     rest = np.empty(cn + 1)
@@ -1204,7 +1207,7 @@ def _try_orderings(points, vertices, caps, total, best, placed):
     sums[0] = total
     h = np.empty(9)
     used, vertex, found = 0, 0, 0.0
-    for _ in range(_MOST_NODES):
+    for _ in range(int(most_nodes)):
         ligand = chosen[vertex]
         if ligand >= 0:
             used &= ~(1 << ligand)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from matembed.motifs.geometry import centre_and_scale, model_geometries, nearest_geometry, overlap
+from matembed.motifs import Crystal, find_motifs
+from matembed.motifs.geometry import MOST_MODELS, centre_and_scale, model_geometries, nearest_geometry, overlap
 
 ENGINES = ("numba", "numpy")
 MODELS = model_geometries()
@@ -116,3 +117,28 @@ def test_flat_and_straight_shells_have_a_geometry(cn, engine):
         symbol, csm = nearest_geometry(offsets, engine=engine)
         assert symbol in MODELS.symbols
         assert 0 <= csm < 100
+
+
+def test_copies_of_a_shell_by_symmetry_do_not_end_the_search():
+    # of this square antiprism, flattened, every fit has sixteen copies; that on SBT:8 is the lowest, but not the first
+    square = 3.0 * np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
+    diagonal = np.array([[1.5, 1.5, 1], [1.5, -1.5, 1], [-1.5, 1.5, 1], [-1.5, -1.5, 1]])
+    offsets = np.vstack([square, diagonal])
+    assert nearest_geometry(offsets)[0] == nearest_geometry(offsets, engine="numpy")[0] == "SBT:8"
+
+
+@pytest.mark.parametrize("cn", [cn for cn in SIZES if 6 < cn < 14])
+def test_a_certified_search_agrees_with_many_random_starts(cn):
+    rng = np.random.default_rng(cn)
+    offsets = random_shell(cn, rng)
+    bonds = [(0, site, 0, 0, 0) for site in range(1, cn + 1)]
+    crystal = Crystal(60 * np.eye(3), np.vstack([np.zeros(3), offsets]) / 60, [11] + [17] * cn)
+    valences = [1.0] + [-1.0] * cn
+    (motif,) = find_motifs(crystal, bonds=bonds, valences=valences, search="certified").motifs
+    symbol, csm = nearest_geometry(offsets, engine="numpy")
+    assert motif.geometry == symbol
+    assert motif.csm == pytest.approx(csm, abs=1e-4)
+
+
+def test_most_models_are_of_one_coordination_number():
+    assert np.diff(MODELS.cn_starts).max() == MOST_MODELS
