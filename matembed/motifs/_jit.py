@@ -1,12 +1,14 @@
 """How kernels are compiled: cached on disk where there is a place for it."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from numba import njit
 
-__all__ = ["inner", "inner_fast", "kernel"]
+__all__ = ["announce", "inner", "inner_fast", "kernel"]
 
 
 def _decorator(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -27,3 +29,13 @@ kernel = _decorator()
 inner = _decorator(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 # The same, where rounding may be in any order.
 inner_fast = _decorator(no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=True)
+
+
+def announce(function: Any) -> None:
+    """Say on standard error that a kernel is about to be compiled, unless this or another process has done it."""
+    if function.signatures:
+        return
+    folder = getattr(getattr(function, "_cache", None), "cache_path", None)
+    name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}-{function.__code__.co_firstlineno}."
+    if folder is None or not any(Path(folder).glob(f"{name}*.nbi")):
+        sys.stderr.write("matembed: compiling the motif kernels, once; this takes about half a minute\n")

@@ -20,7 +20,16 @@ from matembed.motifs.shells import (
 )
 from matembed.motifs.voronoi import FARTHEST_CORNER, SHORTER, SMALLEST_FACET
 
-__all__ = ["closest_pair", "connect_all", "find_all", "find_given", "find_nearest", "measure_all"]
+__all__ = [
+    "closest_pair",
+    "connect_all",
+    "find_certified",
+    "find_given",
+    "find_mixed",
+    "find_nearest",
+    "find_simplest",
+    "measure_all",
+]
 
 # Corners nearer to a cutting plane are on it, and nearer to each other are one, relative to the distance of the plane.
 _ON_PLANE = 1e-9
@@ -496,7 +505,7 @@ def _solid_angle(polygon, n):
 @kernel
 def find_nearest(offsets, tables):
     """Model of lowest csm (-1 if there is none) and the csm; offsets are of 1 to 20 ligands, tables of the models."""
-    return _nearest(_centred(offsets, np.arange(len(offsets))), False, tables, _nothing_known())
+    return _nearest(_centred(offsets, np.arange(len(offsets))), tables, _nothing_known())
 
 
 @kernel
@@ -1066,9 +1075,9 @@ def _difference(own, model, cn):
 
 
 @inner
-def _fit_certified(points, floor, tables, overlaps, placed):
-    """Fit as `_fit` does, and prove that no overlap is higher by more than the tolerance."""
-    nearest, _ = _fit(points, floor, tables, overlaps, placed)
+def _fit_certified(points, tables, overlaps, placed):
+    """Find the nearest model as `_fit` does, and prove that no overlap is higher by more than the tolerance."""
+    nearest, _ = _fit(points, _NEAREST, tables, overlaps, placed)
     cn = len(points) - 1
     first, last = tables[0][cn], tables[0][cn + 1]
     if cn <= LARGEST_ENUMERATED_CN or first == last:
@@ -1077,16 +1086,13 @@ def _fit_certified(points, floor, tables, overlaps, placed):
     least = np.empty(last - first)
     for idx in range(last - first):
         least[idx] = _difference(own, tables[7][first + idx], cn) / (norm + tables[8][first + idx])
-    highest = overlaps[nearest] if nearest >= 0 else 0.0
     for idx in _ascending(least):
-        known = max(highest, 0.0) if floor < 0.0 else max(overlaps[idx], floor)
+        known = overlaps[nearest]
         if least[idx] >= math.sqrt(max(0.0, 2.0 - 2.0 * known)):
             continue
         found = _prove(points, tables[1][first + idx], known, placed[idx])
         if found > known + _TIE:
-            overlaps[idx] = found
-            if found > highest:
-                highest, nearest = found, idx
+            overlaps[idx], nearest = found, idx
     return nearest
 
 
@@ -1248,75 +1254,69 @@ def _try_orderings(points, vertices, caps, total, best, placed, most_nodes):
 
 
 @kernel
-def find_all(lattice, frac_coords, signs, centres, mixed, certified, tables):
-    """Environments of the centres, by the plateaus; signs are of valences, tables of the models.
+def find_simplest(lattice, frac_coords, signs, centres, tables):
+    """Shells of the centres, by strategy "simplest"; signs are of valences, tables of the models.
 
-    Returned are where those of each centre start; of each, the model (-1 if there is none) and where its ligands start
-    and end; its csm and fraction; and the ligands, as a site and an image, sorted within an environment.
+    Returned are which centres have a shell; of each, the model (-1 if there is none), and where its ligands start and
+    end; its csm; and the ligands, as a site and an image, sorted within a shell.
     """
     grid = _make_grid(lattice, frac_coords, _typical_distance(lattice, len(frac_coords)))
     inverse = _inverse(lattice)
     known = _nothing_known()
-    starts = np.zeros(len(centres) + 1, np.int64)
-    environments = np.empty((len(centres) + _MOST_ENVIRONMENTS, 3), np.int64)
-    values = np.empty((len(environments), 2))
-    ligands = np.empty(((len(centres) + _MOST_ENVIRONMENTS) * LARGEST_CN, 4), np.int64)
+    found = np.zeros(len(centres), np.bool_)
+    shells, csms = np.empty((len(centres), 3), np.int64), np.empty(len(centres))
+    ligands = np.empty((len(centres) * LARGEST_CN, 4), np.int64)
     n_found, n_ligands = np.int64(0), np.int64(0)
     for row in range(len(centres)):
-        if len(environments) < n_found + _MOST_ENVIRONMENTS:
-            environments, values = _twice(environments), _twice(values)
-        if len(ligands) < n_ligands + _MOST_ENVIRONMENTS * LARGEST_CN:
-            ligands = _twice(ligands)
         site = centres[row]
         atoms, facets = _voronoi_facets(grid, site)
+        chosen = _choose(signs[site], signs, atoms, facets)
+        if not 0 < len(chosen) <= LARGEST_CN:
+            continue
+        found[row] = True
+        shells[n_found, 0], csms[n_found] = _nearest(_centred(facets, chosen), tables, known)
+        shells[n_found, 1] = n_ligands
         places = _places(site, atoms, facets, frac_coords, inverse)
-        if mixed:
-            n_found, n_ligands = _mix(
-                signs[site],
-                signs,
-                atoms,
-                facets,
-                places,
-                certified,
-                tables,
-                known,
-                environments,
-                values,
-                ligands,
-                n_found,
-                n_ligands,
-            )
-        else:
-            chosen = _choose(signs[site], signs, atoms, facets)
-            if 0 < len(chosen) <= LARGEST_CN:
-                environments[n_found, 0], values[n_found, 0] = _nearest(
-                    _centred(facets, chosen), certified, tables, known
-                )
-                values[n_found, 1] = 1.0
-                environments[n_found, 1] = n_ligands
-                n_ligands = _add_ligands(chosen, places, ligands, n_ligands)
-                environments[n_found, 2] = n_ligands
-                n_found += 1
-        starts[row + 1] = n_found
-    return starts, environments[:n_found].copy(), values[:n_found].copy(), ligands[:n_ligands].copy()
+        n_ligands = _add_ligands(chosen, places, ligands, n_ligands)
+        shells[n_found, 2] = n_ligands
+        n_found += 1
+    return found, shells[:n_found].copy(), csms[:n_found].copy(), ligands[:n_ligands].copy()
 
 
 @kernel
-def find_given(lattice, frac_coords, centres, spans, ligands, certified, tables):
+def find_given(lattice, frac_coords, centres, spans, ligands, tables):
     """Nearest model (-1 if there is none) and csm of each centre; spans are of its ligands, given as site and image."""
     models, csms = np.full(len(centres), -1), np.zeros(len(centres))
     known = _nothing_known()
     for row in range(len(centres)):
-        start, end = spans[row]
-        offsets, every = np.zeros((end - start, 3)), np.arange(end - start)
-        for ligand in range(start, end):
-            for axis in range(3):
-                step = frac_coords[ligands[ligand, 0], axis] + ligands[ligand, 1 + axis]
-                step -= frac_coords[centres[row], axis]
-                for component in range(3):
-                    offsets[ligand - start, component] += step * lattice[axis, component]
-        models[row], csms[row] = _nearest(_centred(offsets, every), certified, tables, known)
+        points = _given_points(lattice, frac_coords, centres[row], ligands[spans[row, 0] : spans[row, 1]])
+        models[row], csms[row] = _nearest(points, tables, known)
     return models, csms
+
+
+@kernel
+def find_certified(lattice, frac_coords, centres, spans, ligands, tables):
+    """Return what `find_given` does, with a proof for each."""
+    models, csms = np.full(len(centres), -1), np.zeros(len(centres))
+    overlaps = np.empty(MOST_MODELS)
+    placed = np.empty((MOST_MODELS, LARGEST_CN), np.int64)
+    for row in range(len(centres)):
+        points = _given_points(lattice, frac_coords, centres[row], ligands[spans[row, 0] : spans[row, 1]])
+        nearest = _fit_certified(points, tables, overlaps, placed)
+        if nearest >= 0:
+            models[row], csms[row] = tables[0][len(points) - 1] + nearest, _csm_of(overlaps[nearest])
+    return models, csms
+
+
+@inner
+def _given_points(lattice, frac_coords, centre, ligands):
+    offsets = np.zeros((len(ligands), 3))
+    for ligand in range(len(ligands)):
+        for axis in range(3):
+            step = frac_coords[ligands[ligand, 0], axis] + ligands[ligand, 1 + axis] - frac_coords[centre, axis]
+            for component in range(3):
+                offsets[ligand, component] += step * lattice[axis, component]
+    return _centred(offsets, np.arange(len(ligands)))
 
 
 @inner
@@ -1402,13 +1402,11 @@ def _nothing_known():
 
 
 @inner
-def _fit_best(points, floor, certified, tables, known, overlaps, placed):
-    """Fit as `_fit` does, certified or from the orderings that fitted a shell of the same shape, if there was one."""
+def _fit_known(points, floor, tables, known, overlaps, placed):
+    """Fit as `_fit` does, from the orderings that fitted a shell of the same shape, if there was one."""
     cn = len(points) - 1
     first = tables[0][cn]
     n_models = tables[0][cn + 1] - first
-    if certified:
-        return _fit_certified(points, floor, tables, overlaps, placed)
     if cn <= LARGEST_ENUMERATED_CN or n_models == 0:
         return _fit(points, floor, tables, overlaps, placed)[0]
     all_points, all_profiles, all_overlaps, all_placed, keys, n_known = known
@@ -1448,11 +1446,11 @@ def _fit_best(points, floor, certified, tables, known, overlaps, placed):
 
 
 @inner
-def _nearest(points, certified, tables, known):
+def _nearest(points, tables, known):
     """Model of lowest csm (-1 if there is none) and the csm."""
     overlaps = np.empty(MOST_MODELS)
     placed = np.empty((MOST_MODELS, LARGEST_CN), np.int64)
-    nearest = _fit_best(points, _NEAREST, certified, tables, known, overlaps, placed)
+    nearest = _fit_known(points, _NEAREST, tables, known, overlaps, placed)
     if nearest < 0:
         return -1, 0.0
     return tables[0][len(points) - 1] + nearest, _csm_of(overlaps[nearest])
@@ -1461,22 +1459,36 @@ def _nearest(points, certified, tables, known):
 # Mixtures ----------------------------------------------------------------------------------------------------------
 
 
+@kernel
+def find_mixed(lattice, frac_coords, signs, centres, tables):
+    """Environments of the centres, by strategy "multi_weights"; signs are of valences, tables of the models.
+
+    Returned are where those of each centre start; of each, the model, and where its ligands start and end; its csm and
+    fraction; and the ligands, as a site and an image, sorted within an environment.
+    """
+    grid = _make_grid(lattice, frac_coords, _typical_distance(lattice, len(frac_coords)))
+    inverse = _inverse(lattice)
+    known = _nothing_known()
+    starts = np.zeros(len(centres) + 1, np.int64)
+    environments = np.empty((2 * len(centres) + _MOST_ENVIRONMENTS, 3), np.int64)
+    values = np.empty((len(environments), 2))
+    ligands = np.empty((len(environments) * LARGEST_CN, 4), np.int64)
+    n_found, n_ligands = np.int64(0), np.int64(0)
+    for row in range(len(centres)):
+        if len(environments) < n_found + _MOST_ENVIRONMENTS:
+            environments, values, ligands = _twice(environments), _twice(values), _twice(ligands)
+        site = centres[row]
+        atoms, facets = _voronoi_facets(grid, site)
+        places = _places(site, atoms, facets, frac_coords, inverse)
+        n_found, n_ligands = _mix(
+            signs[site], signs, atoms, facets, places, tables, known, environments, values, ligands, n_found, n_ligands
+        )
+        starts[row + 1] = n_found
+    return starts, environments[:n_found].copy(), values[:n_found].copy(), ligands[:n_ligands].copy()
+
+
 @inner
-def _mix(
-    sign,
-    signs,
-    atoms,
-    facets,
-    places,
-    certified,
-    tables,
-    known,
-    environments,
-    values,
-    ligands,
-    n_found,
-    n_ligands,
-):
+def _mix(sign, signs, atoms, facets, places, tables, known, environments, values, ligands, n_found, n_ligands):
     """Add the environments of a site, likeliest first."""
     masks, crossing, n_sets, candidates = _sets(sign, signs, atoms, facets)
     cns = np.zeros(n_sets, np.int64)
@@ -1489,14 +1501,14 @@ def _mix(
     smallest = LARGEST_CN + 1
     for idx in range(n_sets):
         if crossing[idx]:
-            effective[idx] = _effective(masks[idx], cns[idx], candidates, facets, certified, tables, known, csms[idx])
+            effective[idx] = _effective(masks[idx], cns[idx], candidates, facets, tables, known, csms[idx])
             share = min(effective[idx] / LARGEST_CSM, 1.0)
             weights[idx] = (share - 1.0) ** 2 * math.exp(-share)
             if weights[idx] > 0.0:
                 smallest = min(smallest, cns[idx])
     for idx in range(n_sets):
         if not crossing[idx] and cns[idx] > smallest:
-            effective[idx] = _effective(masks[idx], cns[idx], candidates, facets, certified, tables, known, csms[idx])
+            effective[idx] = _effective(masks[idx], cns[idx], candidates, facets, tables, known, csms[idx])
     total = 0.0
     for idx in range(n_sets):
         if weights[idx] > 0.0:
@@ -1623,14 +1635,14 @@ def _members(mask, cn, candidates):
 
 
 @inner
-def _effective(mask, cn, candidates, facets, certified, tables, known, csms):
+def _effective(mask, cn, candidates, facets, tables, known, csms):
     """Mean csm of a set, as its geometries are weighted; csms is filled in, 100 where above the largest."""
     if cn > LARGEST_MIXED_CN:
         return 100.0
     points = _centred(facets, _members(mask, cn, candidates))
     overlaps = np.zeros(MOST_MODELS)
     placed = np.empty((MOST_MODELS, LARGEST_CN), np.int64)
-    _fit_best(points, _FLOOR, certified, tables, known, overlaps, placed)
+    _fit_known(points, _FLOOR, tables, known, overlaps, placed)
     found = False
     for idx in range(tables[0][cn + 1] - tables[0][cn]):
         if overlaps[idx] > 0.0:

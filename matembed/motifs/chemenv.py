@@ -1,15 +1,20 @@
-"""ChemEnv: coordination shells and their geometries as pymatgen finds them, the reference for every engine."""
+"""ChemEnv: shells and geometries as pymatgen finds them, the reference for every engine; and motifs in its own form."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pymatgen.analysis.chemenv.coordination_environments.chemenv_strategies import MultiWeightsChemenvStrategy
+from pymatgen.analysis.chemenv.coordination_environments.chemenv_strategies import (
+    MultiWeightsChemenvStrategy,
+    SimplestChemenvStrategy,
+)
 from pymatgen.analysis.chemenv.coordination_environments.coordination_geometry_finder import (
     LocalGeometryFinder,
     symmetry_measure,
 )
+from pymatgen.analysis.chemenv.coordination_environments.structure_environments import LightStructureEnvironments
 from pymatgen.analysis.chemenv.utils.defs_utils import AdditionalConditions
+from pymatgen.core.sites import PeriodicSite
 
 from matembed.motifs.shells import ANGLE_CUTOFF, DISTANCE_CUTOFF, MAXIMUM_DISTANCE, Shell
 
@@ -17,8 +22,9 @@ if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
 
     from matembed.motifs.find import Strategy
+    from matembed.motifs.graph import Ligand, MotifGraph
 
-__all__ = ["find_shells"]
+__all__ = ["as_structure_environments", "find_shells"]
 
 
 def find_shells(
@@ -122,6 +128,76 @@ def _chosen(environments: Any, site: int) -> tuple[int, int]:
         for cn, candidates in environments.neighbors_sets[site].items()
         for position, candidate in enumerate(candidates)
         if any((source["idp"], source["iap"]) == last for source in candidate.sources)
+    )
+
+
+def as_structure_environments(graph: "MotifGraph", structure: "Structure") -> LightStructureEnvironments:
+    """Hand motifs back as pymatgen's ChemEnv would, so that code written for it goes on from there.
+
+    Parameters
+    ----------
+    graph : MotifGraph
+        What `matembed.find_motifs` found in the structure.
+    structure : Structure
+        Of pymatgen, n_sites sites.
+
+    Returns
+    -------
+    LightStructureEnvironments
+        Symbols, csm, fractions and neighbour sets of every motif; None for sites without. There are no permutations,
+        which name the vertex of each ligand.
+
+    Raises
+    ------
+    ValueError
+        If the structure has other sites than the graph.
+
+    Examples
+    --------
+    >>> from matembed import find_motifs
+    >>> from pymatgen.core import Lattice, Structure
+    >>> magnesia = Structure.from_spacegroup("Fm-3m", Lattice.cubic(4.21), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    >>> environments = as_structure_environments(find_motifs(magnesia), magnesia)
+    >>> environments.coordination_environments[0][0]["ce_symbol"], len(environments.neighbors_sets[0][0])
+    ('O:6', 6)
+    """
+    symbols = tuple(site.specie.symbol for site in structure)
+    if symbols != graph.elements:
+        msg = f"the graph is of {graph.formula} with {graph.n_sites} sites, the structure has {len(symbols)} or others"
+        raise ValueError(msg)
+    environments: list[Any] = [None] * len(symbols)
+    neighbour_sets: list[Any] = [None] * len(symbols)
+    neighbours: list[dict[str, Any]] = []
+    positions: dict[Ligand, int] = {}
+    for motif in graph.motifs:
+        environments[motif.site] = [
+            {"ce_symbol": one.geometry, "ce_fraction": one.fraction, "csm": one.csm, "permutation": None}
+            for one in motif.environments
+        ]
+        neighbour_sets[motif.site] = []
+        for one in motif.environments:
+            for ligand in one.ligands:
+                if ligand not in positions:
+                    positions[ligand] = len(neighbours)
+                    atom = structure[ligand.site]
+                    place = PeriodicSite(atom.species, atom.frac_coords + ligand.image, structure.lattice)
+                    neighbours.append({"site": place, "index": ligand.site, "image_cell": np.array(ligand.image)})
+            neighbour_sets[motif.site].append(
+                LightStructureEnvironments.NeighborsSet(
+                    structure, motif.site, neighbours, [positions[ligand] for ligand in one.ligands]
+                )
+            )
+    mixed = graph.strategy == "multi_weights"
+    oxidations = {motif.site: motif.oxidation for motif in graph.motifs}
+    known = [oxidations.get(site) for site in range(len(symbols))]
+    return LightStructureEnvironments(
+        strategy=MultiWeightsChemenvStrategy.stats_article_weights_parameters() if mixed else SimplestChemenvStrategy(),
+        coordination_environments=environments,
+        all_nbs_sites=neighbours,
+        neighbors_sets=neighbour_sets,
+        structure=structure,
+        valences="undefined" if None in known else known,
+        valences_origin=graph.valences,
     )
 
 

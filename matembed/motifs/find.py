@@ -73,8 +73,8 @@ def find_motifs(
         ``MultiWeightsChemenvStrategy.stats_article_weights_parameters()``; a site that resembles no model has none.
     search : {"fast", "certified"}
         How numba finds the best fit of seven ligands or more on a model: from starts that are enough in practice, or
-        followed by a branch and bound over all rotations that proves it to 1e-4 in csm, some hundred times slower.
-        Up to six ligands, every ordering is tried anyway.
+        followed by a branch and bound over all rotations that proves it to 1e-4 in csm, some hundred times slower;
+        not of mixtures. Up to six ligands, every ordering is tried anyway.
     valences : sequence of float, length n_sites, or str, optional
         Oxidation states in units of e, or where to take them from: ``"structure"``, the species of the structure;
         ``"bond_valence"``, the likeliest neutral assignment by bond valence sums; ``"composition"``, that for the
@@ -195,8 +195,9 @@ def _check(engine: str, strategy: str, search: str, bonds: object) -> None:
         if value not in known:
             msg = f"{name} must be {' or '.join(map(repr, known))}, got {value!r}"
             raise ValueError(msg)
-    if search == "certified" and engine != "numba":
-        msg = f"search='certified' goes with engine='numba', got engine={engine!r}"
+    if search == "certified" and (engine != "numba" or strategy != "simplest"):
+        wrong = f"engine={engine!r}" if engine != "numba" else f"strategy={strategy!r}"
+        msg = f"search='certified' goes with engine='numba' and one shell for each site, got {wrong}"
         raise ValueError(msg)
     if bonds is not None and (engine == "chemenv" or strategy != "simplest"):
         wrong = "engine='chemenv'" if engine == "chemenv" else f"strategy={strategy!r}"
@@ -335,32 +336,40 @@ def _compiled(
     oxidations: NDArray[np.float64] | None,
     source: str,
 ) -> MotifArrays:
-    from matembed.motifs._numba import connect_all, find_all, find_given
+    from matembed.motifs import _numba
+    from matembed.motifs._jit import announce
 
     tables = model_geometries()[1:]
     lattice, frac_coords = crystal.lattice, crystal.frac_coords
-    certified = search == "certified"
-    if neighbours is None:
-        signs = np.sign(charges).astype(np.int64)
-        mixed = strategy == "multi_weights"
-        starts, environments, values, ligands = find_all(lattice, frac_coords, signs, centres, mixed, certified, tables)
-        geometries, spans = environments[:, 0], environments[:, 1:]
-        csms, fractions = values[:, 0], values[:, 1]
+    signs = np.sign(charges).astype(np.int64)
+    if strategy == "multi_weights":
+        announce(_numba.find_mixed)
+        starts, environments, values, ligands = _numba.find_mixed(lattice, frac_coords, signs, centres, tables)
+        geometries, spans, csms, fractions = environments[:, 0], environments[:, 1:], values[:, 0], values[:, 1]
         found = np.diff(starts) > 0
         centres, starts = centres[found], np.append(0, starts[1:][found])
     else:
-        first, ligands = neighbours
-        cns = first[centres + 1] - first[centres]
-        centres = centres[(cns > 0) & (cns <= LARGEST_CN)]
-        spans = np.column_stack([first[centres], first[centres + 1]])
-        geometries, csms = find_given(lattice, frac_coords, centres, spans, ligands, certified, tables)
-        fractions = np.ones(len(centres))
-        starts = np.arange(len(centres) + 1)
+        if neighbours is None:
+            announce(_numba.find_simplest)
+            found, shells, csms, ligands = _numba.find_simplest(lattice, frac_coords, signs, centres, tables)
+            centres, geometries, spans = centres[found], shells[:, 0], np.ascontiguousarray(shells[:, 1:])
+        else:
+            first, ligands = neighbours
+            cns = first[centres + 1] - first[centres]
+            centres = centres[(cns > 0) & (cns <= LARGEST_CN)]
+            spans = np.column_stack([first[centres], first[centres + 1]])
+        if search == "certified":
+            announce(_numba.find_certified)
+            geometries, csms = _numba.find_certified(lattice, frac_coords, centres, spans, ligands, tables)
+        elif neighbours is not None:
+            announce(_numba.find_given)
+            geometries, csms = _numba.find_given(lattice, frac_coords, centres, spans, ligands, tables)
+        fractions, starts = np.ones(len(centres)), np.arange(len(centres) + 1)
     if np.abs(ligands[:, 1:]).max(initial=0) > _FARTHEST_IMAGE:
         msg = "the cell is too flat or its coordinates too far from it; reduce the cell first (get_reduced_structure)"
         raise MotifError(msg)
     likeliest = np.ascontiguousarray(spans[starts[:-1]])
-    connections, shared = connect_all(centres, likeliest, ligands, frac_coords, symmetrise)
+    connections, shared = _numba.connect_all(centres, likeliest, ligands, frac_coords, symmetrise)
     return MotifArrays(
         crystal,
         oxidations,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pymatgen.analysis.chemenv.connectivity.connectivity_finder import ConnectivityFinder
 from pymatgen.analysis.chemenv.coordination_environments.chemenv_strategies import (
     MultiWeightsChemenvStrategy,
     SimplestChemenvStrategy,
@@ -16,7 +17,7 @@ from pymatgen.analysis.chemenv.coordination_environments.coordination_geometry_f
 from pymatgen.analysis.chemenv.coordination_environments.structure_environments import LightStructureEnvironments
 from pymatgen.core import Lattice, Structure
 
-from matembed.motifs import ENGINES, find_motifs
+from matembed.motifs import ENGINES, STRATEGIES, find_motifs
 from matembed.motifs.valences import assign_valences
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "structures"
@@ -124,3 +125,51 @@ def test_a_shell_is_where_its_offsets_say(structure_of):
     assert len(set(shell.elements)) == 1
     # a quarter of the body diagonal of zinc blende
     assert np.linalg.norm(shell.offsets, axis=1) == pytest.approx(5.4093 * 3**0.5 / 4)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_motifs_handed_back_are_what_chemenv_would_have_made(strategy, structure_of):
+    from matembed.motifs.chemenv import as_structure_environments
+
+    structure = structure_of("Al2O3", "primitive")
+    structure.perturb(0.25, seed=3)
+    valences = [{"Al": 3.0, "O": -2.0}[site.specie.symbol] for site in structure]
+    finder = LocalGeometryFinder()
+    finder.setup_structure(structure)
+    mixed = strategy == "multi_weights"
+    environments = finder.compute_structure_environments(
+        valences=valences, maximum_distance_factor=2.0 if mixed else 1.41
+    )
+    theirs = LightStructureEnvironments.from_structure_environments(
+        MultiWeightsChemenvStrategy.stats_article_weights_parameters() if mixed else SimplestChemenvStrategy(),
+        environments,
+    )
+    graph = find_motifs(structure, strategy=strategy, valences=valences)
+    ours = as_structure_environments(graph, structure)
+    for one, other in zip(ours.coordination_environments, theirs.coordination_environments, strict=True):
+        assert (one is None) == (not other)
+        for mine, their in zip(one or [], other or [], strict=True):
+            assert mine["ce_symbol"] == their["ce_symbol"]
+            assert mine["csm"] == pytest.approx(their["csm"], abs=1e-4)
+            assert mine["ce_fraction"] == pytest.approx(their["ce_fraction"], abs=1e-4)
+    for one, other in zip(ours.neighbors_sets, theirs.neighbors_sets, strict=True):
+        for mine, their in zip(one or [], other or [], strict=True):
+            places = [sorted(map(tuple, np.round([s.coords for s in nb.neighb_sites], 6))) for nb in (mine, their)]
+            assert places[0] == places[1]
+    n_edges = [
+        len(
+            ConnectivityFinder(multiple_environments_choice="TAKE_HIGHEST_FRACTION")
+            .get_structure_connectivity(light)
+            .environment_subgraph()
+            .edges
+        )
+        for light in (ours, theirs)
+    ]
+    assert n_edges[0] == n_edges[1] == len(graph.connections)
+
+
+def test_another_structure_is_refused(structure_of, graph_of):
+    from matembed.motifs.chemenv import as_structure_environments
+
+    with pytest.raises(ValueError, match="the graph is of TiO2 with 6 sites"):
+        as_structure_environments(graph_of("TiO2"), structure_of("NaCl"))
