@@ -28,6 +28,7 @@ __all__ = [
     "find_mixed",
     "find_nearest",
     "find_simplest",
+    "largest_overlap",
     "measure_all",
 ]
 
@@ -1094,6 +1095,12 @@ def _fit_certified(points, tables, overlaps, placed):
         if found > known + _TIE:
             overlaps[idx], nearest = found, idx
     return nearest
+
+
+@kernel
+def largest_overlap(points, vertices, known):
+    """Overlap of two sets of points above the known one, proved to be the largest; 0 if there is none above."""
+    return _prove(points, vertices, known, np.empty(LARGEST_CN, np.int64))
 
 
 @inner

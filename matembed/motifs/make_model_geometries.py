@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pymatgen.analysis.chemenv.coordination_environments.coordination_geometries import AllCoordinationGeometries
 
+from matembed.motifs._numba import largest_overlap
 from matembed.motifs.geometry import LARGEST_CN, LARGEST_ENUMERATED_CN, all_fits, centre_and_scale
 
 __all__ = ["automorphisms", "main", "orderings", "pair_seeds", "separation"]
@@ -18,6 +19,8 @@ __all__ = ["automorphisms", "main", "orderings", "pair_seeds", "separation"]
 _SAME_PLACE = 1e-4
 # Two fits are the same where their overlaps, 1 at best, differ by less.
 _SAME_FIT = 1e-7
+# Between models of up to so many vertices the distance that random starts find is proved; DD:20 is alone of its number.
+_LARGEST_PROVED_CN = 13
 
 
 def automorphisms(points: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -148,7 +151,11 @@ def main() -> None:
             if len(models[other].points) == cn:
                 first = points[row, : cn + 1]
                 second = first if other == row else points[other, : cn + 1]
-                separations[row, other] = separations[other, row] = separation(first, second)
+                apart = separation(first, second)
+                if other != row and cn <= _LARGEST_PROVED_CN:
+                    nearer = largest_overlap(first, second, 1 - apart**2 / 2)
+                    apart = float(np.sqrt(2 - 2 * nearer)) if nearer > 0 else apart
+                separations[row, other] = separations[other, row] = apart
     n_enumerated = len(n_orderings) - 1
     np.savez_compressed(
         Path(__file__).with_name("model_geometries.npz"),

@@ -142,3 +142,15 @@ def test_a_certified_search_agrees_with_many_random_starts(cn):
 
 def test_most_models_are_of_one_coordination_number():
     assert np.diff(MODELS.cn_starts).max() == MOST_MODELS
+
+
+def test_no_two_models_are_nearer_than_their_separation_says():
+    from matembed.motifs._numba import largest_overlap
+
+    for cn in (7, 11):
+        rows = range(MODELS.cn_starts[cn], MODELS.cn_starts[cn + 1])
+        for row in rows:
+            for other in range(rows[0], row):
+                known = 1 - MODELS.separations[row, other] ** 2 / 2
+                points = [np.ascontiguousarray(MODELS.points[one, : cn + 1]) for one in (row, other)]
+                assert largest_overlap(*points, known - 1e-6) == pytest.approx(known, abs=1e-6)
