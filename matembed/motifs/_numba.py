@@ -306,7 +306,7 @@ def _cell(grid, site, capacity):
             if distance > 2.0 * farthest:
                 done = True
                 break
-            if n_planes == capacity:
+            if n_planes == len(behind):
                 planes, behind = _longer(planes, behind)
             n_faces, changed = _cut(corners, n_corners, owners, n_faces, found[idx], n_planes, scratch, cut, keys)
             if n_faces < 0:
@@ -1365,6 +1365,8 @@ def _add_ligands(chosen, places, ligands, n_ligands):
 def _choose(sign, signs, atoms, facets):
     """Positions of the ligands; facets are in order of distance."""
     n_facets = len(facets)
+    if n_facets == 0:
+        return np.empty(0, np.int64)
     shortest = facets[0, 3]
     n_near = 0
     previous = 1.0
@@ -1487,9 +1489,21 @@ def find_mixed(lattice, frac_coords, signs, centres, tables):
         site = centres[row]
         atoms, facets = _voronoi_facets(grid, site)
         places = _places(site, atoms, facets, frac_coords, inverse)
-        n_found, n_ligands = _mix(
-            signs[site], signs, atoms, facets, places, tables, known, environments, values, ligands, n_found, n_ligands
-        )
+        if len(facets) > 0:
+            n_found, n_ligands = _mix(
+                signs[site],
+                signs,
+                atoms,
+                facets,
+                places,
+                tables,
+                known,
+                environments,
+                values,
+                ligands,
+                n_found,
+                n_ligands,
+            )
         starts[row + 1] = n_found
     return starts, environments[:n_found].copy(), values[:n_found].copy(), ligands[:n_ligands].copy()
 

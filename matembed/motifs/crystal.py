@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -208,16 +209,14 @@ class Crystal:
     @property
     def volume(self) -> float:
         """Volume of the cell, in Å^3."""
-        a, b, c = self.lattice
-        return float(abs(np.dot(a, np.cross(b, c))))
+        (a, b, c), (d, e, f), (g, h, i) = self.lattice.tolist()
+        return float(abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)))
 
     @property
     def reduced_formula(self) -> str:
         """Reduced formula, as pymatgen writes it."""
-        from pymatgen.core.composition import Composition
-
         numbers, counts = np.unique(self.numbers, return_counts=True)
-        return Composition(dict(zip([SYMBOLS[z] for z in numbers], counts.tolist(), strict=True))).reduced_formula
+        return _reduced_formula(tuple(numbers.tolist()), tuple(counts.tolist()))
 
     def to_structure(self) -> "Any":
         """Make a pymatgen structure of bare elements.
@@ -233,6 +232,13 @@ class Crystal:
 
     def __repr__(self) -> str:
         return f"Crystal({self.reduced_formula}, {len(self.numbers)} sites)"
+
+
+@lru_cache(maxsize=4096)
+def _reduced_formula(numbers: tuple[int, ...], counts: tuple[int, ...]) -> str:
+    from pymatgen.core.composition import Composition
+
+    return Composition({SYMBOLS[z]: n for z, n in zip(numbers, counts, strict=True)}).reduced_formula
 
 
 def _all_known(states: list[float | None]) -> NDArray[np.float64] | None:

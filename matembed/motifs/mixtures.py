@@ -78,6 +78,8 @@ def neighbour_sets(facets: Facets, may_bond: NDArray[np.bool_]) -> list[Neighbou
     >>> [len(one.members) for one in neighbour_sets(cell, np.full(14, True))]
     [8, 14]
     """
+    if len(facets.sites) == 0:
+        return []
     distances = facets.distances / facets.distances.min()
     angles = facets.solid_angles / facets.solid_angles.max()
     near = _plateaus(distances, DISTANCE_GAP, DISTANCE_BOUNDS[1])

@@ -92,6 +92,8 @@ def choose_ligands(facets: Facets, may_bond: NDArray[np.bool_]) -> NDArray[np.in
     >>> len(choose_ligands(cell, np.full(14, True)))
     14
     """
+    if len(facets.sites) == 0:
+        return np.zeros(0, dtype=np.intp)
     distances = facets.distances / facets.distances.min()
     angles = facets.solid_angles / facets.solid_angles.max()
     near = _within(distances, DISTANCE_CUTOFF, DISTANCE_GAP, MAXIMUM_DISTANCE)

@@ -89,7 +89,7 @@ def voronoi_cell(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64],
     Returns
     -------
     Facets
-        Those of at least 1e-7 sr.
+        Those of at least 1e-7 sr; none where all atoms are more than 200 Å away.
 
     Examples
     --------

@@ -105,6 +105,34 @@ def test_cells_of_every_shape_have_shells(cell):
     assert set(mixed.centres.tolist()) <= set(range(len(frac_coords)))
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_an_atom_alone_has_no_shell(engine, strategy):
+    crystal = Crystal(1e5 * np.eye(3), [[0, 0, 0], [0, 0, 1e-5]], [55, 17])
+    alone = Crystal(1e5 * np.eye(3), [[0, 0, 0]], [55])
+    valences = [1.0, -1.0] if strategy == "simplest" else "none"
+    found = find_motif_arrays(crystal, engine=engine, strategy=strategy, valences=valences)
+    assert found.symbols()[0] == "S:1"
+    assert found.csms[0] == pytest.approx(0)
+    assert len(find_motif_arrays(alone, engine=engine, strategy=strategy, valences="none").centres) == 0
+
+
+def test_many_planes_that_cut_a_cell_before_it_is_done_fit_in():
+    # neighbours come nearer and nearer from every side, so that each cuts, and later ones cut off what it left
+    rng = np.random.default_rng(1)
+    directions = rng.normal(size=(900, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    # distances grow by so little that a plane far from all others still cuts
+    places = directions * np.linspace(10, 10.4, 900)[:, None]
+    apart = np.linalg.norm(places[:, None] - places, axis=2) + np.eye(900)
+    kept = [row for row in range(900) if (apart[row, :row] > 0.55).all()]
+    crystal = Crystal(60 * np.eye(3), np.vstack([np.zeros(3), places[kept]]) / 60, [11] * (len(kept) + 1))
+    facets = voronoi_cell(crystal.lattice, crystal.frac_coords, 0)
+    compiled = find_motif_arrays(crystal, valences="none")
+    assert len(facets.sites) > 128
+    assert len(compiled.centres) > 0
+
+
 def test_a_needle_of_any_length_has_the_shells_of_a_long_one():
     # the definition would take half a minute
     found = [
