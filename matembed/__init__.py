@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matembed.corpus.contexts import formula_sentences
     from matembed.corpus.corpus import Corpus
     from matembed.corpus.formulas import FormulaError, parse_formula
+    from matembed.corpus.motif_tables import MotifTables, build_motif_tables
     from matembed.corpus.walks import motif_sentences
     from matembed.downstream import plots
     from matembed.downstream.benchmark import Evaluation, evaluate
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from matembed.encoders.ppmi import PPMI
     from matembed.encoders.word2vec import Word2Vec
     from matembed.interchange import from_keyed_vectors, read_table, to_keyed_vectors, write_table
-    from matembed.motifs import Connection, Motif, MotifError, MotifGraph, find_motifs
+    from matembed.motifs import Connection, Crystal, Motif, MotifError, MotifGraph, find_motifs
     from matembed.sources.prototypes import read_prototypes
     from matembed.tokens import Token, parse_token
     from matembed.vocabulary import Vocabulary
@@ -35,6 +36,7 @@ _HOMES = {
     "Card": "matembed.cards",
     "Connection": "matembed.motifs",
     "Corpus": "matembed.corpus.corpus",
+    "Crystal": "matembed.motifs",
     "EmbeddingTable": "matembed.embeddings",
     "Evaluation": "matembed.downstream.benchmark",
     "FormulaError": "matembed.corpus.formulas",
@@ -42,6 +44,7 @@ _HOMES = {
     "Motif": "matembed.motifs",
     "MotifError": "matembed.motifs",
     "MotifGraph": "matembed.motifs",
+    "MotifTables": "matembed.corpus.motif_tables",
     "PPMI": "matembed.encoders.ppmi",
     "StructureFeaturizer": "matembed.downstream.features",
     "Token": "matembed.tokens",
@@ -50,6 +53,7 @@ _HOMES = {
     "Vocabulary": "matembed.vocabulary",
     "Word2Vec": "matembed.encoders.word2vec",
     "build_corpus": "matembed.corpus.build",
+    "build_motif_tables": "matembed.corpus.motif_tables",
     "evaluate": "matembed.downstream.benchmark",
     "find_motifs": "matembed.motifs",
     "formula_sentences": "matembed.corpus.contexts",
@@ -69,6 +73,7 @@ __all__ = [
     "Card",
     "Connection",
     "Corpus",
+    "Crystal",
     "EmbeddingTable",
     "Evaluation",
     "FormulaError",
@@ -76,6 +81,7 @@ __all__ = [
     "Motif",
     "MotifError",
     "MotifGraph",
+    "MotifTables",
     "StructureFeaturizer",
     "Token",
     "TooManyRejectedError",
@@ -83,6 +89,7 @@ __all__ = [
     "Vocabulary",
     "Word2Vec",
     "build_corpus",
+    "build_motif_tables",
     "evaluate",
     "find_motifs",
     "formula_sentences",

@@ -9,7 +9,10 @@ from typing import Any, Self
 
 __all__ = ["Card", "package_versions"]
 
-_PACKAGES = ("matembed", "gensim", "numpy", "pandas", "pymatgen", "pymatgen-core", "scikit-learn", "scipy", "spglib")
+_PACKAGES = (
+    *("matembed", "gensim", "numba", "numpy", "pandas", "pyarrow"),
+    *("pymatgen", "pymatgen-core", "scikit-learn", "scipy", "spglib"),
+)
 
 
 def package_versions(names: Iterable[str] = _PACKAGES) -> dict[str, str]:

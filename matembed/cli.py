@@ -96,14 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--id-column", help="column of the ids")
     command.add_argument("--limit", type=positive_integer, help="read the first LIMIT rows only")
     command.add_argument("--views", nargs="+", help="which sentences: elements amounts environments links walks (all)")
+    _add_motif_options(command)
     command.add_argument(
-        "--engine",
-        choices=("chemenv", "numba", "numpy"),
-        default="chemenv",
-        help="what finds motifs (default: %(default)s)",
-    )
-    command.add_argument(
-        "--valences", choices=("structure", "bond_valence", "composition", "none"), help="automatic by default"
+        "--mixtures",
+        choices=("likeliest", "drawn"),
+        default="likeliest",
+        help="how sites of multi_weights are written: as the likeliest environment, or drawn by fraction",
     )
     command.add_argument("--oxidation", action="store_true", help="motif tokens with oxidation states: Ti4+O6:O:6")
     command.add_argument(
@@ -111,14 +109,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--n-walks", type=positive_integer, default=2, help="random walks from each motif")
     command.add_argument("--seed", type=int, default=0, help="of the walks (default: %(default)s)")
-    command.add_argument("--workers", type=positive_integer, default=1, help="processes (default: %(default)s)")
-    command.add_argument("--time-limit", type=float, default=300.0, help="CPU seconds a crystal (default: %(default)s)")
-    command.add_argument(
-        "--max-rejected", type=float, default=0.5, help="share of rejected rows that is too much (default: %(default)s)"
-    )
-    command.add_argument("--card", type=Path, help="YAML with name, what, source, licence, citation of the data")
-    command.add_argument("--overwrite", action="store_true", help="replace a corpus that is there")
-    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_build_options(command)
+
+    command = add("motifs", _motifs, "Find the motifs of crystals and their connections, as Parquet.")
+    command.add_argument("input", help="a folder of CIF/POSCAR/..., a structure file, or JSON lines of crystals")
+    command.add_argument("--out", type=Path, required=True, help="folder of the tables")
+    command.add_argument("--limit", type=positive_integer, help="read the first LIMIT rows only")
+    _add_motif_options(command)
+    command.add_argument("--symmetrise", action="store_true", help="make every connection mutual")
+    _add_build_options(command)
 
     command = add("train", _train, "Learn an embedding table from a corpus.")
     command.add_argument("corpus", type=Path)
@@ -175,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--overwrite", action="store_true", help="replace a picture that is there")
 
-    command = add("info", _info, "Show the card of a corpus or a table.")
+    command = add("info", _info, "Show the card of a corpus, of motifs or of a table.")
     command.add_argument("path", type=Path)
     return parser
 
@@ -186,6 +185,48 @@ def positive_integer(text: str) -> int:
         msg = f"must be 1 or more, got {text}"
         raise argparse.ArgumentTypeError(msg)
     return value
+
+
+def _add_motif_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--engine",
+        choices=("numba", "numpy", "chemenv"),
+        default="numba",
+        help="what finds motifs: compiled, readable, or pymatgen's ChemEnv (default: %(default)s)",
+    )
+    command.add_argument(
+        "--strategy",
+        choices=("simplest", "multi_weights"),
+        default="simplest",
+        help="one environment a site, or several with fractions (default: %(default)s)",
+    )
+    command.add_argument(
+        "--search",
+        choices=("fast", "certified"),
+        default="fast",
+        help="of the best fit; certified is proven, and far slower (default: %(default)s)",
+    )
+    command.add_argument(
+        "--valences",
+        choices=("structure", "bond_valence", "composition", "signs", "bv_analyzer", "none"),
+        help="where oxidation states are from; the first with an answer by default",
+    )
+
+
+def _add_build_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--workers", type=positive_integer, default=1, help="processes (default: %(default)s)")
+    command.add_argument(
+        "--scheduler",
+        default="processes",
+        help='"processes", "dask", or the address of a Dask scheduler: tcp://... (default: %(default)s)',
+    )
+    command.add_argument("--time-limit", type=float, default=300.0, help="CPU seconds a crystal (default: %(default)s)")
+    command.add_argument(
+        "--max-rejected", type=float, default=0.5, help="share of rejected rows that is too much (default: %(default)s)"
+    )
+    command.add_argument("--card", type=Path, help="YAML with name, what, source, licence, citation of the data")
+    command.add_argument("--overwrite", action="store_true", help="replace what an earlier run made")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _add_materials(command: argparse.ArgumentParser) -> None:
@@ -222,12 +263,16 @@ def _build(options: argparse.Namespace) -> None:
         limit=options.limit,
         views=options.views,
         engine=options.engine,
+        strategy=options.strategy,
+        search=options.search,
         valences=options.valences,
+        mixtures=options.mixtures,
         oxidation=options.oxidation,
         n_walks=options.n_walks,
         walk_length=options.walk_length,
         seed=options.seed,
         workers=options.workers,
+        scheduler=options.scheduler,
         time_limit=options.time_limit,
         max_rejected=options.max_rejected,
         card=None if options.card is None else _read_card(options.card),
@@ -238,6 +283,34 @@ def _build(options: argparse.Namespace) -> None:
     print(f"views: {', '.join(corpus.views)}; the card: {options.out / 'README.md'}")
     _print_rows(f"rejected ({options.out / 'rejected.parquet'})", corpus.rejected())
     _print_rows(f"rewritten ({options.out / 'rewritten.parquet'})", corpus.rewritten())
+
+
+def _motifs(options: argparse.Namespace) -> None:
+    from matembed.corpus.motif_tables import build_motif_tables
+
+    tables = build_motif_tables(
+        Path(options.input),
+        options.out,
+        engine=options.engine,
+        strategy=options.strategy,
+        search=options.search,
+        valences=options.valences,
+        symmetrise=options.symmetrise,
+        limit=options.limit,
+        workers=options.workers,
+        scheduler=options.scheduler,
+        time_limit=options.time_limit,
+        max_rejected=options.max_rejected,
+        card=None if options.card is None else _read_card(options.card),
+        progress=not options.quiet,
+        overwrite=options.overwrite,
+    )
+    print(f"{tables.card.name}: {', '.join(f'{n:,} {what}' for what, n in tables.card.counts.items())}")
+    print(f"the card: {options.out / 'README.md'}")
+    _print_counts("valences", tables.materials()["valences"])
+    _print_counts("geometries", tables.motifs(columns=["geometry"])["geometry"])
+    _print_rows(f"rejected ({options.out / 'rejected.parquet'})", tables.rejected())
+    _print_rows(f"rewritten ({options.out / 'rewritten.parquet'})", tables.rewritten())
 
 
 def _read_card(path: Path) -> "Card":
@@ -392,15 +465,20 @@ def _plot(options: argparse.Namespace) -> None:
 
 def _info(options: argparse.Namespace) -> None:
     from matembed.corpus.corpus import Corpus
+    from matembed.corpus.motif_tables import MotifTables
     from matembed.embeddings import EmbeddingTable
 
     if not options.path.exists():
-        msg = f"{options.path} does not exist; wanted the folder of a corpus or a table"
+        msg = f"{options.path} does not exist; wanted the folder of a corpus, of motifs or of a table"
         raise FileNotFoundError(msg)
     if (options.path / "vectors.safetensors").exists():
         table = EmbeddingTable.read(options.path)
         print(table)
         _print_card(table.card)
+    elif (options.path / "motifs.parquet").exists():
+        tables = MotifTables.read(options.path)
+        print(tables)
+        _print_card(tables.card)
     else:
         corpus = Corpus.read(options.path)
         _print_card(corpus.card)
@@ -432,6 +510,13 @@ def _looks_up(tables: "Iterable[EmbeddingTable]") -> Literal["formulas", "motifs
 
 def _print_card(card: "Card") -> None:
     print(card.to_markdown().split("---", 2)[2].strip())
+
+
+def _print_counts(what: str, values: "pd.Series[str]") -> None:
+    """Show the commonest values to a person."""
+    counts = sorted(values.value_counts().items(), key=lambda pair: (-pair[1], pair[0]))
+    more = f", and {len(counts) - _ROWS_SHOWN:,} others" if len(counts) > _ROWS_SHOWN else ""
+    print(f"{what}: {', '.join(f'{n:,} {value}' for value, n in counts[:_ROWS_SHOWN])}{more}")
 
 
 def _print_rows(what: str, rows: "pd.DataFrame") -> None:

@@ -154,6 +154,35 @@ def test_evaluate_crystals_with_labels_of_their_own(work, tmp_path, capsys):
     assert "(SrO): 'SrO': hardness is missing" in printed
 
 
+def test_motifs_writes_tables_and_says_what_is_in_them(work, tmp_path, capsys):
+    out = tmp_path / "motifs"
+    words = ["motifs", str(work / "crystals"), "--out", str(out), "--quiet"]
+    assert main([*words, "--workers", "2", "--time-limit", "60"]) == 0
+    printed = capsys.readouterr().out
+    assert "8 read, 6 kept, 2 rejected, 0 rewritten, 24 motifs" in printed
+    assert "valences: 4 bond_valence, 2 composition" in printed
+    assert "geometries: 24 O:6" in printed
+    assert "(brass): 'brass.cif'" in printed
+    motifs = pd.read_parquet(out / "motifs.parquet")
+    assert motifs["token"].value_counts().to_dict() == {
+        f"{motif}6:O:6": 4 for motif in ("CaO", "KCl", "LiF", "MgO", "NaCl", "SrO")
+    }
+    assert set(pd.read_parquet(out / "connections.parquet")["sharing"]) == {"corner", "edge"}
+    assert main(words) == 2  # not overwritten
+    more = ["--strategy", "multi_weights", "--valences", "signs", "--limit", "2", "--overwrite", "--max-rejected", "1"]
+    assert main([*words, *more]) == 0
+    assert "2 read, 2 kept" in capsys.readouterr().out
+    assert "geometry" in pd.read_parquet(out / "environments.parquet")
+    assert main(["info", str(out)]) == 0
+    assert "MotifTables('crystals', 8 motifs" in capsys.readouterr().out
+
+
+def test_a_corpus_of_mixtures(work, tmp_path):
+    words = ["build", str(work / "crystals"), "--strategy", "multi_weights", "--mixtures", "drawn", "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "mixed")]) == 0
+    assert main(["train", str(tmp_path / "mixed"), "--dim", "4", "--out", str(tmp_path / "table"), "--quiet"]) == 0
+
+
 @pytest.mark.parametrize(
     "words", [["map", "elements"], ["periodic-table", "elements", "--similar-to", "Na"], ["similarity", "elements"]]
 )
@@ -187,6 +216,11 @@ def test_training_again_gives_the_same_bytes(work, tmp_path):
         (["build", "{work}/missing.csv", "--out", "{new}"], "missing.csv"),
         (["build", "{work}/formulas.csv", "--out", "{work}/formulas"], "--overwrite"),
         (["build", "{work}/formulas.csv", "--out", "{new}", "--column", "composition"], "composition"),
+        (["build", "{work}/crystals", "--out", "{new}", "--mixtures", "drawn"], "multi_weights"),
+        (["build", "{work}/crystals", "--out", "{new}", "--scheduler", "slurm"], "scheduler must be"),
+        (["motifs", "{work}/formulas.csv", "--out", "{new}"], "motifs are found in crystals"),
+        (["motifs", "{work}/crystals", "--out", "{new}", "--engine", "numpy", "--search", "certified"], "numba"),
+        (["motifs", "{work}/crystals", "--out", "{work}/motifs", "--overwrite"], "other than MotifTables"),
         (["train", "{work}/crystals", "--out", "{new}"], "corpus"),
         (["train", "{work}/formulas", "--view", "walks", "--out", "{new}"], "environments"),
         (["train", "{work}/formulas", "--encoder", "ppmi", "--epochs", "3", "--out", "{new}"], "--epochs"),

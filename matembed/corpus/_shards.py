@@ -1,73 +1,106 @@
-"""What becomes of a shard of rows: one file of results, a pure function of the rows and the settings."""
+"""What becomes of a shard of rows: one file of results, a pure function of the rows and a recipe."""
 
-import gzip
 import hashlib
 import json
 import math
 import re
 import warnings
+import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from matembed._atomic import sha256_of, whole_file
 from matembed.corpus._time_limit import TookTooLongError, within_cpu_time
-from matembed.sources.rows import FormulaRow, Row, SourceKind, StructureRow, shortened
+from matembed.sources.rows import FormulaRow, Row, SourceKind, StructureRow, UnreadableRow, shortened
 
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
 
-    from matembed.corpus.contexts import FormulaView
-    from matembed.corpus.walks import MotifView
-    from matembed.motifs.find import Engine
+    from matembed.motifs.find import Engine, Search, Strategy
     from matembed.motifs.valences import ValenceMethod
     from matembed.sources.rows import Property
 
 __all__ = [
+    "ROWS_PER_SHARD",
+    "Recipe",
     "Record",
-    "Settings",
     "Shard",
     "Summary",
     "as_kind",
     "make_shard",
     "merged_kind",
-    "read_records",
+    "prepare_engine",
+    "read_part",
     "read_summary",
+    "read_values",
     "record_of",
     "rejected",
     "run_shard",
+    "speed_of",
     "write_shard",
 ]
 
-_SCHEMA = 2
+_SCHEMA = 3
+# Few enough that little is lost to an interruption, enough that hashing and writing cost nothing beside.
+ROWS_PER_SHARD = {"formulas": 5000, "structures": 250, "structures, slowly": 16}
 # Codes such as 007 and digits beyond the precision of a float are text.
 _INTEGER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,14})")
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _MISSING = {"nan", "NaN", "NA", "N/A", "<NA>", "None", "null", "NULL"}
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the sentences of a row depend on, besides the row."""
+class Record(NamedTuple):
+    """The result of a row: plain values for JSON, with a reason if it was rejected; and what a recipe packs apart."""
 
-    kind: SourceKind
-    motif_views: tuple["MotifView", ...]
-    formula_views: tuple["FormulaView", ...]
-    engine: "Engine"
-    strategy: Literal["simplest"]
-    valences: "ValenceMethod | None"
-    oxidation: bool
-    n_walks: int
-    walk_length: int
-    seed: int
-    time_limit: float
+    values: dict[str, Any]
+    found: Any = None
+
+
+class Recipe(Protocol):
+    """What is made of rows: a frozen dataclass of settings that travels to other processes."""
 
     @property
-    def views(self) -> tuple[str, ...]:
-        """All views, those of motifs first."""
-        return (*self.motif_views, *self.formula_views)
+    def kind(self) -> SourceKind:
+        """What the rows hold."""
+
+    @property
+    def time_limit(self) -> float:
+        """CPU seconds a row may take."""
+
+    @property
+    def speed(self) -> str:
+        """A key of `ROWS_PER_SHARD`."""
+
+    def prepare(self) -> None:
+        """Do once a process what no row should be charged for, as compiling is."""
+
+    def make(self, row: FormulaRow | StructureRow) -> Record:
+        """Make the record of a row, a pure function of row and settings; ValueError if none can be made."""
+
+    def pack(self, records: Sequence[Record]) -> Mapping[str, bytes]:
+        """Write what was found in rows that were kept, as the parts of a file by name."""
+
+
+def speed_of(kind: SourceKind, engine: str, search: str) -> str:
+    """Tell how many rows make a shard, as a key of `ROWS_PER_SHARD`."""
+    slowly = kind == "structures" and (engine != "numba" or search == "certified")
+    return f"{kind}, slowly" if slowly else kind
+
+
+@cache
+def prepare_engine(engine: "Engine", strategy: "Strategy", search: "Search", valences: "ValenceMethod | None") -> None:
+    """Find motifs once, so that what an engine compiles or loads at first takes none of a row's time."""
+    from matembed.motifs import Crystal, MotifError, find_motif_arrays
+
+    lattice = [[4.12, 0, 0], [0, 4.12, 0], [0, 0, 4.12]]
+    salt = Crystal.from_record({"lattice": lattice, "species": ["Cs", "Cl"], "frac_coords": [[0, 0, 0], [0.5] * 3]})
+    with suppress(MotifError):  # the salt states no oxidation states
+        find_motif_arrays(salt, engine=engine, strategy=strategy, search=search, valences=valences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +113,11 @@ class Shard:
 
     def path(self, folder: Path) -> Path:
         """Where the results belong."""
-        return folder / f"shard-{self.position:06d}.jsonl.gz"
+        return folder / f"shard-{self.position:06d}.zip"
 
 
 class Summary(NamedTuple):
-    """The first line of a file of results; `properties` says what kind of values each has."""
+    """The first part of a file of results; `properties` says what kind of values each has."""
 
     fingerprint: str
     n_kept: int
@@ -92,17 +125,10 @@ class Summary(NamedTuple):
     properties: dict[str, str]
 
 
-class Record(NamedTuple):
-    """The result of a row: plain values for JSON, with a reason if it was rejected; a crystal's motif graph as JSON."""
-
-    values: dict[str, Any]
-    graph: str | None = None
-
-
-def make_shard(position: int, rows: Sequence[Row], settings: Settings, versions: Mapping[str, str]) -> Shard:
+def make_shard(position: int, rows: Sequence[Row], recipe: Recipe, versions: Mapping[str, str]) -> Shard:
     """Take the fingerprint of rows, contents of files and versions of packages included."""
     digest = hashlib.sha256()
-    for value in (_SCHEMA, versions, asdict(settings)):
+    for value in (_SCHEMA, versions, type(recipe).__name__, asdict(recipe)):  # type: ignore[call-overload]
         digest.update(json.dumps(value, sort_keys=True).encode())
     for row in rows:
         values = {name: getattr(row, name) for name in row.__dataclass_fields__}
@@ -118,29 +144,30 @@ def _plain(payload: "Path | Mapping[str, Any] | Structure") -> object:
     return payload if isinstance(payload, Mapping) else payload.as_dict()
 
 
-def run_shard(shard: Shard, settings: Settings, folder: Path) -> Summary:
-    """Make the sentences of every row and write them as one file, whole or not at all."""
-    return write_shard(shard, (record_of(row, settings) for row in shard.rows), folder)
+def run_shard(shard: Shard, recipe: Recipe, folder: Path) -> Summary:
+    """Make the record of every row and write them as one file, whole or not at all."""
+    recipe.prepare()
+    return write_shard(shard, [record_of(row, recipe) for row in shard.rows], recipe, folder)
 
 
-def record_of(row: Row, settings: Settings) -> Record:
-    """Make the sentences of a row, or say why there are none."""
+def record_of(row: Row, recipe: Recipe) -> Record:
+    """Make the record of a row, or say why there is none."""
+    if isinstance(row, UnreadableRow):
+        return rejected(row, row.reason)
     try:
         if isinstance(row, FormulaRow):
-            return _formula_record(row, settings)
-        if isinstance(row, StructureRow):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # remarks of pymatgen's parsers; what matters is in the record
-                return within_cpu_time(settings.time_limit, _structure_record, row, settings)
+            return recipe.make(row)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks of pymatgen's parsers; what matters is in the record
+            return within_cpu_time(recipe.time_limit, recipe.make, row)
     except TookTooLongError:
-        return rejected(row, f"took more than {settings.time_limit:g} s of CPU time; raise time_limit")
+        return rejected(row, f"took more than {recipe.time_limit:g} s of CPU time; raise time_limit")
     except MemoryError:
         return rejected(row, "ran out of memory")
     except ValueError as error:
         return rejected(row, str(error) or "bad value")
     except Exception as error:  # one bad row must not end a build; what it was is in the row of rejects
         return rejected(row, f"{type(error).__name__}: {error}")
-    return rejected(row, row.reason)
 
 
 def rejected(row: Row, reason: str) -> Record:
@@ -150,114 +177,44 @@ def rejected(row: Row, reason: str) -> Record:
     return Record({"id": row.id, "row": row.row, "input": text, "reason": shortened(reason, 300)})
 
 
-def _formula_record(row: FormulaRow, settings: Settings) -> Record:
-    from matembed.corpus.contexts import formula_sentences
-    from matembed.corpus.formulas import parse_formula
-
-    parsed = parse_formula(row.formula)
-    return Record(
-        {
-            "id": row.id,
-            "row": row.row,
-            "formula": parsed.formula,
-            "chemsys": parsed.composition.chemical_system,
-            "n_elements": len(parsed.composition),
-            "input": shortened(row.formula),
-            "rewrites": parsed.rewrites,
-            "properties": row.properties,
-            "sentences": {view: _lines(formula_sentences(parsed, view)) for view in settings.formula_views},
-        }
-    )
-
-
-def _structure_record(row: StructureRow, settings: Settings) -> Record:
-    from matembed.corpus.contexts import formula_sentences
-    from matembed.corpus.walks import motif_sentences
-    from matembed.motifs import find_motifs
-
-    structure = row.to_structure()
-    graph = find_motifs(structure, engine=settings.engine, strategy=settings.strategy, valences=settings.valences)
-    composition = structure.composition.element_composition
-    sentences: dict[str, list[list[str]]] = {
-        view: motif_sentences(
-            graph,
-            view,
-            oxidation=settings.oxidation,
-            n_walks=settings.n_walks,
-            walk_length=settings.walk_length,
-            seed=settings.seed,
-        )
-        for view in settings.motif_views
-    }
-    sentences |= {view: formula_sentences(composition, view) for view in settings.formula_views}
-    values = {
-        "id": row.id,
-        "row": row.row,
-        "formula": graph.formula,
-        "input": row.input,
-        "rewrites": [f"{name} read as H" for name in sorted(_isotopes(structure))],
-        "chemsys": composition.chemical_system,
-        "n_elements": len(composition),
-        "n_sites": graph.n_sites,
-        "n_motifs": len(graph.motifs),
-        "n_connections": len(graph.connections),
-        "valences": graph.valences,
-        "volume_per_atom": structure.volume / len(structure),
-        "properties": row.properties,
-        "sentences": {view: _lines(found) for view, found in sentences.items()},
-    }
-    return Record(values, json.dumps({"id": row.id} | graph.to_dict(), separators=(",", ":")))
-
-
-def _isotopes(structure: "Structure") -> set[str]:
-    """Names of deuterium and tritium, which pymatgen gives the symbol H."""
-    return {site.specie.name for site in structure if site.specie.symbol == "H"} & {"D", "T"}
-
-
-def _lines(sentences: Iterable[Sequence[str]]) -> list[str]:
-    return [" ".join(sentence) for sentence in sentences if sentence]
-
-
 # Files of results ----------------------------------------------------------------------------------------------------
 
 
-def write_shard(shard: Shard, records: Iterable[Record], folder: Path) -> Summary:
-    """Write results: a line for the summary, then one for each row, followed by that of its motif graph if any."""
-    lines: list[str] = []
+def write_shard(shard: Shard, records: Sequence[Record], recipe: Recipe, folder: Path) -> Summary:
+    """Write results as one file: the summary, the values of each row, and the parts that the recipe packs."""
     kinds: dict[str, str] = {}
-    n_rejected = 0
-    for values, graph in records:
-        n_rejected += "reason" in values
-        for name, value in values.get("properties", {}).items():
+    kept = [record for record in records if "reason" not in record.values]
+    for values, _ in kept:
+        for name, value in values["properties"].items():
             kinds[name] = merged_kind(kinds.get(name, ""), as_kind(value))
-        lines.append(json.dumps(values, separators=(",", ":")))
-        if graph is not None:
-            lines.append(graph)
-    summary = Summary(shard.fingerprint, len(shard.rows) - n_rejected, n_rejected, kinds)
-    with whole_file(shard.path(folder)) as partial, gzip.open(partial, "wt", compresslevel=1, encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in (json.dumps(summary._asdict()), *lines))
+    summary = Summary(shard.fingerprint, len(kept), len(records) - len(kept), kinds)
+    lines = "".join(json.dumps(values, separators=(",", ":")) + "\n" for values, _ in records)
+    parts = {"summary.json": json.dumps(summary._asdict()).encode(), "rows.jsonl": lines.encode()}
+    with whole_file(shard.path(folder)) as partial, zipfile.ZipFile(partial, "w") as file:
+        for name, data in (parts | dict(recipe.pack(kept))).items():
+            packed = zipfile.ZIP_DEFLATED if name.endswith(".jsonl") else zipfile.ZIP_STORED
+            file.writestr(name, data, packed, compresslevel=1)
     return summary
 
 
 def read_summary(path: Path) -> Summary | None:
-    """Read the first line of a file of results; None if there is no such file or any of it is damaged."""
+    """Read the summary of a file of results; None if there is no such file or any of it is damaged."""
     try:
-        with gzip.open(path, "rb") as file:
-            summary = Summary(**json.loads(file.readline()))
-            while file.read(1 << 20):  # to the end, where gzip compares the checksum
-                pass
-            return summary
-    except (OSError, EOFError, zlib.error, ValueError, TypeError):
+        with zipfile.ZipFile(path) as file:
+            return Summary(**json.loads(file.read("summary.json"))) if file.testzip() is None else None
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, LookupError, ValueError, TypeError):
         return None
 
 
-def read_records(path: Path) -> Iterator[Record]:
-    """Read the results of a shard, in the order of its rows."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        next(file)
-        for line in file:
-            values = json.loads(line)
-            yield Record(values, next(file).rstrip("\n") if "n_motifs" in values else None)
+def read_values(path: Path) -> Iterator[dict[str, Any]]:
+    """Read the values of each row of a shard, in the order of its rows."""
+    yield from map(json.loads, read_part(path, "rows.jsonl").splitlines())
+
+
+def read_part(path: Path, name: str) -> bytes:
+    """Read a part of a file of results."""
+    with zipfile.ZipFile(path) as file:
+        return file.read(name)
 
 
 # Kinds of property ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Run shards on worker processes, and survive the death of one."""
+"""Run shards on worker processes of this machine, and survive the death of one."""
 
 import multiprocessing
 import os
@@ -7,18 +7,21 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from matembed.corpus._shards import Record, Settings, Shard, Summary, record_of, rejected, run_shard, write_shard
+from matembed.corpus._heap import freeze_heap
+from matembed.corpus._shards import Recipe, Record, Shard, Summary, record_of, rejected, run_shard, write_shard
 
-__all__ = ["run_shards"]
+__all__ = ["DIED", "run_shards"]
+
+DIED = "the process died of it: memory ran out, or compiled code crashed"
 
 
 def run_shards(
-    shards: Iterable[Shard], settings: Settings, folder: Path, workers: int
+    shards: Iterable[Shard], recipe: Recipe, folder: Path, workers: int
 ) -> Generator[tuple[Path, Summary], None, None]:
     """Run shards and yield the file and the summary of each as it is done, in any order.
 
@@ -28,14 +31,14 @@ def run_shards(
     """
     if workers == 1:
         for shard in shards:
-            yield shard.path(folder), run_shard(shard, settings, folder)
+            yield shard.path(folder), run_shard(shard, recipe, folder)
         return
     waiting = iter(shards)
     first = next(waiting, None)
     waiting, exhausted = chain([first] if first else [], waiting), first is None
     while not exhausted:
         lost: list[Shard] = []
-        with _processes(workers) as pool:
+        with _processes(workers, recipe) as pool:
             running: dict[Future[Summary], Shard] = {}
             while not lost:
                 while not exhausted and len(running) < 2 * workers:
@@ -43,7 +46,7 @@ def run_shards(
                     if following is None:
                         exhausted = True
                     else:
-                        running[_submit(pool, following, settings, folder)] = following
+                        running[_submit(pool, following, recipe, folder)] = following
                 if not running:
                     break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -51,12 +54,12 @@ def run_shards(
                         lost = list(running.values())
                         break
                     yield running.pop(future).path(folder), future.result()
-        yield from _run_row_by_row(lost, settings, folder)
+        yield from _run_row_by_row(lost, recipe, folder)
 
 
-def _submit(pool: ProcessPoolExecutor, shard: Shard, settings: Settings, folder: Path) -> "Future[Summary]":
+def _submit(pool: ProcessPoolExecutor, shard: Shard, recipe: Recipe, folder: Path) -> "Future[Summary]":
     try:
-        return pool.submit(run_shard, shard, settings, folder)
+        return pool.submit(run_shard, shard, recipe, folder)
     except BrokenProcessPool as error:
         failed: Future[Summary] = Future()
         failed.set_exception(error)
@@ -64,27 +67,27 @@ def _submit(pool: ProcessPoolExecutor, shard: Shard, settings: Settings, folder:
 
 
 def _run_row_by_row(
-    shards: Iterable[Shard], settings: Settings, folder: Path
+    shards: Iterable[Shard], recipe: Recipe, folder: Path
 ) -> Generator[tuple[Path, Summary], None, None]:
     waiting = iter(shards)
     shard, records = next(waiting, None), list[Record]()
     while shard is not None:
-        with _processes(1) as pool:
+        with _processes(1, recipe) as pool:
             alive = True
             while alive and shard is not None:
                 row = shard.rows[len(records)]
                 try:
-                    records.append(pool.submit(record_of, row, settings).result())
+                    records.append(pool.submit(record_of, row, recipe).result())
                 except BrokenProcessPool:
                     alive = False
-                    records.append(rejected(row, "the process died of it: memory ran out, or compiled code crashed"))
+                    records.append(rejected(row, DIED))
                 if len(records) == len(shard.rows):
-                    yield shard.path(folder), write_shard(shard, records, folder)
+                    yield shard.path(folder), write_shard(shard, records, recipe, folder)
                     shard, records = next(waiting, None), []
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+def _processes(workers: int, recipe: Recipe) -> Iterator[ProcessPoolExecutor]:
     """Yield a pool whose processes end with the block, however it ends, and with this process, however that ends.
 
     Processes are spawned, not forked: a fork of a process with threads (a notebook, a progress bar, BLAS) can hang.
@@ -92,7 +95,7 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     with ExitStack() as stack:
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(receiver,))
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(receiver, recipe))
         stack.callback(pool.shutdown, cancel_futures=True)
         stack.callback(receiver.close)
         stack.callback(sender.close)
@@ -100,15 +103,15 @@ def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
             pool.submit(os.getpid).result()
         except BrokenProcessPool as error:
             msg = (
-                "worker processes cannot start; in a script, call build_corpus under `if __name__ == '__main__':`, "
+                "worker processes cannot start; in a script, start builds under `if __name__ == '__main__':`, "
                 "or pass workers=1"
             )
             raise RuntimeError(msg) from error
         yield pool
 
 
-def _begin(receiver: Connection) -> None:
-    """Leave Ctrl-C to the parent, and end as soon as the parent's end of the pipe is closed, by it or by its death."""
+def _begin(receiver: Connection, recipe: Recipe) -> None:
+    """Leave Ctrl-C to the parent, end as soon as its end of the pipe is closed, by it or by its death; get ready."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
@@ -116,3 +119,6 @@ def _begin(receiver: Connection) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    with suppress(Exception):  # raised again by the first shard, and told from there
+        recipe.prepare()
+    freeze_heap()

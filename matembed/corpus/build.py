@@ -1,42 +1,28 @@
 """Build a corpus from formulas or crystals: row by row, resumable, the same bytes however it was run."""
 
-import json
-import math
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import asdict, replace
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from matembed._atomic import refuse_occupied, sha256_of, whole_folder
-from matembed.cards import Card, package_versions
-from matembed.corpus._lock import held
-from matembed.corpus._merge import merge_shards, write_rejected
-from matembed.corpus._shards import Settings, Shard, Summary, make_shard, read_summary
-from matembed.corpus._workers import run_shards
+from matembed.cards import Card
+from matembed.corpus._folder import write_config
+from matembed.corpus._resumable import TooManyRejectedError, build_folder, check_choices, check_numbers, filled_in
+from matembed.corpus._sentences import SentenceRecipe, merge_sentences
+from matembed.corpus._shards import Summary
 from matembed.corpus.contexts import FORMULA_VIEWS
 from matembed.corpus.corpus import SCHEMA, Corpus
-from matembed.corpus.walks import MOTIF_VIEWS
-from matembed.motifs.find import ENGINES, Engine
-from matembed.motifs.valences import VALENCE_METHODS
+from matembed.corpus.walks import MIXTURES, MOTIF_VIEWS, Mixtures
+from matembed.motifs.find import ENGINES, SEARCHES, STRATEGIES, Engine, Search, Strategy
+from matembed.motifs.valences import VALENCE_METHODS, ValenceMethod
 from matembed.sources.files import read_rows
-from matembed.sources.rows import Row, Rows, SourceKind, StructureRow, UnreadableRow, shortened
+from matembed.sources.rows import SourceKind
 
 __all__ = ["TooManyRejectedError", "build_corpus"]
 
-# Few enough that little is lost to an interruption, enough that reading, hashing and writing cost nothing beside.
-_ROWS_PER_SHARD: dict[SourceKind, int] = {"structures": 16, "formulas": 5000}
 _VIEWS: dict[SourceKind, tuple[str, ...]] = {"structures": (*MOTIF_VIEWS, *FORMULA_VIEWS), "formulas": FORMULA_VIEWS}
 _DEFAULT_VIEW: dict[SourceKind, str] = {"structures": "links", "formulas": "environments"}
-
-
-class TooManyRejectedError(RuntimeError):
-    """So many rows could not be used that the input must be wrong."""
-
-    exit_status = 1
 
 
 def build_corpus(
@@ -48,14 +34,17 @@ def build_corpus(
     id_column: str | None = None,
     limit: int | None = None,
     views: Sequence[str] | None = None,
-    engine: Engine = "chemenv",
-    strategy: Literal["simplest"] = "simplest",
-    valences: Literal["structure", "bond_valence", "composition", "none"] | None = None,
+    engine: Engine = "numba",
+    strategy: Strategy = "simplest",
+    search: Search = "fast",
+    valences: ValenceMethod | None = None,
+    mixtures: Mixtures = "likeliest",
     oxidation: bool = False,
     n_walks: int = 2,
     walk_length: int = 8,
     seed: int = 0,
     workers: int = 1,
+    scheduler: str = "processes",
     time_limit: float = 300.0,
     max_rejected: float = 0.5,
     card: Card | None = None,
@@ -86,20 +75,25 @@ def build_corpus(
     views : sequence of str, optional
         Which sentences to make: "elements", "amounts", "environments", and of crystals "links", "walks". All by
         default.
-    engine, strategy : str
+    engine, strategy, search, valences : str
         As in `find_motifs`.
-    valences : {"structure", "bond_valence", "composition", "none"}, optional
-        As in `find_motifs`.
+    mixtures : {"likeliest", "drawn"}
+        How a site that strategy "multi_weights" finds between several environments is written: as the likeliest,
+        or at every mention as one drawn by its fraction. See `motif_sentences`.
     oxidation : bool, default False
         Motif tokens with oxidation states: ``Ti4+O6:O:6``.
     n_walks, walk_length : int
         Walks from each motif, and motifs in each.
     seed : int, default 0
-        Of the walks.
+        Of the walks, and of the draws.
     workers : int, default 1
         Processes. With 1 the work is done in this one. In a script, more need ``if __name__ == "__main__":``.
+    scheduler : str, default "processes"
+        ``"processes"`` of this machine, ``"dask"`` for the same on a Dask cluster of this machine, or the address of
+        a Dask scheduler, such as ``"tcp://10.0.0.1:8786"``, whose workers then count instead of `workers`. Workers
+        write ``<out>.partial`` and read files of the source, so both are on a file system that all share.
     time_limit : float, default 300
-        CPU seconds a crystal may take. Not enforced on Windows or outside the main thread.
+        CPU seconds a crystal may take. Not enforced on Windows.
     max_rejected : float, default 0.5
         Share of rejected rows, 0 to 1, beyond which the build is refused.
     card : Card, optional
@@ -126,7 +120,9 @@ def build_corpus(
     ValueError
         If the source holds no rows, `out` lies in the folder that is read, or a setting is out of range.
     RuntimeError
-        If another build is writing `out`, or worker processes cannot start.
+        If another build is writing `out`, or workers cannot start.
+    ImportError
+        If `scheduler` asks for Dask, which is not installed.
     KeyboardInterrupt
         On Ctrl-C; the worker processes end, and what was done is kept.
 
@@ -138,7 +134,7 @@ def build_corpus(
     Notes
     -----
     A row whose id came before is rejected. A row that takes all memory or crashes compiled code kills its process; with
-    two workers or more it is found and rejected.
+    two workers or more, or Dask, it is found and rejected.
 
     Examples
     --------
@@ -153,34 +149,45 @@ def build_corpus(
     """
     rows = read_rows(source, kind=kind, column=column, id_column=id_column, limit=limit)
     chosen = _checked_views(views, rows.kind)
-    settings = Settings(
+    recipe = SentenceRecipe(
         kind=rows.kind,
         motif_views=tuple(view for view in MOTIF_VIEWS if view in chosen),
         formula_views=tuple(view for view in FORMULA_VIEWS if view in chosen),
         engine=engine,
         strategy=strategy,
+        search=search,
         valences=valences,
+        mixtures=mixtures,
         oxidation=oxidation,
         n_walks=n_walks,
         walk_length=walk_length,
         seed=seed,
         time_limit=float(time_limit),
     )
-    _check(settings, workers, max_rejected)
-    folder = Path(out).resolve()
-    _check_out(folder, source, overwrite)
-    work = folder.with_name(f"{folder.name}.partial")
+    _check(recipe)
+    check_numbers(time_limit, max_rejected, scheduler, workers=workers, n_walks=n_walks, walk_length=walk_length)
     choice = {"column": column, "id_column": id_column, "limit": limit}
-    with held(folder):
-        try:
-            shards = _run(rows, settings, work, workers, progress)
-        except KeyboardInterrupt:
-            msg = f"interrupted; what was done is in {work}, and the same call goes on from there"
-            raise KeyboardInterrupt(msg) from None
-        _refuse_too_many(shards, work, max_rejected)
-        with whole_folder(folder, kind="Corpus", overwrite=overwrite) as partial:
-            _write(partial, shards, settings, _describe(card, rows, settings, choice))
-        shutil.rmtree(work)
+    described = filled_in(card, rows, f"Sentences from {rows.kind}.", *_settings(recipe, choice))
+
+    def write(folder: Path, shards: Mapping[Path, Summary]) -> None:
+        counts = merge_sentences(shards, folder, recipe)
+        default = _DEFAULT_VIEW[recipe.kind]
+        view = default if default in recipe.views else recipe.views[0]
+        write_config(folder, described, counts, schema=SCHEMA, type="Corpus", view=view, views=list(recipe.views))
+
+    build_folder(
+        rows,
+        recipe,
+        out,
+        write,
+        kind="Corpus",
+        source=source,
+        workers=workers,
+        scheduler=scheduler,
+        max_rejected=max_rejected,
+        progress=progress,
+        overwrite=overwrite,
+    )
     return Corpus.read(out)
 
 
@@ -196,135 +203,31 @@ def _checked_views(views: Sequence[str] | None, kind: SourceKind) -> tuple[str, 
     return tuple(asked)
 
 
-def _check(settings: Settings, workers: int, max_rejected: float) -> None:
-    for name, value, known in (
-        ("engine", settings.engine, ENGINES),
-        ("strategy", settings.strategy, ("simplest",)),
-        ("valences", settings.valences, (None, *VALENCE_METHODS)),
-    ):
-        if not (value is None or isinstance(value, str)) or value not in known:
-            msg = f"{name} must be one of {', '.join(map(repr, known))}; got {value!r}"
-            raise ValueError(msg)
-    for name, number in (("workers", workers), ("n_walks", settings.n_walks), ("walk_length", settings.walk_length)):
-        if not isinstance(number, int) or number < 1:
-            msg = f"{name} must be a whole number, 1 or more; got {number!r}"
-            raise ValueError(msg)
-    if not isinstance(settings.seed, int):
-        msg = f"seed must be a whole number, got {settings.seed!r}"
-        raise ValueError(msg)
-    if not settings.time_limit > 0 or math.isinf(settings.time_limit):
-        msg = f"time_limit must be a positive number of seconds, got {settings.time_limit!r}"
-        raise ValueError(msg)
-    if not 0 <= max_rejected <= 1:
-        msg = f"max_rejected is a share between 0 and 1, got {max_rejected!r}"
-        raise ValueError(msg)
-
-
-def _check_out(folder: Path, source: Any, overwrite: bool) -> None:
-    if isinstance(source, str | os.PathLike) and folder.is_relative_to(Path(source).resolve()):
-        msg = f"{folder} lies in the folder that is read; choose a place outside of it"
-        raise ValueError(msg)
-    refuse_occupied(folder, kind="Corpus", overwrite=overwrite)
-
-
-def _run(rows: Rows, settings: Settings, work: Path, workers: int, progress: bool) -> dict[Path, Summary]:
-    """Run what is not done yet; the summary of every shard by its file, in row order."""
-    from tqdm import tqdm
-
-    summaries: dict[Path, Summary] = {}
-    n_rejected = 0
-    unit = rows.kind.removesuffix("s")
-    with tqdm(total=rows.n_rows, desc=rows.name, unit=f" {unit}", disable=not progress, smoothing=0.05) as bar:
-
-        def unfinished() -> Iterator[Shard]:
-            for shard in _shards(rows, settings):
-                path = shard.path(work)
-                summary = read_summary(path)
-                if summary is None or summary.fingerprint != shard.fingerprint:
-                    summaries[path] = Summary(shard.fingerprint, 0, 0, {})
-                    yield shard
-                else:
-                    summaries[path] = summary
-                    if not bar.disable:
-                        bar.initial += len(shard.rows)  # done before: left out of the rate and the remaining time
-                    advance(summary)
-
-        def advance(summary: Summary) -> None:
-            nonlocal n_rejected
-            n_rejected += summary.n_rejected
-            bar.set_postfix(rejected=n_rejected, refresh=False)
-            bar.update(summary.n_kept + summary.n_rejected)
-
-        with closing(run_shards(unfinished(), settings, work, workers)) as done:
-            for path, summary in done:
-                summaries[path] = summary
-                advance(summary)
-    return summaries
-
-
-def _shards(rows: Iterable[Row], settings: Settings) -> Iterator[Shard]:
-    first_rows: dict[str, int] = {}
-
-    def unique() -> Iterator[Row]:
-        for row in rows:
-            if isinstance(row, UnreadableRow) or (first := first_rows.setdefault(row.id, row.row)) == row.row:
-                yield row
-            else:
-                shown = row.input if isinstance(row, StructureRow) else str(row.formula)
-                yield UnreadableRow(row.row, row.id, shortened(shown), f"id {row.id!r} is that of row {first}")
-
-    versions = package_versions()
-    waiting = unique()
-    position = 0
-    while some := tuple(islice(waiting, _ROWS_PER_SHARD[settings.kind])):
-        yield make_shard(position, some, settings, versions)
-        position += 1
-
-
-def _refuse_too_many(shards: dict[Path, Summary], work: Path, max_rejected: float) -> None:
-    n_kept = sum(summary.n_kept for summary in shards.values())
-    n_rejected = sum(summary.n_rejected for summary in shards.values())
-    n_rows = n_kept + n_rejected
-    if n_kept > 0 and n_rejected <= max_rejected * n_rows:
-        return
-    reasons = write_rejected(shards, work / "rejected.parquet")
-    commonest = "; ".join(f"{n:,} as in row {row}: {reason}" for n, row, reason in reasons[:3])
-    more = f"; and {len(reasons) - 3} other reasons" if len(reasons) > 3 else ""
-    remedy = (
-        "mend the input and run again"
-        if n_kept == 0
-        else "mend the input, or pass max_rejected=1.0 (command line: --max-rejected 1) to do without them"
+def _check(recipe: SentenceRecipe) -> None:
+    check_choices(
+        engine=(recipe.engine, ENGINES),
+        strategy=(recipe.strategy, STRATEGIES),
+        search=(recipe.search, SEARCHES),
+        valences=(recipe.valences, (None, *VALENCE_METHODS)),
+        mixtures=(recipe.mixtures, MIXTURES),
     )
-    allowed = "none is left" if n_kept == 0 else f"max_rejected={max_rejected:g} allows {int(max_rejected * n_rows):,}"
-    msg = (
-        f"{n_rejected:,} of {n_rows:,} rows were rejected; {allowed}. {commonest}{more}. "
-        f"All of them are in {work / 'rejected.parquet'}: {remedy}"
-    )
-    raise TooManyRejectedError(msg)
+    if recipe.search == "certified" and recipe.engine != "numba":
+        msg = f"search='certified' goes with engine='numba', got engine={recipe.engine!r}"
+        raise ValueError(msg)
+    if recipe.mixtures == "drawn" and recipe.strategy != "multi_weights":
+        msg = f"mixtures='drawn' goes with strategy='multi_weights', got strategy={recipe.strategy!r}"
+        raise ValueError(msg)
+    if not isinstance(recipe.seed, int):
+        msg = f"seed must be a whole number, got {recipe.seed!r}"
+        raise ValueError(msg)
 
 
-def _describe(card: Card | None, rows: Rows, settings: Settings, choice: dict[str, Any]) -> Card:
-    """Fill in what is known before the rows are counted."""
-    used: dict[str, Any] = {"kind": settings.kind, "views": list(settings.views)}
+def _settings(recipe: SentenceRecipe, choice: Mapping[str, Any]) -> tuple[dict[str, Any], int | None]:
+    """Choose the settings for the card, those that the rows depend on, and the seed."""
+    used: dict[str, Any] = {"kind": recipe.kind, "views": list(recipe.views)}
     seed = None
-    if settings.kind == "structures":
-        passed = asdict(settings)
+    if recipe.kind == "structures":
+        passed = asdict(recipe)
         seed = passed.pop("seed")
         used |= {name: passed[name] for name in passed if name not in ("kind", "motif_views", "formula_views")}
-    base = card or Card(name=rows.name, source=rows.name)
-    what = base.what or f"Sentences from {settings.kind}."
-    chosen = {name: value for name, value in choice.items() if value is not None}
-    return replace(base, what=what, settings=used | chosen, seed=seed, versions=package_versions())
-
-
-def _write(folder: Path, shards: Mapping[Path, Summary], settings: Settings, card: Card) -> None:
-    counts = merge_shards(shards, folder, settings.kind, settings.views)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sha256 = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
-    card = replace(card, counts=counts, sha256=sha256)
-    default = _DEFAULT_VIEW[settings.kind]
-    view = default if default in settings.views else settings.views[0]
-    config = {"schema": SCHEMA, "type": "Corpus", "view": view, "views": list(settings.views), "card": card.to_dict()}
-    text = json.dumps(config, indent=1, ensure_ascii=False) + "\n"
-    (folder / "config.json").write_text(text, encoding="utf-8", newline="\n")
-    (folder / "README.md").write_text(card.to_markdown(), encoding="utf-8", newline="\n")
+    return used | {name: value for name, value in choice.items() if value is not None}, seed

@@ -3,13 +3,13 @@
 import gzip
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from matembed._atomic import sha256_of
 from matembed.cards import Card
+from matembed.corpus._folder import checked_file, read_config
 from matembed.corpus.contexts import FORMULA_VIEWS
 from matembed.corpus.walks import MOTIF_VIEWS
 from matembed.motifs.graph import MotifGraph
@@ -90,35 +90,10 @@ class Corpus:
         ValueError
             If the folder is no corpus, was written by a newer format, or has no such view.
         """
-        folder = Path(path)
-        if not (folder / "config.json").is_file():
-            what = "is no corpus: config.json missing" if folder.is_dir() else "is no folder of a corpus"
-            unfinished = folder.with_name(f"{folder.name}.partial").is_dir()
-            remedy = "run the same build again to finish it" if unfinished else "make one with build_corpus"
-            msg = f"{folder} {what}; {remedy}"
-            raise FileNotFoundError(msg)
-        try:
-            config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            schema, found, card = config["schema"], config["type"], Card.from_dict(config["card"])
-            default = config["view"]
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            msg = f"{folder / 'config.json'} is not the config of a corpus: {error}"
-            raise ValueError(msg) from error
-        if found != "Corpus":
-            msg = f"{folder} holds a {found}, not a Corpus"
-            raise ValueError(msg)
-        if schema != SCHEMA:
-            msg = f"{folder} has format {schema}; this matembed reads format {SCHEMA}: upgrade matembed"
-            raise ValueError(msg)
-        problem = _problem(default, card)
-        if problem:
-            msg = f"{folder / 'config.json'} is not the config of a corpus: {problem}"
-            raise ValueError(msg)
-        for name in card.sha256:
-            if not (folder / name).is_file():
-                msg = f"{folder / name} is missing; build the corpus again"
-                raise FileNotFoundError(msg)
-        corpus = cls(folder, default, card)
+        folder, config, card = read_config(
+            path, kind="Corpus", schema=SCHEMA, noun="corpus", maker="build_corpus", problem=_problem
+        )
+        corpus = cls(folder, config["view"], card)
         return corpus if view is None else corpus.with_view(view)
 
     @property
@@ -199,14 +174,7 @@ class Corpus:
         return pd.read_parquet(self._file(f"{name}.parquet"))
 
     def _file(self, name: str) -> Path:
-        """Find a file, and check it the first time."""
-        path = self.path / name
-        if name not in self._checked:
-            if sha256_of(path) != self.card.sha256[name]:
-                msg = f"{path} is not the file its config.json names by SHA-256; build the corpus again"
-                raise ValueError(msg)
-            self._checked.add(name)
-        return path
+        return checked_file(self.path, name, self.card, self._checked, "corpus")
 
     def motif_graphs(self) -> Iterator[tuple[str, MotifGraph]]:
         """Read the motif graphs one at a time, in the order of `materials`.
@@ -235,8 +203,9 @@ class Corpus:
                 yield values["id"], MotifGraph.from_dict(values)
 
 
-def _problem(view: Any, card: Card) -> str:
-    """Say what is wrong with the views and files a config names; so nothing outside the folder is read."""
+def _problem(config: Mapping[str, Any], card: Card) -> str:
+    """Say what is wrong with the views and files a config names."""
+    view = config["view"]
     views = card.settings.get("views")
     known = (*MOTIF_VIEWS, *FORMULA_VIEWS)
     if not isinstance(views, list | tuple) or not views or any(one not in known for one in views):

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from pymatgen.core import Lattice, Structure
 
-import matembed.corpus.build as build
 from matembed import Card
+from matembed.corpus import _resumable
+from matembed.corpus._shards import ROWS_PER_SHARD
 from matembed.corpus.build import TooManyRejectedError, build_corpus
 from matembed.sources.rows import FormulaRow, Rows, StructureRow
 
@@ -69,7 +70,7 @@ class Deadly(str):
 
 @pytest.fixture
 def two_rows_a_shard(monkeypatch):
-    monkeypatch.setattr(build, "_ROWS_PER_SHARD", {"structures": 2, "formulas": 2})
+    monkeypatch.setattr(_resumable, "ROWS_PER_SHARD", dict.fromkeys(ROWS_PER_SHARD, 2))
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,7 @@ def test_the_files_are_those_of_a_corpus(reference):
 
 def test_two_workers_write_the_same_bytes(reference, tmp_path, two_rows_a_shard):
     build_corpus(crystals(*map(cell, NAMES)), tmp_path / "corpus", workers=2, progress=False)
+    assert gc.get_freeze_count() == 0
     assert contents(tmp_path / "corpus") == reference
     assert list(tmp_path.iterdir()) == [tmp_path / "corpus"]
 
@@ -106,11 +108,11 @@ def test_an_interrupted_build_goes_on_to_the_same_bytes(reference, tmp_path, two
     with pytest.raises(KeyboardInterrupt, match="the same call goes on from there"):
         build_corpus(source, tmp_path / "corpus", progress=False)
     assert not (tmp_path / "corpus").exists()
-    assert [path.name for path in (tmp_path / "corpus.partial").iterdir()] == ["shard-000000.jsonl.gz"]
+    assert [path.name for path in (tmp_path / "corpus.partial").iterdir()] == ["shard-000000.zip"]
 
     read = []
-    to_structure = StructureRow.to_structure
-    monkeypatch.setattr(StructureRow, "to_structure", lambda row: read.append(row.id) or to_structure(row))
+    read_crystal = StructureRow.read_crystal
+    monkeypatch.setattr(StructureRow, "read_crystal", lambda row: read.append(row.id) or read_crystal(row))
     build_corpus(source, tmp_path / "corpus", progress=False)
     assert read == ["x3", "x4", "x5"]
     assert contents(tmp_path / "corpus") == reference
@@ -193,8 +195,8 @@ def test_changed_rows_settings_and_files_are_not_taken_from_unfinished_work(tmp_
     with pytest.raises(TooManyRejectedError):
         build_corpus([*paths, 7], tmp_path / "corpus", kind="structures", max_rejected=0, progress=False)
     again = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "corpus.partial").glob("shard-*")}
-    assert again["shard-000000.jsonl.gz"] == stamps["shard-000000.jsonl.gz"]
-    assert again["shard-000001.jsonl.gz"] != stamps["shard-000001.jsonl.gz"]
+    assert again["shard-000000.zip"] == stamps["shard-000000.zip"]
+    assert again["shard-000001.zip"] != stamps["shard-000001.zip"]
 
     corpus = build_corpus(paths, tmp_path / "corpus", max_rejected=0, views=["elements"], progress=False)
     assert corpus.views == ("elements",)
@@ -278,7 +280,7 @@ def test_too_many_rejects_end_the_build_and_lose_nothing(tmp_path, monkeypatch):
     assert (tmp_path / "corpus.partial" / "rejected.parquet").exists()
     assert error.value.exit_status == 1
 
-    monkeypatch.setattr(build, "run_shards", lambda shards, *_: (pytest.fail("done before") for _ in shards))
+    monkeypatch.setattr(_resumable, "run_shards", lambda shards, *_: (pytest.fail("done before") for _ in shards))
     corpus = build_corpus(formulas, tmp_path / "corpus", max_rejected=1.0, progress=False)
     assert corpus.card.counts["rejected"] == 4
 
@@ -417,14 +419,14 @@ def test_memory_does_not_grow_with_the_input(tmp_path):
     peak = []
 
     def read():
-        for i in range(1, 200):
-            if i % 20 == 0:
+        for i in range(1, 1200):
+            if i % 100 == 0:
                 peak.append(live())
             yield StructureRow(i, f"x{i}", f"line {i}", cell("Na") if i == 1 else {})
 
     rows = Rows("structures", "crystals", None, read)
     build_corpus(rows, tmp_path / "corpus", max_rejected=1, progress=False)
-    assert max(peak) <= 2 * build._ROWS_PER_SHARD["structures"]
+    assert max(peak) <= 2 * ROWS_PER_SHARD["structures"] + 1
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: data[:-1], lambda _: b""])
@@ -433,7 +435,7 @@ def test_a_damaged_shard_is_done_again(tmp_path, two_rows_a_shard, damage):
     whole = contents(build_corpus(formulas, tmp_path / "whole", progress=False).path)
     with pytest.raises(TooManyRejectedError):
         build_corpus(formulas, tmp_path / "corpus", max_rejected=0, progress=False)
-    shard = tmp_path / "corpus.partial" / "shard-000001.jsonl.gz"
+    shard = tmp_path / "corpus.partial" / "shard-000001.zip"
     shard.write_bytes(damage(shard.read_bytes()))
     assert contents(build_corpus(formulas, tmp_path / "corpus", progress=False).path) == whole
 
@@ -474,8 +476,8 @@ def test_versions_of_packages_are_looked_up_twice_whatever_the_number_of_shards(
     tmp_path, two_rows_a_shard, monkeypatch
 ):
     looked_up = []
-    versions = build.package_versions
-    monkeypatch.setattr(build, "package_versions", lambda: looked_up.append(1) or versions())
+    versions = _resumable.package_versions
+    monkeypatch.setattr(_resumable, "package_versions", lambda: looked_up.append(1) or versions())
     build_corpus(["NaCl", "KCl", "RbCl", "CsCl", "LiF"], tmp_path / "corpus", progress=False)
     assert len(looked_up) == 2
 

@@ -128,7 +128,7 @@ def test_a_changed_or_missing_file_is_noticed(salts, tmp_path):
 
 def test_the_card_says_what_and_how(crystals, salts):
     card = crystals.corpus.card
-    assert card.settings["engine"] == "chemenv"
+    assert card.settings["engine"] == "numba"
     assert card.seed == 0
     assert "pymatgen" in card.versions
     assert card.counts["motifs"] == 4 + 1

@@ -10,7 +10,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from matembed.corpus.walks import motif_classes, motif_sentences
-from matembed.motifs import Ligand, Motif, MotifGraph, connect, find_motifs
+from matembed.motifs import Environment, Ligand, Motif, MotifGraph, connect, find_motifs
 from matembed.tokens import kind_of
 
 CRYSTALS = {
@@ -163,8 +163,75 @@ def test_no_motifs_no_sentences():
     assert motif_sentences(graph, "links") == motif_sentences(graph, "walks") == []
 
 
+def mixed(n=1, order=None):
+    """Lead between two environments and zinc in one, in a ring of corners of n of each; sites in another order."""
+    metals, states = ("Pb", "Zn") * n, (0.7, None) * n
+    sites = list(range(4 * n)) if order is None else list(order)
+    elements = [""] * (4 * n)
+    motifs = []
+    for i, (metal, fraction) in enumerate(zip(metals, states, strict=True)):
+        elements[sites[2 * i]], elements[sites[2 * i + 1]] = metal, "O"
+        last = Ligand(sites[(2 * i - 1) % (4 * n)], (-1 if i == 0 else 0, 0, 0))
+        shell = tuple(sorted([Ligand(sites[2 * i + 1], (0, 0, 0)), last]))
+        mixture = ()
+        if fraction is not None:
+            mixture = (Environment("L:2", 0.1, fraction, shell), Environment("S:1", 0.0, 0.3, (last,)))
+        motifs.append(Motif(sites[2 * i], metal, 2.0, "L:2", 0.1, shell, ("O", "O"), mixture))
+    motifs.sort(key=lambda motif: motif.site)
+    connections = connect(motifs)
+    return MotifGraph("ZnPbO2", tuple(elements), tuple(motifs), connections, "numba", "multi_weights", "given")
+
+
+def test_mixtures_are_met_as_often_as_their_fractions():
+    for view, settings in (("walks", {"n_walks": 2000, "walk_length": 6}), ("links", {})):
+        lead = Counter()
+        for seed in range(1 if view == "walks" else 2000):
+            sentences = motif_sentences(mixed(), view, mixtures="drawn", seed=seed, **settings)
+            lead.update(token for sentence in sentences for token in sentence if token.startswith("Pb"))
+        assert set(lead) == {"PbO2:L:2", "PbO:S:1"}
+        # 6,000 mentions and more: three standard errors are below 0.02
+        assert lead["PbO2:L:2"] / lead.total() == pytest.approx(0.7, abs=0.02)
+
+
+def test_mentions_in_one_walk_are_drawn_apart():
+    walks = motif_sentences(mixed(), "walks", mixtures="drawn", n_walks=50, walk_length=12, oxidation=True)
+    assert any({"Pb2+O2:L:2", "Pb2+O:S:1"} <= set(walk) for walk in walks)
+
+
+def test_likeliest_is_the_default_and_writes_no_other():
+    for view in ("links", "walks"):
+        sentences = motif_sentences(mixed(), view)
+        assert {token for sentence in sentences for token in sentence} == {"PbO2:L:2", "ZnO2:L:2", "-corner-"}
+        assert motif_sentences(chain([2, 3]), view, mixtures="drawn") == motif_sentences(chain([2, 3]), view)
+
+
+@pytest.mark.parametrize(("view", "settings"), VIEWS)
+def test_draws_do_not_depend_on_cells_and_site_order(view, settings):
+    wanted = motif_sentences(mixed(), view, mixtures="drawn", **settings)
+    shuffled = np.random.default_rng(1).permutation(12).tolist()
+    for graph in (mixed(3), mixed(3, shuffled), mixed(1, [2, 0, 3, 1])):
+        assert motif_sentences(graph, view, mixtures="drawn", **settings) == wanted
+
+
+@pytest.mark.parametrize(("view", "settings"), VIEWS)
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_draws_from_every_cell_of_a_crystal_are_the_same(name, view, settings):
+    spacegroup, lattice, sites = CRYSTALS[name]
+    conventional = Structure.from_spacegroup(spacegroup, lattice, list(sites), list(sites.values()))
+    cells = (conventional, conventional.get_primitive_structure(), conventional * (2, 1, 1))
+    graphs = [find_motifs(cell, strategy="multi_weights", valences="none") for cell in cells]
+    first, *others = [motif_sentences(graph, view, mixtures="drawn", **settings) for graph in graphs]
+    assert all(sentences == first for sentences in others)
+
+
 @pytest.mark.parametrize(
-    "settings", [{"view": "paths"}, {"view": "walks", "n_walks": 0}, {"view": "walks", "walk_length": 0}]
+    "settings",
+    [
+        {"view": "paths"},
+        {"view": "links", "mixtures": "all"},
+        {"view": "walks", "n_walks": 0},
+        {"view": "walks", "walk_length": 0},
+    ],
 )
 def test_bad_settings_are_refused(settings):
     with pytest.raises(ValueError, match="must be"):

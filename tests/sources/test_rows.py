@@ -1,4 +1,5 @@
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +102,52 @@ def test_properties_are_what_a_column_can_hold():
 def test_shortened_is_one_line_of_valid_text():
     assert shortened("a\x00b\udcffc\nd") == "a?b?c d"
     assert len(shortened("x" * 10_000)) == 120
+
+
+def test_a_plain_record_and_pymatgen_agree_on_the_arrays():
+    plain = CELL | {"species": ["Cs+", "Cl-"]}
+    structure = Structure(*plain.values())
+    for payload in (plain, {"structure": plain}, {"structure": structure.as_dict()}, structure.as_dict(), structure):
+        crystal = StructureRow(1, "a", "line 1", payload).to_crystal()
+        assert crystal.lattice.tolist() == CELL["lattice"]
+        assert crystal.frac_coords.tolist() == CELL["frac_coords"]
+        assert crystal.numbers.tolist() == [55, 17]
+        assert crystal.valences.tolist() == [1, -1]
+
+
+def test_a_plain_record_needs_no_pymatgen(monkeypatch):
+    monkeypatch.setattr(StructureRow, "to_structure", lambda _: pytest.fail("pymatgen was asked"))
+    assert len(StructureRow(1, "a", "line 1", CELL).to_crystal().numbers) == 2
+
+
+@pytest.mark.parametrize("species", [["Li", "D"], ["Li+", "D-"], ["T", "D"]])
+def test_isotopes_are_read_as_hydrogen_and_said_to_be(species):
+    plain = CELL | {"species": species}
+    names = tuple(f"{name} read as H" for name in sorted({one.rstrip("+-") for one in species} & {"D", "T"}))
+    for payload in (plain, Structure(*plain.values())):
+        crystal, rewrites = StructureRow(1, "a", "line 1", payload).read_crystal()
+        assert crystal.symbols[1] == "H"
+        assert rewrites == names
+    assert StructureRow(1, "a", "line 1", CELL | {"species": ["Dy", "Tb"]}).read_crystal().rewrites == ()
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ({"lattice": CELL["lattice"]}, "no 'species' or 'frac_coords'"),
+        (CELL | {"species": ["Cs"]}, "a row for each site"),
+        (CELL | {"species": []}, "no sites"),
+        (CELL | {"species": ["Cs", "Xx"]}, "site 1 holds 'Xx'"),
+        (CELL | {"species": [{"Na": 0.5, "K": 0.5}, "Cl"]}, "site 0 is disordered"),
+        (CELL | {"species": 7}, "cannot be read as a structure"),
+        (CELL | {"lattice": "none"}, "must be numbers"),
+        (CELL | {"frac_coords": [[0, 0, 0], [0.5, 0.5, float("inf")]]}, "not finite"),
+        (CELL | {"frac_coords": [[0, 0, 0], [0, 0, 1]]}, "0 Å apart"),
+        ({"structure": "CsCl"}, "is text"),
+        (Path("nowhere/there.cif"), "cannot be read as a structure"),
+    ],
+)
+def test_what_gives_no_crystal_has_a_reason_of_one_line(payload, reason):
+    with pytest.raises(ValueError, match=re.escape(reason)) as error:
+        StructureRow(1, "a", "line 1", payload).to_crystal()
+    assert "\n" not in str(error.value)

@@ -1,6 +1,5 @@
-"""Put the results of all shards together, in row order, as the files of a corpus."""
+"""The tables with a row for each row of the input: those kept, rejected, and read otherwise than written."""
 
-import gzip
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,10 +7,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from matembed.corpus._shards import Summary, as_kind, merged_kind, read_records
+from matembed.corpus._shards import Summary, as_kind, merged_kind, read_values
 from matembed.sources.rows import SourceKind
 
-__all__ = ["merge_shards", "write_rejected"]
+__all__ = ["row_tables", "write_rejected"]
 
 _ROWS_AT_ONCE = 10_000
 _REJECTED = {"id": "text", "row": "int", "input": "text", "reason": "text"}
@@ -30,55 +29,48 @@ _PARTICULARS = re.compile(r"""'[^']*'|"[^"]*"|[0-9]+""")
 Add = Callable[[dict[str, Any]], None]
 
 
-def merge_shards(
-    shards: Mapping[Path, Summary], folder: Path, kind: SourceKind, views: Iterable[str]
-) -> dict[str, int]:
-    """Write sentences, motif graphs and tables into a folder, holding one shard at a time, and count what there is."""
-    counts: Counter[str] = Counter(dict.fromkeys(("rejected", "rewritten"), 0))
+@contextmanager
+def row_tables(
+    folder: Path, kind: SourceKind, summaries: Iterable[Summary], counts: Counter[str]
+) -> Iterator[Callable[[dict[str, Any]], bool]]:
+    """Yield what adds the values of a row to ``materials``, ``rejected`` and ``rewritten.parquet`` and counts them.
+
+    It returns whether the row was kept. All rows come in the order of the input; properties become columns.
+    """
     own = _STRUCTURE if kind == "structures" else _FORMULA
-    properties = _property_columns(shards.values())
+    properties = _property_columns(summaries)
     names = _column_names(properties, own)
-    columns = own | {names[name]: found for name, found in properties.items()}
     with ExitStack() as stack:
-        (folder / "sentences").mkdir()
-        texts = {
-            view: stack.enter_context((folder / "sentences" / f"{view}.txt").open("w", encoding="utf-8", newline="\n"))
-            for view in views
-        }
-        graphs = stack.enter_context(_gzip(folder / "motif_graphs.jsonl.gz")) if kind == "structures" else None
+        columns = own | {names[name]: found for name, found in properties.items()}
         add_material = stack.enter_context(_table(folder / "materials.parquet", columns))
         add_rejected = stack.enter_context(_table(folder / "rejected.parquet", _REJECTED))
         add_rewritten = stack.enter_context(_table(folder / "rewritten.parquet", _REWRITTEN))
-        for values, graph in (record for path in shards for record in read_records(path)):
+
+        def add(values: dict[str, Any]) -> bool:
+            counts["read"] += 1
             if "reason" in values:
                 counts["rejected"] += 1
                 add_rejected(values)
-                continue
+                return False
             counts["kept"] += 1
             given = {names[name]: _as(properties[name], value) for name, value in values["properties"].items()}
             add_material({name: values[name] for name in own} | given)
             if values.get("rewrites"):
                 counts["rewritten"] += 1
                 add_rewritten(values | {"rewrites": "; ".join(values["rewrites"])})
-            for view, lines in values["sentences"].items():
-                texts[view].writelines(f"{line}\n" for line in lines)
-                counts[f"{view} sentences"] += len(lines)
-                counts[f"{view} tokens"] += sum(line.count(" ") + 1 for line in lines)
-            if graphs is not None and graph is not None:
+            if kind == "structures":
                 counts["motifs"] += values["n_motifs"]
                 counts["connections"] += values["n_connections"]
-                graphs.write(graph.encode() + b"\n")
-    totals = [f"{view} {what}" for view in views for what in ("sentences", "tokens")]
-    motifs = ["motifs", "connections"] if kind == "structures" else []
-    read = {"read": counts["kept"] + counts["rejected"]}
-    return read | {name: counts[name] for name in ("kept", "rejected", "rewritten", *motifs, *totals)}
+            return True
+
+        yield add
 
 
 def write_rejected(shards: Iterable[Path], path: Path) -> list[tuple[int, int, str]]:
     """Write the rejected rows alone; return (how many, first row, its reason) by kind, commonest first."""
     found: dict[str, tuple[int, int, str]] = {}
     with _table(path, _REJECTED) as add:
-        for values, _ in (record for shard in shards for record in read_records(shard)):
+        for values in (values for shard in shards for values in read_values(shard)):
             if "reason" in values:
                 add(values)
                 kind = _PARTICULARS.sub("", values["reason"])
@@ -119,14 +111,7 @@ def _as(kind: str, value: bool | int | float | str) -> bool | int | float | str 
 
 
 @contextmanager
-def _gzip(path: Path) -> Iterator[gzip.GzipFile]:
-    """Open a gzip file whose header holds no name and no time."""
-    with path.open("wb") as file, gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-        yield packed
-
-
-@contextmanager
-def _table(path: Path, columns: dict[str, str]) -> Iterator[Add]:
+def _table(path: Path, columns: Mapping[str, str]) -> Iterator[Add]:
     """Yield what adds a row to a Parquet file; missing values become nulls, other keys are left out."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter

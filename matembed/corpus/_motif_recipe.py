@@ -1,0 +1,94 @@
+"""Rows -> motifs: the recipe of motif tables, and the files its shards are put together as."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from matembed.corpus._motif_columns import pack_columns, table_names, write_columns
+from matembed.corpus._row_tables import row_tables
+from matembed.corpus._shards import Record, Summary, prepare_engine, read_values, speed_of
+from matembed.motifs.find import Engine, Search, Strategy, find_motif_arrays
+from matembed.motifs.valences import ValenceMethod
+from matembed.sources.rows import FormulaRow, SourceKind, StructureRow
+
+__all__ = ["MotifRecipe", "merge_motifs"]
+
+
+@dataclass(frozen=True, slots=True)
+class MotifRecipe:
+    """What the motifs of a row depend on, besides the row."""
+
+    engine: Engine
+    strategy: Strategy
+    search: Search
+    valences: ValenceMethod | None
+    symmetrise: bool
+    time_limit: float
+
+    @property
+    def kind(self) -> SourceKind:
+        """What the rows hold."""
+        return "structures"
+
+    @property
+    def speed(self) -> str:
+        """How many rows make a shard."""
+        return speed_of("structures", self.engine, self.search)
+
+    def prepare(self) -> None:
+        """Have the engine compiled."""
+        prepare_engine(self.engine, self.strategy, self.search, self.valences)
+
+    def make(self, row: FormulaRow | StructureRow) -> Record:
+        """Find the motifs of a crystal."""
+        if isinstance(row, FormulaRow):
+            msg = "a formula has no motifs; give a crystal"
+            raise ValueError(msg)
+        crystal, rewrites = row.read_crystal()
+        found = find_motif_arrays(
+            crystal,
+            engine=self.engine,
+            strategy=self.strategy,
+            search=self.search,
+            valences=self.valences,
+            symmetrise=self.symmetrise,
+        )
+        symbols = sorted(set(crystal.symbols))
+        values = {
+            "id": row.id,
+            "row": row.row,
+            "formula": crystal.reduced_formula,
+            "input": row.input,
+            "rewrites": rewrites,
+            "chemsys": "-".join(symbols),
+            "n_elements": len(symbols),
+            "n_sites": len(crystal.numbers),
+            "n_motifs": len(found.centres),
+            "n_connections": len(found.connections),
+            "valences": found.valences,
+            "volume_per_atom": crystal.volume / len(crystal.numbers),
+            "properties": row.properties,
+        }
+        return Record(values, found)
+
+    def pack(self, records: Sequence[Record]) -> Mapping[str, bytes]:
+        """Write the columns of all tables as streams of Arrow."""
+        ids = [record.values["id"] for record in records]
+        return pack_columns(ids, [record.found for record in records], self.strategy)
+
+
+def merge_motifs(shards: Mapping[Path, Summary], folder: Path, recipe: MotifRecipe, workers: int) -> dict[str, int]:
+    """Write each table on its own, a shard and a group of rows at a time, and count what there is."""
+    counts: Counter[str] = Counter()
+    # Threads are enough: Arrow does the work without Python.
+    with ThreadPoolExecutor(workers) as pool:
+        running = [pool.submit(write_columns, shards, folder, name) for name in table_names(recipe.strategy)]
+        with row_tables(folder, "structures", shards.values(), counts) as add:
+            for path in shards:
+                for values in read_values(path):
+                    add(values)
+        for future in running:
+            future.result()
+    return {name: counts[name] for name in ("read", "kept", "rejected", "rewritten", "motifs", "connections")}
