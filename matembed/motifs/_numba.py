@@ -48,6 +48,8 @@ _ENOUGH = 8
 _SAME_PROMISE = 1e-9
 # A fit is given up whose overlap, at the best rotation for the first ordering, is below so much of the best known.
 _HOPEFUL = 0.95
+# Where a floor is given, fits are as hard to find as if one of this share of it were known.
+_FROM_FLOOR = 0.96
 # A proof is to this in overlap, 1e-4 in csm; the last cubes are so small, in radians, that no vertex moves by more.
 _TOLERANCE = 2.5e-7
 _SMALLEST_CUBE = 1e-7
@@ -74,6 +76,7 @@ _ZERO = 1e-10
 # Neighbours that a set is told apart by: bits of a word, less the sign. Cells of real crystals have half as many.
 _N_BITS = 62
 _MOST_SETS = 512
+_OXYGEN = 8
 # Of a site, the likeliest so many are kept; of shells met before, the first.
 _MOST_ENVIRONMENTS = 128
 _MOST_KNOWN = 128
@@ -605,14 +608,15 @@ def _singular_values_sum(h, least):
 
 
 @inner
-def _same_shape(points, own, known_points, known, assigned):
-    """Whether points are known ones, turned, reflected, reordered and hardly moved; assigned is which of them is which.
+def _same_shape(points, own, known_points, known, matches):
+    """Ways in which points are known ones, turned, reflected, reordered, hardly moved: how many; which is which.
 
-    Own and known are their profiles.
+    Own and known are their profiles. Shells that are nearly symmetric match in several ways, and the best fit of one
+    may go with any.
     """
     cn = len(points) - 1
     if _difference(own, known, cn) > cn * _SAME_PRODUCT:
-        return False
+        return 0
     pair = _pairs(points)[0]
     one, two = int(pair[10]), int(pair[11])
     seed = np.empty(3, np.int64)
@@ -620,7 +624,7 @@ def _same_shape(points, own, known_points, known, assigned):
     scores = np.empty((cn, cn))
     seen = np.zeros(_N_SEEN)
     trial = np.empty(cn, np.int64)
-    best = 0.0
+    n_matches = 0
     product = 0.0
     for axis in range(3):
         product += points[one + 1, axis] * points[two + 1, axis]
@@ -639,13 +643,23 @@ def _same_shape(points, own, known_points, known, assigned):
                     continue
                 seen[:] = 0.0
                 found = _refine(points, known_points, 0.0, seen, scores, trial, work)
-                if found > best:
-                    best = found
-                    for ligand in range(cn):
-                        assigned[ligand] = trial[ligand]
+                if found <= _SAME_SHAPE:
+                    continue
                 if found > _SAME_EXACTLY:
-                    return True
-    return best > _SAME_SHAPE
+                    n_matches = 0
+                new = n_matches < len(matches)
+                for other in range(n_matches):
+                    same = True
+                    for ligand in range(cn):
+                        same = same and trial[ligand] == matches[other, ligand]
+                    new = new and not same
+                if new:
+                    for ligand in range(cn):
+                        matches[n_matches, ligand] = trial[ligand]
+                    n_matches += 1
+                if found > _SAME_EXACTLY:
+                    return n_matches
+    return n_matches
 
 
 @inner
@@ -725,10 +739,9 @@ def _search(points, first, last, floor, tables, overlaps, placed):
     enough = _ENOUGH if only_nearest else 2 * _ENOUGH  # a poor fit is the harder to find
     for idx in order:
         model = first + idx
-        known = highest if only_nearest else overlaps[idx]
-        limit = math.sqrt(max(0.0, 2.0 - 2.0 * known))
-        if least[idx] >= limit:
+        if least[idx] >= math.sqrt(max(0.0, 2.0 - 2.0 * (highest if only_nearest else floor))):
             continue
+        known = highest if only_nearest else _FROM_FLOOR * floor
         vertices = model_points[model]
         its_seeds = seeds[seed_starts[model] : seed_starts[model + 1]]
         n_promises = _promise(points, vertices, pairs, its_seeds, promises, work)
@@ -742,6 +755,8 @@ def _search(points, first, last, floor, tables, overlaps, placed):
             _align(vertices, pairs[pair], its_seeds[seed], hand, work[0])
             found = _refine(points, vertices, known, seen[idx], scores, assigned, work)
             distances[idx] = min(distances[idx], math.sqrt(max(0.0, 2.0 - 2.0 * found)))
+            if not only_nearest:
+                known = max(known, found)
             if found > overlaps[idx] + _ARRIVED:
                 hits[idx], last_hit = 1, promises[position]
             elif found > overlaps[idx] - _ARRIVED and promises[position] < last_hit - _SAME_PROMISE:
@@ -754,7 +769,7 @@ def _search(points, first, last, floor, tables, overlaps, placed):
                 for vertex in range(cn):
                     placed[idx, vertex] = assigned[vertex]
                 # another ordering is at least as far as it is from this one, less the distance of this one
-                if separations[model, model] - distances[idx] >= math.sqrt(max(0.0, 2.0 - 2.0 * known)):
+                if separations[model, model] - distances[idx] >= math.sqrt(max(0.0, 2.0 - 2.0 * max(known, floor))):
                     break
         for other in range(n_models):
             if other != idx:
@@ -1423,21 +1438,26 @@ def _fit_known(points, floor, tables, known, overlaps, placed):
     key = 0.0
     for ligand in range(cn):
         key += own[ligand, 0] * own[ligand, 0]
-    assigned = np.empty(cn, np.int64)
+    assigned, matches = np.empty(cn, np.int64), np.empty((8, cn), np.int64)
     for shell in range(n_known[0]):
         if keys[shell, 0] != cn or abs(keys[shell, 1] - key) > 1e-3 or (floor < 0.0 and keys[shell, 2] < 1e-3):
             continue
-        if not _same_shape(points, own, all_points[shell], all_profiles[shell], assigned):
+        n_matches = _same_shape(points, own, all_points[shell], all_profiles[shell], matches)
+        if n_matches == 0:
             continue
         best, nearest = 0.0, -1
         for idx in range(n_models):
             overlaps[idx] = 0.0
-            if all_overlaps[shell, idx] > 0.0:
+            for match in range(n_matches if all_overlaps[shell, idx] > 0.0 else 0):
                 for vertex in range(cn):
-                    placed[idx, vertex] = assigned[all_placed[shell, idx, vertex]]
-                overlaps[idx] = _settle(points, tables[1][first + idx], placed[idx])
-                if overlaps[idx] > best:
-                    best, nearest = overlaps[idx], idx
+                    assigned[vertex] = matches[match, all_placed[shell, idx, vertex]]
+                found = _settle(points, tables[1][first + idx], assigned)
+                if found > overlaps[idx]:
+                    overlaps[idx] = found
+                    for vertex in range(cn):
+                        placed[idx, vertex] = assigned[vertex]
+            if overlaps[idx] > best:
+                best, nearest = overlaps[idx], idx
         return nearest
     nearest, margin = _fit(points, floor, tables, overlaps, placed)
     slot = n_known[0]
@@ -1469,8 +1489,8 @@ def _nearest(points, tables, known):
 
 
 @kernel
-def find_mixed(lattice, frac_coords, signs, centres, tables):
-    """Environments of the centres, by strategy "multi_weights"; signs are of valences, tables of the models.
+def find_mixed(lattice, frac_coords, numbers, signs, centres, tables):
+    """Environments of the centres, by strategy "multi_weights"; numbers are atomic, signs of valences.
 
     Returned are where those of each centre start; of each, the model, and where its ligands start and end; its csm and
     fraction; and the ligands, as a site and an image, sorted within an environment.
@@ -1491,7 +1511,8 @@ def find_mixed(lattice, frac_coords, signs, centres, tables):
         places = _places(site, atoms, facets, frac_coords, inverse)
         if len(facets) > 0:
             n_found, n_ligands = _mix(
-                signs[site],
+                site,
+                numbers,
                 signs,
                 atoms,
                 facets,
@@ -1509,9 +1530,9 @@ def find_mixed(lattice, frac_coords, signs, centres, tables):
 
 
 @inner
-def _mix(sign, signs, atoms, facets, places, tables, known, environments, values, ligands, n_found, n_ligands):
+def _mix(site, numbers, signs, atoms, facets, places, tables, known, environments, values, ligands, n_found, n_ligands):
     """Add the environments of a site, likeliest first."""
-    masks, crossing, n_sets, candidates = _sets(sign, signs, atoms, facets)
+    masks, crossing, n_sets, candidates = _sets(site, numbers, signs, atoms, facets)
     cns = np.zeros(n_sets, np.int64)
     for idx in range(n_sets):
         for bit in range(len(candidates)):
@@ -1568,7 +1589,7 @@ def _mix(sign, signs, atoms, facets, places, tables, known, environments, values
 
 
 @inner
-def _sets(sign, signs, atoms, facets):
+def _sets(site, numbers, signs, atoms, facets):
     """Neighbour sets as bits of the candidates, and whether they may be shells; how many sets; the candidates."""
     n_facets = len(facets)
     distances, angles = facets[:, 3] / facets[0, 3], facets[:, 4] / facets[:, 4].max()
@@ -1605,16 +1626,23 @@ def _sets(sign, signs, atoms, facets):
     n_sets = 0
     for distance in range(n_near):
         for angle in range(n_wide):
-            every, allowed = 0, 0
+            every, allowed, unlike, both, oxides = 0, 0, 0, 0, 0
             for bit in range(n_candidates):
                 facet = candidates[bit]
-                if by_distance[facet] <= distance and by_angle[facet] <= angle:
-                    every |= 1 << bit
-                    if sign * signs[atoms[facet]] <= 0:
-                        allowed |= 1 << bit
+                if by_distance[facet] > distance or by_angle[facet] > angle:
+                    continue
+                atom = atoms[facet]
+                may_bond = signs[site] * signs[atom] <= 0
+                differ = numbers[site] != numbers[atom]
+                every |= 1 << bit
+                allowed |= may_bond << bit
+                unlike |= differ << bit
+                both |= (may_bond and differ) << bit
+                oxides |= ((numbers[site] == _OXYGEN) != (numbers[atom] == _OXYGEN)) << bit
             crosses = _crosses(near[distance], near[distance + 1], wide[angle + 1], wide[angle])
             n_sets = _insert(allowed, crosses, masks, crossing, n_sets)
-            n_sets = _insert(every, False, masks, crossing, n_sets)
+            for competing in (every, unlike, both, oxides):
+                n_sets = _insert(competing, False, masks, crossing, n_sets)
     return masks, crossing, n_sets, candidates[:n_candidates]
 
 

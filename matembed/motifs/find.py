@@ -344,7 +344,9 @@ def _compiled(
     signs = np.sign(charges).astype(np.int64)
     if strategy == "multi_weights":
         announce(_numba.find_mixed)
-        starts, environments, values, ligands = _numba.find_mixed(lattice, frac_coords, signs, centres, tables)
+        starts, environments, values, ligands = _numba.find_mixed(
+            lattice, frac_coords, crystal.numbers, signs, centres, tables
+        )
         geometries, spans, csms, fractions = environments[:, 0], environments[:, 1:], values[:, 0], values[:, 1]
         found = np.diff(starts) > 0
         centres, starts = centres[found], np.append(0, starts[1:][found])

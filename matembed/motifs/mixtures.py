@@ -51,7 +51,9 @@ class NeighbourSet(NamedTuple):
     may_be_shell: bool
 
 
-def neighbour_sets(facets: Facets, may_bond: NDArray[np.bool_]) -> list[NeighbourSet]:
+def neighbour_sets(
+    facets: Facets, may_bond: NDArray[np.bool_], competing: Sequence[NDArray[np.bool_]] = ()
+) -> list[NeighbourSet]:
     """List the neighbour sets of a site.
 
     Plateaus are those of `choose_ligands`: groups of distances, ascending, that a gap of more than 0.05 ends, up to
@@ -65,6 +67,8 @@ def neighbour_sets(facets: Facets, may_bond: NDArray[np.bool_]) -> list[Neighbou
         The Voronoi cell, n_facets of them.
     may_bond : bool array, shape (n_facets,)
         Neighbours that may be ligands.
+    competing : sequence of bool array, shape (n_facets,)
+        More choices of neighbours, the sets of which only compete.
 
     Returns
     -------
@@ -97,7 +101,8 @@ def neighbour_sets(facets: Facets, may_bond: NDArray[np.bool_]) -> list[Neighbou
             allowed = tuple(facet for facet in every if may_bond[facet])
             crosses = _crosses(distances[group[0]], far, narrow, angles[other[0]])
             found[allowed] = found.get(allowed, False) or crosses
-            found.setdefault(every, False)
+            for choice in (np.full(len(may_bond), True), *competing):
+                found.setdefault(tuple(facet for facet in every if choice[facet]), False)
     return [NeighbourSet(members, shell) for members, shell in found.items() if members]
 
 
@@ -211,7 +216,8 @@ def find_mixed_shells(crystal: "Crystal", sites: Sequence[int], charges: NDArray
     for site in sites:
         facets = voronoi_cell(crystal.lattice, crystal.frac_coords, site)
         offsets = facet_offsets(crystal, site, facets)
-        sets = neighbour_sets(facets, charges[site] * charges[facets.sites] <= 0)
+        may_bond = charges[site] * charges[facets.sites] <= 0
+        sets = neighbour_sets(facets, may_bond, _competing(crystal.numbers, site, facets, may_bond))
         measures = [
             symmetry_measures(offsets[list(one.members)], engine="numpy")
             if len(one.members) <= LARGEST_MIXED_CN
@@ -230,3 +236,11 @@ def find_mixed_shells(crystal: "Crystal", sites: Sequence[int], charges: NDArray
         if shells:
             found[site] = sorted(shells, key=lambda shell: -shell.fraction)
     return found
+
+
+def _competing(
+    numbers: NDArray[np.int64], site: int, facets: Facets, may_bond: NDArray[np.bool_]
+) -> list[NDArray[np.bool_]]:
+    """Choose neighbours by ChemEnv's other conditions: of another element, those that may bond, to or from oxygen."""
+    unlike = numbers[facets.sites] != numbers[site]
+    return [unlike, unlike & may_bond, (numbers[facets.sites] == 8) != (numbers[site] == 8)]
