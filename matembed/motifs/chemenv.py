@@ -131,7 +131,9 @@ def _chosen(environments: Any, site: int) -> tuple[int, int]:
     )
 
 
-def as_structure_environments(graph: "MotifGraph", structure: "Structure") -> LightStructureEnvironments:
+def as_structure_environments(
+    graph: "MotifGraph", structure: "Structure", *, valences: Sequence[float] | None = None
+) -> LightStructureEnvironments:
     """Hand motifs back as pymatgen's ChemEnv would, so that code written for it goes on from there.
 
     Parameters
@@ -140,6 +142,8 @@ def as_structure_environments(graph: "MotifGraph", structure: "Structure") -> Li
         What `matembed.find_motifs` found in the structure.
     structure : Structure
         Of pymatgen, n_sites sites.
+    valences : sequence of float, length n_sites, optional
+        Oxidation states, where the graph was made with given ones; by default they are assigned as they were for it.
 
     Returns
     -------
@@ -188,15 +192,19 @@ def as_structure_environments(graph: "MotifGraph", structure: "Structure") -> Li
                 )
             )
     mixed = graph.strategy == "multi_weights"
-    oxidations = {motif.site: motif.oxidation for motif in graph.motifs}
-    known = [oxidations.get(site) for site in range(len(symbols))]
+    if valences is None and graph.valences in ("structure", "bond_valence", "composition", "bv_analyzer"):
+        from matembed.motifs.crystal import Crystal
+        from matembed.motifs.find import oxidation_states
+
+        assigned = oxidation_states(Crystal.from_structure(structure), graph.valences)
+        valences = None if assigned is None else assigned.tolist()
     return LightStructureEnvironments(
         strategy=MultiWeightsChemenvStrategy.stats_article_weights_parameters() if mixed else SimplestChemenvStrategy(),
         coordination_environments=environments,
         all_nbs_sites=neighbours,
         neighbors_sets=neighbour_sets,
         structure=structure,
-        valences="undefined" if None in known else known,
+        valences="undefined" if valences is None else list(valences),
         valences_origin=graph.valences,
     )
 

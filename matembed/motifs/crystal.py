@@ -18,6 +18,8 @@ __all__ = ["Crystal", "MotifError"]
 
 # No two atoms of a crystal are nearer: the shortest bond there is, H-H, measures 0.74 Å.
 _NEAREST = 0.5
+# No cell is longer, in Å.
+_LONGEST = 1e6
 _SPECIES = re.compile(r"(?P<symbol>[A-Z][a-z]?)(?:(?P<size>\d+(?:\.\d+)?)?(?P<sign>[+-]))?")
 
 
@@ -65,7 +67,11 @@ class Crystal:
         try:
             lattice = np.array(self.lattice, dtype=np.float64, order="C")
             frac_coords = np.array(self.frac_coords, dtype=np.float64, order="C")
-            numbers = np.array(self.numbers, dtype=np.int64)
+            numbers = np.array(self.numbers)
+            if numbers.ndim != 1 or (numbers != np.floor(numbers)).any():
+                msg = f"wanted whole atomic numbers, one for each site, got {self.numbers!r:.60}"
+                raise ValueError(msg)
+            numbers = numbers.astype(np.int64)
             valences = None if self.valences is None else np.array(self.valences, dtype=np.float64) + 0.0
         except (TypeError, ValueError) as error:
             msg = f"lattice, coordinates and atomic numbers must be numbers: {error}"
@@ -96,6 +102,8 @@ class Crystal:
             return f"site {unknown.argmax()} holds {self.numbers[unknown.argmax()]}, which is no atomic number"
         if not (np.isfinite(self.lattice).all() and np.isfinite(self.frac_coords).all()):
             return "the lattice or the coordinates hold values that are not finite"
+        if np.abs(self.lattice).max() > _LONGEST:
+            return f"a lattice vector is longer than {_LONGEST:,.0f} Å; are these ångströms?"
         if self.volume < n_sites * _NEAREST**3 / 2:
             return f"the cell of {self.volume:.2g} Å³ is too small for {n_sites} atoms"
         if np.abs(self.frac_coords).max() > 1e6:
@@ -186,6 +194,9 @@ class Crystal:
             raise MotifError(msg)
         known: dict[str, tuple[int, float | None]] = {}
         species = record["species"]
+        if not isinstance(species, list | tuple):
+            msg = f"'species' must be a list of symbols, one for each site, got {species!r:.40}"
+            raise MotifError(msg)
         for site, one in enumerate(species):
             if not isinstance(one, str) or one not in known:
                 found = _SPECIES.fullmatch(one) if isinstance(one, str) else None

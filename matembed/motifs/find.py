@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 
     from matembed.motifs.shells import Shell
 
-__all__ = ["ENGINES", "SEARCHES", "STRATEGIES", "Engine", "Search", "Strategy", "find_motif_arrays", "find_motifs"]
+__all__ = [
+    "ENGINES",
+    "SEARCHES",
+    "STRATEGIES",
+    "Engine",
+    "Search",
+    "Strategy",
+    "find_motif_arrays",
+    "find_motifs",
+    "oxidation_states",
+]
 
 Engine = Literal["numba", "numpy", "chemenv"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -59,8 +69,8 @@ def find_motifs(
     structure : Structure or Crystal
         Of pymatgen, or as arrays: ordered, periodic in three dimensions, n_sites of 1 or more.
     engine : {"numba", "numpy", "chemenv"}
-        What finds the shells and names their geometry, all by the rules of ChemEnv [1]_ [2]_: compiled kernels, about
-        a thousand times faster than ChemEnv once numba has compiled them (half a minute, once); the readable
+        What finds the shells and names their geometry, all by the rules of ChemEnv [1]_ [2]_: compiled kernels, several
+        hundred times faster than ChemEnv once numba has compiled them (half a minute, once); the readable
         definition that the kernels are held equal to; or pymatgen's ChemEnv itself, the reference. ChemEnv may miss
         the lowest csm, and fails where an atom has no neighbours within 10 Å. The latter two analyse one site of each
         crystallographic orbit and carry its environments to the others by symmetry.
@@ -93,7 +103,8 @@ def find_motifs(
     MotifGraph
         Motifs by site, csm rounded to 6 decimals, and their connections. Images of ligands refer to the
         coordinates as they stand in `structure`, in the cell or not. A centre with no neighbour, or with more
-        than 20, has no motif.
+        than 20, has no motif; there is no limit to how long a bond is, below 200 Å, so that an atom alone in vacuum
+        is bonded to its images.
 
     Raises
     ------
@@ -172,6 +183,13 @@ def find_motif_arrays(
     (['C:8'], [[1, -1, -1, -1], [1, -1, -1, 0]])
     """
     _check(engine, strategy, search, bonds)
+    if not isinstance(crystal, Crystal):
+        msg = f"a Crystal is wanted, got {type(crystal).__name__}; see Crystal.from_structure, or call find_motifs"
+        raise TypeError(msg)
+    joined = getattr(bonds, "structure", None)
+    if joined is not None and tuple(site.specie.symbol for site in joined) != crystal.symbols:
+        msg = f"the StructureGraph is of other sites than {crystal.reduced_formula}; make it from the same structure"
+        raise ValueError(msg)
     charges, oxidations, source = _charges(crystal, valences)
     centres = np.flatnonzero(charges >= 0).astype(np.int64)
     neighbours = None if bonds is None else _neighbours(bonds, charges)
@@ -224,14 +242,28 @@ def _charges(
             if signs is not None:
                 return signs.astype(np.float64), None, method
             continue
-        found = _oxidations(crystal, method)
+        found = oxidation_states(crystal, method)
         if found is not None:
             return found, found, method
     msg = f"valences={valences!r} yields no oxidation states for {crystal.reduced_formula}; give numbers, or 'none'"
     raise MotifError(msg)
 
 
-def _oxidations(crystal: Crystal, method: str) -> NDArray[np.float64] | None:
+def oxidation_states(crystal: Crystal, method: str) -> NDArray[np.float64] | None:
+    """Take the oxidation states of a crystal from where a method takes them.
+
+    Parameters
+    ----------
+    crystal : Crystal
+        The structure, n_sites of them.
+    method : {"structure", "bond_valence", "composition", "bv_analyzer"}
+        As `valences` of `find_motifs`.
+
+    Returns
+    -------
+    float array, shape (n_sites,), or None
+        In units of e; None where the method has no answer.
+    """
     if method == "structure":
         return crystal.valences
     if method == "bond_valence":
@@ -298,7 +330,8 @@ def _listed_bonds(bonds: Any) -> NDArray[np.int64]:
         bonds = [(i, j, *map(int, data["to_jimage"])) for i, j, data in bonds.graph.edges(data=True)]
     try:
         listed = np.asarray(bonds if len(bonds) else np.zeros((0, 5)))
-        if listed.ndim != 2 or listed.shape[1] != 5 or (listed != np.floor(listed)).any():
+        whole = listed.ndim == 2 and listed.shape[1] == 5 and bool((listed == np.floor(listed)).all())
+        if not whole or not np.abs(listed).max(initial=0) <= _FARTHEST_IMAGE:
             raise ValueError
     except (TypeError, ValueError):
         wanted = "rows of five integers (site, site, image of the latter) or a StructureGraph"

@@ -145,7 +145,8 @@ def test_motifs_handed_back_are_what_chemenv_would_have_made(strategy, structure
         environments,
     )
     graph = find_motifs(structure, strategy=strategy, valences=valences)
-    ours = as_structure_environments(graph, structure)
+    ours = as_structure_environments(graph, structure, valences=valences)
+    assert ours.valences == theirs.valences
     for one, other in zip(ours.coordination_environments, theirs.coordination_environments, strict=True):
         assert (one is None) == (not other)
         for mine, their in zip(one or [], other or [], strict=True):
@@ -166,6 +167,15 @@ def test_motifs_handed_back_are_what_chemenv_would_have_made(strategy, structure
         for light in (ours, theirs)
     ]
     assert n_edges[0] == n_edges[1] == len(graph.connections)
+
+
+def test_valences_are_handed_back_as_they_were_assigned(structure_of, graph_of):
+    from matembed.motifs.chemenv import as_structure_environments
+
+    environments = as_structure_environments(graph_of("NaCl"), structure_of("NaCl"))
+    assert environments.valences == [1.0] * 4 + [-1.0] * 4
+    assert environments.valences_origin == "bond_valence"
+    assert as_structure_environments(graph_of("Cu"), structure_of("Cu")).valences == "undefined"
 
 
 def test_another_structure_is_refused(structure_of, graph_of):

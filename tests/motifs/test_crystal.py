@@ -54,6 +54,8 @@ def test_deuterium_is_hydrogen():
         ({"frac_coords": [[0, 0, 0], [1, 2, 3]]}, "sites 0 and 1 are 0 Å apart"),
         ({"frac_coords": [[0, 0, 0], [0.5, 0.5, 1e9]]}, "a million cells away"),
         ({"lattice": (0.1 * np.eye(3)).tolist()}, "too small for 2 atoms"),
+        ({"lattice": (1e200 * np.eye(3)).tolist()}, "longer than 1,000,000 Å"),
+        ({"species": None}, "'species' must be a list"),
     ],
 )
 def test_what_is_no_crystal_is_refused_in_one_line(change, reason):
@@ -66,6 +68,12 @@ def test_what_is_no_crystal_is_refused_in_one_line(change, reason):
 def test_a_missing_key_is_named(key):
     with pytest.raises(MotifError, match=f"no '{key}' in it"):
         Crystal.from_record({name: value for name, value in CELL.items() if name != key})
+
+
+@pytest.mark.parametrize("numbers", [22, [[55, 17]], [55.5, 17]])
+def test_numbers_are_whole_and_one_for_each_site(numbers):
+    with pytest.raises(MotifError, match="wanted whole atomic numbers"):
+        Crystal(CELL["lattice"], CELL["frac_coords"], numbers)
 
 
 @pytest.mark.parametrize("number", [0, -1, 119])

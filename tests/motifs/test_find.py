@@ -277,6 +277,12 @@ class TestBonds:
         )
         assert [motif.token for motif in everywhere.motifs] == ["TiO6:O:6"] * 2 + ["OTi3:TL:3"] * 4
 
+    def test_a_graph_of_another_structure_is_refused(self, structure_of):
+        from pymatgen.analysis.graphs import StructureGraph
+
+        with pytest.raises(ValueError, match="of other sites than NaCl"):
+            find_motifs(structure_of("NaCl"), bonds=StructureGraph.from_empty_graph(structure_of("TiO2")))
+
     def test_bonds_between_like_charges_are_left_out(self, structure_of):
         # a square of Cl around Na, and a bond from Na to Na
         bonds = [(0, site, 0, 0, 0) for site in (4, 5, 6, 7)] + [(0, 1, 0, 0, 0)]
@@ -297,6 +303,7 @@ class TestBonds:
             ([(2, 2, 0, 0, 0)], ValueError, "joins site 2 to itself"),
             ([(0, 1)], TypeError, "five integers"),
             ([(0, 4, 0.5, 0, 0)], TypeError, "five integers"),
+            ([(0, 4, float("inf"), 0, 0)], TypeError, "five integers"),
             ("CrystalNN", TypeError, "five integers"),
             (3, TypeError, "five integers"),
         ],
