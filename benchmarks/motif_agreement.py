@@ -511,7 +511,7 @@ def page(tally: Tally, groups: list[Group], command: str, seconds: float) -> str
 
 def shown(group: Group) -> bool:
     """Say whether a lower csm is behind a disagreement, and proven."""
-    cause, claims, _ = group.verdict
+    cause, claims = group.verdict
     return cause in PROVABLE and any(claim.proven for claim in claims)
 
 
