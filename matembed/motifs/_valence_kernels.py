@@ -1,10 +1,14 @@
-"""Compiled kernels for valences.py, held equal to what is written there by tests."""
+"""Compiled kernels for valences.py, held equal to what is written there by tests.
+
+After an edit of what they take from _numba.py, delete __pycache__: numba notices edits of this file only.
+"""
 
 import math
 
 import numpy as np
 
 from matembed.motifs._jit import inner, kernel
+from matembed.motifs._numba import _ascending, _make_grid, _typical_distance
 from matembed.motifs.valences import ALIKE, LEAST_LIKELY, RADIUS, SCALE, SHARED_GAIN, SOFTNESS, TIE
 
 __all__ = ["find_valences"]
@@ -67,24 +71,6 @@ def _group(numbers, sums):
                     n_groups += 1
                 last = sums[site]
                 groups[site] = n_groups - 1
-
-
-@inner
-def _ascending(values):
-    """Positions of values in ascending order, by Shell's sort."""
-    n = len(values)
-    order = np.arange(n)
-    gap = n // 2
-    while gap > 0:
-        for idx in range(gap, n):
-            moved = order[idx]
-            slot = idx
-            while slot >= gap and values[order[slot - gap]] > values[moved]:
-                order[slot] = order[slot - gap]
-                slot -= gap
-            order[slot] = moved
-        gap = 1 if gap == 2 else gap * 5 // 11
-    return order
 
 
 @inner
@@ -290,17 +276,16 @@ def _bond_sums(lattice, frac_coords, numbers, lengths, directions):
     """Sum of bond valences at every site, positive at cations."""
     n_sites = len(frac_coords)
     sums = np.zeros(n_sites)
-    cell, heights = _reduce(lattice)
-    n_bins = np.empty(3, np.int64)
+    grid = _make_grid(lattice, frac_coords, max(0.5 * RADIUS, _typical_distance(lattice, n_sites)))
+    cell, heights, n_bins, bins, starts, binned, wrapped = grid
     reach = np.empty(3, np.int64)
     for axis in range(3):
-        n_bins[axis] = max(1, int(min(2.0 * heights[axis] / RADIUS, 1.0 + n_sites)))
-    while n_bins[0] * n_bins[1] * n_bins[2] > 8 * n_sites + 64:
-        for axis in range(3):
-            n_bins[axis] = (n_bins[axis] + 1) // 2
-    for axis in range(3):
         reach[axis] = int(RADIUS / heights[axis] * n_bins[axis]) + 1
-    coords, bins, starts, binned = _bin(lattice, frac_coords, cell, n_bins)
+    coords = np.zeros((n_sites, 3))
+    for site in range(n_sites):
+        for row in range(3):
+            for axis in range(3):
+                coords[site, axis] += wrapped[site, row] * cell[row, axis]
     for site in range(n_sites):
         for i in range(bins[site, 0] - reach[0], bins[site, 0] + reach[0] + 1):
             shift_i = i // n_bins[0]
@@ -326,86 +311,3 @@ def _bond_sums(lattice, frac_coords, numbers, lengths, directions):
                             sums[site] += directions[numbers[site], numbers[atom]] * bond
                             sums[atom] += directions[numbers[atom], numbers[site]] * bond
     return sums
-
-
-@inner
-def _reduce(lattice):
-    """Shortened lattice vectors of the same lattice, and the distances between the faces of their cell."""
-    cell = lattice.copy()
-    shorter = np.empty(3)
-    changed = True
-    while changed:
-        changed = False
-        for row in range(3):
-            first, second = (row + 1) % 3, (row + 2) % 3
-            for trial in range(6):
-                # less the nearest multiple of one other vector, or plus or minus both
-                a, b = trial % 2 * 2 - 1, trial // 4 * 2 - 1
-                if trial == 0:
-                    a, b = -round(_dot(cell[row], cell[first]) / _dot(cell[first], cell[first])), 0
-                elif trial == 1:
-                    a, b = 0, -round(_dot(cell[row], cell[second]) / _dot(cell[second], cell[second]))
-                for axis in range(3):
-                    shorter[axis] = cell[row, axis] + a * cell[first, axis] + b * cell[second, axis]
-                if _dot(shorter, shorter) < (1.0 - 1e-9) * _dot(cell[row], cell[row]):
-                    changed = True
-                    for axis in range(3):
-                        cell[row, axis] = shorter[axis]
-    heights = np.empty(3)
-    for row in range(3):
-        normal = _cross(cell[(row + 1) % 3], cell[(row + 2) % 3])
-        heights[row] = abs(_dot(cell[row], normal)) / math.sqrt(_dot(normal, normal))
-    return cell, heights
-
-
-@inner
-def _dot(u, v):
-    return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
-
-
-@inner
-def _cross(u, v):
-    normal = np.empty(3)
-    normal[0] = u[1] * v[2] - u[2] * v[1]
-    normal[1] = u[2] * v[0] - u[0] * v[2]
-    normal[2] = u[0] * v[1] - u[1] * v[0]
-    return normal
-
-
-@inner
-def _bin(lattice, frac_coords, cell, n_bins):
-    """Sort atoms into bins: coordinates in Å inside the cell, bin of each atom, atoms bin by bin."""
-    n_sites = len(frac_coords)
-    normals = np.empty((3, 3))
-    for row in range(3):
-        normal = _cross(cell[(row + 1) % 3], cell[(row + 2) % 3])
-        height = _dot(cell[row], normal)
-        for axis in range(3):
-            normals[row, axis] = normal[axis] / height
-    coords = np.zeros((n_sites, 3))
-    bins = np.empty((n_sites, 3), np.int64)
-    starts = np.zeros(n_bins[0] * n_bins[1] * n_bins[2] + 1, np.int64)
-    flat = np.empty(n_sites, np.int64)
-    place = np.empty(3)
-    for atom in range(n_sites):
-        for axis in range(3):
-            place[axis] = 0.0
-            for row in range(3):
-                frac = frac_coords[atom, row]
-                place[axis] += (frac - math.floor(frac)) * lattice[row, axis]
-        for row in range(3):
-            frac = _dot(place, normals[row])
-            frac -= math.floor(frac)
-            bins[atom, row] = min(int(frac * n_bins[row]), n_bins[row] - 1)
-            for axis in range(3):
-                coords[atom, axis] += frac * cell[row, axis]
-        flat[atom] = (bins[atom, 0] * n_bins[1] + bins[atom, 1]) * n_bins[2] + bins[atom, 2]
-        starts[flat[atom] + 1] += 1
-    for idx in range(1, len(starts)):
-        starts[idx] += starts[idx - 1]
-    filled = starts.copy()
-    binned = np.empty(n_sites, np.int64)
-    for atom in range(n_sites):
-        binned[filled[flat[atom]]] = atom
-        filled[flat[atom]] += 1
-    return coords, bins, starts, binned

@@ -39,7 +39,6 @@ Strategy = Literal["simplest", "multi_weights"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 Search = Literal["fast", "certified"]
 SEARCHES: tuple[Search, ...] = get_args(Search)
-Bonds = "Sequence[Sequence[int]] | NDArray[np.integer[Any]] | StructureGraph"
 
 # By default valences are those of the first of these that has an answer. BVAnalyzer is left to be asked for.
 _BY_DEFAULT: tuple[ValenceMethod, ...] = ("structure", "bond_valence", "composition", "signs", "none")
