@@ -29,6 +29,7 @@ import time
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,20 +117,18 @@ def given_valences(row: Record) -> list[float] | str:
         return "undefined"
 
 
-class time_limit:  # noqa: N801, used like a function
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
     """Raise TimeoutError after so many seconds."""
 
-    def __init__(self, seconds: int) -> None:
-        self.seconds = seconds
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"more than {seconds} s")
 
-    def __enter__(self) -> None:
-        def stop(*_: object) -> None:
-            raise TimeoutError(f"more than {self.seconds} s")
-
-        signal.signal(signal.SIGALRM, stop)
-        signal.alarm(self.seconds)
-
-    def __exit__(self, *_: object) -> None:
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
         signal.alarm(0)
 
 

@@ -149,7 +149,8 @@ def as_structure_environments(
     -------
     LightStructureEnvironments
         Symbols, csm, fractions and neighbour sets of every motif; None for sites without. There are no permutations,
-        which name the vertex of each ligand.
+        which name the vertex of each ligand. The strategy is that of the graph, and ``SimplestChemenvStrategy`` in name
+        only where bonds were given.
 
     Raises
     ------
@@ -167,7 +168,8 @@ def as_structure_environments(
     """
     symbols = tuple(site.specie.symbol for site in structure)
     if symbols != graph.elements:
-        msg = f"the graph is of {graph.formula} with {graph.n_sites} sites, the structure has {len(symbols)} or others"
+        remedy = "pass the structure that it was found in, with its sites in the same order"
+        msg = f"the graph is of {graph.formula} with {graph.n_sites} sites, and the structure has others; {remedy}"
         raise ValueError(msg)
     environments: list[Any] = [None] * len(symbols)
     neighbour_sets: list[Any] = [None] * len(symbols)

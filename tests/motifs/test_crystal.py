@@ -82,8 +82,8 @@ def test_numbers_are_those_of_elements(number):
         Crystal(CELL["lattice"], CELL["frac_coords"], [55, number])
 
 
-def test_a_thousand_sites_take_no_longer_by_site():
-    # what is shared by symmetry costs little: displaced, every shell is its own
+def test_a_thousand_displaced_sites_have_the_shells_of_rock_salt():
+    # displaced, no shell is like another
     rng = np.random.default_rng(0)
     grid = np.stack(np.meshgrid(*[np.arange(10)] * 3, indexing="ij"), -1).reshape(-1, 3)
     numbers = np.where(grid.sum(axis=1) % 2, 11, 17)

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from numba import njit
 from pymatgen.core import Lattice
 
 from matembed.elements import ATOMIC_NUMBERS
 from matembed.motifs import STRATEGIES, Crystal, find_motif_arrays
+from matembed.motifs._numba import _make_grid, _voronoi_facets
 from matembed.motifs.mixtures import neighbour_sets, weigh_sets
 from matembed.motifs.shells import choose_ligands
 from matembed.motifs.voronoi import Facets, reduce_lattice, voronoi_cell
@@ -117,6 +119,11 @@ def test_an_atom_alone_has_no_shell(engine, strategy):
     assert len(find_motif_arrays(alone, engine=engine, strategy=strategy, valences="none").centres) == 0
 
 
+@njit
+def compiled_facets(lattice, frac_coords, site):
+    return _voronoi_facets(_make_grid(lattice, frac_coords, 3.0), site)
+
+
 def test_many_planes_that_cut_a_cell_before_it_is_done_fit_in():
     # neighbours come nearer and nearer from every side, so that each cuts, and later ones cut off what it left
     rng = np.random.default_rng(1)
@@ -128,9 +135,12 @@ def test_many_planes_that_cut_a_cell_before_it_is_done_fit_in():
     kept = [row for row in range(900) if (apart[row, :row] > 0.55).all()]
     crystal = Crystal(60 * np.eye(3), np.vstack([np.zeros(3), places[kept]]) / 60, [11] * (len(kept) + 1))
     facets = voronoi_cell(crystal.lattice, crystal.frac_coords, 0)
-    compiled = find_motif_arrays(crystal, valences="none")
     assert len(facets.sites) > 128
-    assert len(compiled.centres) > 0
+    atoms, found = compiled_facets(crystal.lattice, crystal.frac_coords, 0)
+    assert sorted(atoms.tolist()) == sorted(facets.sites.tolist())
+    assert found[:, 3] == pytest.approx(facets.distances)
+    angles = dict(zip(atoms.tolist(), found[:, 4], strict=True))
+    assert [angles[site] for site in facets.sites.tolist()] == pytest.approx(facets.solid_angles, abs=1e-9)
 
 
 def test_a_needle_of_any_length_has_the_shells_of_a_long_one():
