@@ -34,7 +34,11 @@ def table_names(strategy: str) -> tuple[str, ...]:
 def _schema(table: str) -> "pa.Schema":
     import pyarrow as pa
 
-    shell = [("ligands", pa.list_(pa.int32())), ("images", pa.list_(pa.list_(pa.int32(), 3)))]
+    shell = [
+        ("ligands", pa.list_(pa.int32())),
+        ("images", pa.list_(pa.list_(pa.int32(), 3))),
+        ("lengths", pa.list_(pa.float32())),
+    ]
     label = [("geometry", pa.string()), ("cn", pa.int32()), ("csm", pa.float64()), ("fraction", pa.float64())]
     place = [("id", pa.string()), ("motif", pa.int32()), ("site", pa.int32())]
     columns = {
@@ -110,6 +114,7 @@ class _Together:
         spans = [one.ligand_spans + first for one, first in zip(found, first_ligands.tolist(), strict=True)]
         self.spans = _joined(spans, shape=(0, 2))
         self.ligands = _joined([one.ligands for one in found], shape=(0, 4))
+        self.lengths = _joined([one.lengths() for one in found], np.float64)
         self.ligand_elements = _joined([one.crystal.numbers[one.ligands[:, 0]] for one in found])
         self.connections = _joined([one.connections for one in found], shape=(0, 6))
         self.n_shared = _joined([one.n_shared for one in found])
@@ -173,6 +178,7 @@ def _shells(all_: _Together, rows: NDArray[np.int64], elements: NDArray[np.int64
         "token": _tokens(elements, named, cns, all_.ligand_elements[ligands], names),
         "ligands": pa.ListArray.from_arrays(where, pa.array(all_.ligands[ligands, 0].astype(np.int32))),
         "images": pa.ListArray.from_arrays(where, images),
+        "lengths": pa.ListArray.from_arrays(where, pa.array(np.round(all_.lengths[ligands], 4).astype(np.float32))),
     }
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from matembed.corpus._motif_columns import pack_columns, table_names, write_columns
 from matembed.corpus._row_tables import row_tables
 from matembed.corpus._shards import Record, Summary, prepare_engine, read_values, speed_of
+from matembed.motifs.arrays import MotifArrays
 from matembed.motifs.find import Engine, Search, Strategy, find_motif_arrays
 from matembed.motifs.valences import ValenceMethod
 from matembed.sources.rows import FormulaRow, SourceKind, StructureRow
+from matembed.tokens import species_token
 
 __all__ = ["MotifRecipe", "merge_motifs"]
 
@@ -69,6 +71,7 @@ class MotifRecipe:
             "n_connections": len(found.connections),
             "valences": found.valences,
             "volume_per_atom": crystal.volume / len(crystal.numbers),
+            "species": _species(found),
             "properties": row.properties,
         }
         return Record(values, found)
@@ -79,13 +82,21 @@ class MotifRecipe:
         return pack_columns(ids, [record.found for record in records], self.strategy)
 
 
+def _species(found: MotifArrays) -> str | None:
+    """Count the species of a crystal: "O2-:3 Sr2+:1 Ti4+:1"; None where oxidation states are not known."""
+    if found.oxidations is None:
+        return None
+    pairs = Counter(zip(found.crystal.symbols, found.oxidations.round(2).tolist(), strict=True))
+    return " ".join(sorted(f"{species_token(symbol, state)}:{n_sites}" for (symbol, state), n_sites in pairs.items()))
+
+
 def merge_motifs(shards: Mapping[Path, Summary], folder: Path, recipe: MotifRecipe, workers: int) -> dict[str, int]:
     """Write each table on its own, a shard and a group of rows at a time, and count what there is."""
     counts: Counter[str] = Counter()
     # Threads are enough: Arrow does the work without Python.
     with ThreadPoolExecutor(workers) as pool:
         running = [pool.submit(write_columns, shards, folder, name) for name in table_names(recipe.strategy)]
-        with row_tables(folder, "structures", shards.values(), counts) as add:
+        with row_tables(folder, "structures", shards.values(), counts, more={"species": "text"}) as add:
             for path in shards:
                 for values in read_values(path):
                     add(values)

@@ -31,13 +31,19 @@ Add = Callable[[dict[str, Any]], None]
 
 @contextmanager
 def row_tables(
-    folder: Path, kind: SourceKind, summaries: Iterable[Summary], counts: Counter[str]
+    folder: Path,
+    kind: SourceKind,
+    summaries: Iterable[Summary],
+    counts: Counter[str],
+    *,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Callable[[dict[str, Any]], bool]]:
     """Yield what adds the values of a row to ``materials``, ``rejected`` and ``rewritten.parquet`` and counts them.
 
-    It returns whether the row was kept. All rows come in the order of the input; properties become columns.
+    It returns whether the row was kept. All rows come in the order of the input; properties become columns. `more`
+    names further columns of ``materials.parquet`` and what they hold.
     """
-    own = _STRUCTURE if kind == "structures" else _FORMULA
+    own = (_STRUCTURE if kind == "structures" else _FORMULA) | dict(more or {})
     properties = _property_columns(summaries)
     names = _column_names(properties, own)
     with ExitStack() as stack:

@@ -109,8 +109,9 @@ class MotifTables:
         -------
         DataFrame, shape (n_materials, n_columns)
             In the order of the input: id, row, formula (reduced), chemsys, n_elements, n_sites, n_motifs,
-            n_connections, valences (where they came from) and volume_per_atom (Å^3); then the properties that came
-            with the input, ``input_<name>`` where a name is taken.
+            n_connections, valences (where they came from), volume_per_atom (Å^3) and species (such as
+            ``"O2-:3 Sr2+:1 Ti4+:1"``, how many of each in the cell; missing where oxidation states are not known);
+            then the properties that came with the input, ``input_<name>`` where a name is taken.
         """
         return self._table("materials")
 
@@ -126,12 +127,12 @@ class MotifTables:
 
         Returns
         -------
-        DataFrame, shape (n_motifs, 12)
+        DataFrame, shape (n_motifs, 13)
             By material in the order of the input, then by site: id, motif (position in the crystal, which connections
             refer to), site, element, oxidation (units of e, missing if not known), geometry (ChemEnv symbol), cn, csm
             (0 to 100 to 6 decimals, missing where no model has so many vertices), fraction, token, ligands (site of
-            each) and images (of each, three integers in lattice vectors). Of a site between several environments,
-            all this is that of the likeliest.
+            each), images (of each, three integers in lattice vectors) and lengths (distance of each from the centre,
+            in Å to 4 decimals). Of a site between several environments, all this is that of the likeliest.
         """
         return self._table("motifs", ids, columns)
 
@@ -147,9 +148,9 @@ class MotifTables:
 
         Returns
         -------
-        DataFrame, shape (n_environments, 10)
-            By motif, likeliest first: id, motif, site, geometry, cn, csm, fraction, token, ligands and images, as in
-            `motifs`. Fractions of a motif add up to 1.
+        DataFrame, shape (n_environments, 11)
+            By motif, likeliest first: id, motif, site, geometry, cn, csm, fraction, token, ligands, images and
+            lengths, as in `motifs`. Fractions of a motif add up to 1.
 
         Raises
         ------

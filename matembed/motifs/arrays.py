@@ -68,6 +68,24 @@ class MotifArrays(NamedTuple):
         """How many ligands each connection shares."""
         return np.diff(self.connections[:, 5], append=len(self.shared))
 
+    def lengths(self) -> NDArray[np.float64]:
+        """Measure how far each ligand is from the centre of its motif.
+
+        Returns
+        -------
+        float array, shape (n_ligands,)
+            Distances in Å, in the order of `ligands`.
+        """
+        cns = self.cns
+        rows = np.arange(cns.sum()) + np.repeat(self.ligand_spans[:, 0] - (np.cumsum(cns) - cns), cns)
+        centres = np.repeat(np.repeat(self.centres, np.diff(self.environment_starts)), cns)
+        coords, ligands = self.crystal.frac_coords, self.ligands[rows]
+        lengths = np.zeros(len(self.ligands))
+        lengths[rows] = np.linalg.norm(
+            (coords[ligands[:, 0]] + ligands[:, 1:] - coords[centres]) @ self.crystal.lattice, axis=1
+        )
+        return lengths
+
     def symbols(self) -> list[str]:
         """Name the geometry of every environment.
 
