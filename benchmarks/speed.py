@@ -106,7 +106,7 @@ def training(folder: Path) -> list[list[str]]:
     rows = []
     for name, fit, epochs in (
         (f"Word2Vec(dim={DIM}, window=5)", lambda: me.Word2Vec(dim=DIM, window=5, epochs=5).fit(corpus), 5),
-        ("PPMI(dim=64)", lambda: me.PPMI(dim=64).fit(corpus), 1),
+        ("ContextSVD(dim=64)", lambda: me.ContextSVD(dim=64).fit(corpus), 1),
     ):
         seconds = cpu_seconds(fit, repeats=3)
         rate = n_words * epochs / seconds

@@ -11,21 +11,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matembed.back_off import back_off, back_off_error
     from matembed.cards import Card
     from matembed.corpus.build import TooManyRejectedError, build_corpus
+    from matembed.corpus.context_counts import ContextCounts
     from matembed.corpus.contexts import formula_sentences
     from matembed.corpus.corpus import Corpus
+    from matembed.corpus.formula_contexts import count_formula_contexts
     from matembed.corpus.formulas import FormulaError, parse_formula
+    from matembed.corpus.motif_contexts import count_contexts
     from matembed.corpus.motif_tables import MotifTables, build_motif_tables
+    from matembed.corpus.site_statistics import SiteStatistics, count_sites
     from matembed.corpus.walks import motif_sentences
     from matembed.downstream import plots
     from matembed.downstream.benchmark import Evaluation, evaluate
     from matembed.downstream.features import FormulaFeaturizer, StructureFeaturizer
+    from matembed.downstream.learning_curves import LearningCurve, learning_curve
+    from matembed.downstream.models import make_model
+    from matembed.downstream.polymorphs import polymorph_order
+    from matembed.downstream.probes import probe
+    from matembed.downstream.retrieval import retrieval
     from matembed.embeddings import EmbeddingTable, UnknownTokenError
-    from matembed.encoders.ppmi import PPMI
+    from matembed.encoders.context_svd import ContextSVD
+    from matembed.encoders.masked_set import MaskedSet
+    from matembed.encoders.site_net import SiteNet
     from matembed.encoders.word2vec import Word2Vec
     from matembed.interchange import from_keyed_vectors, read_table, to_keyed_vectors, write_table
     from matembed.motifs import Connection, Crystal, Motif, MotifError, MotifGraph, find_motifs
+    from matembed.recipes import fit_elements, fit_formula_elements, fit_motifs, fit_species
     from matembed.sources.prototypes import read_prototypes
     from matembed.tokens import Token, parse_token
     from matembed.vocabulary import Vocabulary
@@ -35,71 +48,109 @@ __version__ = "0.1.0"
 _HOMES = {
     "Card": "matembed.cards",
     "Connection": "matembed.motifs",
+    "ContextCounts": "matembed.corpus.context_counts",
+    "ContextSVD": "matembed.encoders.context_svd",
     "Corpus": "matembed.corpus.corpus",
     "Crystal": "matembed.motifs",
     "EmbeddingTable": "matembed.embeddings",
     "Evaluation": "matembed.downstream.benchmark",
     "FormulaError": "matembed.corpus.formulas",
     "FormulaFeaturizer": "matembed.downstream.features",
+    "LearningCurve": "matembed.downstream.learning_curves",
+    "MaskedSet": "matembed.encoders.masked_set",
     "Motif": "matembed.motifs",
     "MotifError": "matembed.motifs",
     "MotifGraph": "matembed.motifs",
     "MotifTables": "matembed.corpus.motif_tables",
-    "PPMI": "matembed.encoders.ppmi",
+    "SiteNet": "matembed.encoders.site_net",
+    "SiteStatistics": "matembed.corpus.site_statistics",
     "StructureFeaturizer": "matembed.downstream.features",
     "Token": "matembed.tokens",
     "TooManyRejectedError": "matembed.corpus.build",
     "UnknownTokenError": "matembed.embeddings",
     "Vocabulary": "matembed.vocabulary",
     "Word2Vec": "matembed.encoders.word2vec",
+    "back_off": "matembed.back_off",
+    "back_off_error": "matembed.back_off",
     "build_corpus": "matembed.corpus.build",
     "build_motif_tables": "matembed.corpus.motif_tables",
+    "count_contexts": "matembed.corpus.motif_contexts",
+    "count_formula_contexts": "matembed.corpus.formula_contexts",
+    "count_sites": "matembed.corpus.site_statistics",
     "evaluate": "matembed.downstream.benchmark",
     "find_motifs": "matembed.motifs",
+    "fit_elements": "matembed.recipes",
+    "fit_formula_elements": "matembed.recipes",
+    "fit_motifs": "matembed.recipes",
+    "fit_species": "matembed.recipes",
     "formula_sentences": "matembed.corpus.contexts",
     "from_keyed_vectors": "matembed.interchange",
+    "learning_curve": "matembed.downstream.learning_curves",
+    "make_model": "matembed.downstream.models",
     "motif_sentences": "matembed.corpus.walks",
     "parse_formula": "matembed.corpus.formulas",
     "parse_token": "matembed.tokens",
     "plots": "matembed.downstream",
+    "polymorph_order": "matembed.downstream.polymorphs",
+    "probe": "matembed.downstream.probes",
     "read_prototypes": "matembed.sources.prototypes",
     "read_table": "matembed.interchange",
+    "retrieval": "matembed.downstream.retrieval",
     "to_keyed_vectors": "matembed.interchange",
     "write_table": "matembed.interchange",
 }
 
 __all__ = [
-    "PPMI",
     "Card",
     "Connection",
+    "ContextCounts",
+    "ContextSVD",
     "Corpus",
     "Crystal",
     "EmbeddingTable",
     "Evaluation",
     "FormulaError",
     "FormulaFeaturizer",
+    "LearningCurve",
+    "MaskedSet",
     "Motif",
     "MotifError",
     "MotifGraph",
     "MotifTables",
+    "SiteNet",
+    "SiteStatistics",
     "StructureFeaturizer",
     "Token",
     "TooManyRejectedError",
     "UnknownTokenError",
     "Vocabulary",
     "Word2Vec",
+    "back_off",
+    "back_off_error",
     "build_corpus",
     "build_motif_tables",
+    "count_contexts",
+    "count_formula_contexts",
+    "count_sites",
     "evaluate",
     "find_motifs",
+    "fit_elements",
+    "fit_formula_elements",
+    "fit_motifs",
+    "fit_species",
     "formula_sentences",
     "from_keyed_vectors",
+    "learning_curve",
+    "make_model",
     "motif_sentences",
     "parse_formula",
     "parse_token",
     "plots",
+    "polymorph_order",
+    "probe",
     "read_prototypes",
     "read_table",
+    "retrieval",
     "to_keyed_vectors",
     "write_table",
 ]

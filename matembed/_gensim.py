@@ -25,7 +25,7 @@ def gensim_models() -> ModuleType:
             raise
         msg = (
             'gensim is not installed; run: pip install "gensim>=4.4" with Python 3.11 to 3.13 '
-            "(there are no wheels for 3.14), or train with PPMI, which does without"
+            "(there are no wheels for 3.14), or train with ContextSVD, which does without"
         )
         raise ImportError(msg) from error
     return gensim.models

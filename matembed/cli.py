@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from matembed.cards import Card
     from matembed.downstream.pooling import Statistic
     from matembed.embeddings import EmbeddingTable
+    from matembed.encoders.context_svd import ContextSVD
+    from matembed.encoders.word2vec import Word2Vec
 
 __all__ = ["main"]
 
 _ROWS_SHOWN = 10
 _TRAINING = ("algorithm", "epochs", "seed", "workers")
+_PRESET_SAYS = ("view", "encoder", "dim", "window", "min_count", "algorithm", "epochs")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,10 +123,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_build_options(command)
 
     command = add("train", _train, "Learn an embedding table from a corpus.")
-    command.add_argument("corpus", type=Path)
+    command.add_argument("corpus", type=Path, help="a corpus; motif tables for a preset that learns from bonds")
     command.add_argument("--out", type=Path, required=True, help="folder of the table")
     command.add_argument("--view", help="which sentences of the corpus; see matembed info CORPUS")
-    command.add_argument("--encoder", choices=("word2vec", "ppmi"), default="word2vec")
+    command.add_argument(
+        "--preset",
+        choices=("atom2vec-2018", "mat2vec-2019", "skipatom-2022"),
+        help="view, encoder and settings of a paper, instead of the options below it but --seed and --workers",
+    )
+    command.add_argument("--encoder", choices=("word2vec", "svd"), help="word2vec by default")
     command.add_argument("--dim", type=positive_integer, help="length of each vector")
     command.add_argument("--window", type=positive_integer, help="context on each side; the whole sentence by default")
     command.add_argument("--min-count", type=positive_integer, help="leave out tokens seen fewer times (1)")
@@ -156,9 +164,42 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--splits", choices=("random", "formula", "chemical_system"), default="formula")
     command.add_argument("--n-splits", type=positive_integer, default=5)
     command.add_argument("--task", choices=("auto", "regression", "classification"), default="auto")
+    command.add_argument(
+        "--model",
+        choices=("ridge", "kernel_ridge", "extra_trees", "random_forest", "boosted_trees"),
+        default="ridge",
+        help="regressor or classifier, with fixed settings; pool mean,std,min,max for trees (default: %(default)s)",
+    )
+    command.add_argument("--max-train", type=positive_integer, help="train on so many rows of a fold at most (all)")
+    command.add_argument("--max-test", type=positive_integer, help="test so many rows of a fold at most (all)")
+    command.add_argument("--learning-curve", action="store_true", help="score training sets of several sizes as well")
+    command.add_argument(
+        "--sizes",
+        type=positive_integer,
+        nargs="+",
+        default=[50, 100, 300, 1000],
+        help="training rows of the learning curve (50 100 300 1000)",
+    )
+    command.add_argument(
+        "--repeats", type=positive_integer, default=8, help="of the learning curve (default: %(default)s)"
+    )
+    command.add_argument(
+        "--n-test", type=positive_integer, default=400, help="rows that a repeat tests (default: %(default)s)"
+    )
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--unit", default="", help="unit of the target, for the figure")
-    command.add_argument("--out", type=Path, help="folder for scores, predictions and parity plots")
+    command.add_argument("--out", type=Path, help="folder for scores, predictions and figures")
+    command.add_argument("--overwrite", action="store_true")
+
+    command = add(
+        "probe", _probe, "What tables know of elements, species and motifs, beside one-hot and random vectors."
+    )
+    command.add_argument("table", type=Path, nargs="+")
+    command.add_argument(
+        "--max-motifs", type=positive_integer, default=2000, help="ask so many motifs at most (default: %(default)s)"
+    )
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--out", type=Path, help="scores as .csv")
     command.add_argument("--overwrite", action="store_true")
 
     command = add("plot", _plot, "Draw a table.")
@@ -328,25 +369,71 @@ def _read_card(path: Path) -> "Card":
 def _train(options: argparse.Namespace) -> None:
     from matembed._atomic import refuse_occupied
     from matembed.corpus.corpus import Corpus
-    from matembed.encoders.ppmi import PPMI
-    from matembed.encoders.word2vec import Word2Vec
 
     refuse_occupied(options.out, kind="EmbeddingTable", overwrite=options.overwrite)
-    corpus = Corpus.read(options.corpus, view=options.view)
-    given = {name: value for name in ("dim", "window", "min_count") if (value := getattr(options, name)) is not None}
-    training = {name: value for name in _TRAINING if (value := getattr(options, name)) is not None}
-    encoder: PPMI | Word2Vec
-    if options.encoder == "word2vec":
-        encoder = Word2Vec(**given, **training, progress=not options.quiet)
-    elif training:
-        words = " ".join(f"--{name}" for name in training)
-        msg = f"{words} go with --encoder word2vec; PPMI is computed, not trained"
-        raise ValueError(msg)
+    if options.preset is not None:
+        table, read = _train_preset(options)
     else:
-        encoder = PPMI(**given)
-    table = encoder.fit(corpus).embeddings()
+        corpus = Corpus.read(options.corpus, view=options.view)
+        table = _encoder(options).fit(corpus).embeddings()
+        read = f"{len(corpus):,} sentences ({corpus.view})"
     table.write(options.out, overwrite=options.overwrite)
-    print(f"{len(table):,} tokens, dim {table.dim}, from {len(corpus):,} sentences ({corpus.view}): {options.out}")
+    print(f"{len(table):,} tokens, dim {table.dim}, from {read}: {options.out}")
+
+
+def _encoder(options: argparse.Namespace) -> "ContextSVD | Word2Vec":
+    from matembed.encoders.context_svd import ContextSVD
+    from matembed.encoders.word2vec import Word2Vec
+
+    given = _given(options, ("dim", "window", "min_count"))
+    training = _given(options, _TRAINING)
+    if options.encoder != "svd":
+        return Word2Vec(**given, **training, progress=not options.quiet)
+    _refuse_training(training)
+    return ContextSVD(**given)
+
+
+def _train_preset(options: argparse.Namespace) -> "tuple[EmbeddingTable, str]":
+    """Train as a preset says, and say what was read."""
+    from dataclasses import replace
+
+    from matembed.corpus.corpus import Corpus
+    from matembed.corpus.motif_contexts import SITE_CONTEXTS, count_contexts
+    from matembed.corpus.motif_tables import MotifTables
+    from matembed.encoders.presets import preset
+    from matembed.encoders.word2vec import Word2Vec
+
+    said = _given(options, _PRESET_SAYS)
+    if said:
+        msg = f"--preset {options.preset} chooses view, encoder and settings itself; leave out {_words(said)}"
+        raise ValueError(msg)
+    chosen = preset(options.preset)
+    training = _given(options, _TRAINING)
+    encoder = chosen.encoder
+    if isinstance(encoder, Word2Vec):
+        encoder = replace(encoder, **training, progress=not options.quiet)
+    else:
+        _refuse_training(training)
+    print(f"{chosen.name}: {chosen.citation}\nnot as in the paper: {chosen.differences}")
+    if chosen.view not in SITE_CONTEXTS:
+        corpus = Corpus.read(options.corpus, view=chosen.view)
+        return encoder.fit(corpus).embeddings(), f"{len(corpus):,} sentences ({corpus.view})"
+    counts = count_contexts(MotifTables.read(options.corpus), chosen.view)[chosen.view]
+    return encoder.fit(counts).embeddings(), f"{counts.card.counts['materials']:,} materials ({chosen.view})"
+
+
+def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def _words(names: Iterable[str]) -> str:
+    return " ".join(f"--{name.replace('_', '-')}" for name in names)
+
+
+def _refuse_training(training: Iterable[str]) -> None:
+    if training:
+        msg = f"{_words(training)} go with word2vec; ContextSVD is computed, not trained"
+        raise ValueError(msg)
 
 
 def _nearest(options: argparse.Namespace) -> None:
@@ -373,8 +460,10 @@ def _featurize(options: argparse.Namespace) -> None:
     table = _read_table(options.table)
     what = _looks_up([table])
     inputs = read_inputs(options.input, what=what, column=options.column, id_column=options.id_column)
-    featurizer = (FormulaFeaturizer if what == "formulas" else StructureFeaturizer)(
-        table, pooling=_pooling(options), on_missing=options.on_missing
+    featurizer = (
+        FormulaFeaturizer(table, pooling=_pooling(options), on_missing=options.on_missing)
+        if what == "formulas"
+        else StructureFeaturizer(table, blocks="vectors", pooling=_pooling(options), on_missing=options.on_missing)
     )
     features = featurizer.set_output(transform="pandas").fit_transform(inputs.materials)
     rows = pd.concat([inputs.frame, features.set_axis(inputs.frame.index)], axis=1)
@@ -393,13 +482,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     from matembed._atomic import refuse_occupied, whole_folder
     from matembed.downstream.benchmark import evaluate
     from matembed.downstream.inputs import read_inputs
+    from matembed.downstream.learning_curves import learning_curve
 
     if options.out is not None:
         refuse_occupied(options.out, kind="Evaluation", overwrite=options.overwrite)
-    tables = {path.name: _read_table(path) for path in options.table}
-    if len(tables) != len(options.table):
-        msg = f"tables need different folder names, got {', '.join(str(path) for path in options.table)}"
-        raise ValueError(msg)
+    tables = _read_tables(options.table)
     inputs = read_inputs(
         options.input,
         what=_looks_up(tables.values()),
@@ -415,17 +502,38 @@ def _evaluate(options: argparse.Namespace) -> None:
         pooling=_pooling(options),
         on_missing=options.on_missing,
         task=options.task,
+        model=options.model,
         splits=options.splits,
         n_splits=options.n_splits,
+        max_train=options.max_train,
+        max_test=options.max_test,
         seed=options.seed,
     )
-    print(evaluation.summary().to_string(float_format=lambda value: f"{value:.4g}"))
+    _print_frame(evaluation.summary())
+    curve = None
+    if options.learning_curve:
+        curve = learning_curve(
+            tables,
+            inputs.materials,
+            inputs.frame["target"],
+            sizes=options.sizes,
+            repeats=options.repeats,
+            n_test=options.n_test,
+            model=options.model,
+            pooling=_pooling(options),
+            on_missing=options.on_missing,
+            task=options.task,
+            seed=options.seed,
+        )
+        _print_frame(curve.summary())
     _print_rows("rejected", inputs.rejected)
     _print_rows("rewritten", inputs.rewritten)
     if options.out is None:
         return
     with whole_folder(options.out, kind="Evaluation", overwrite=options.overwrite) as partial:
         config = {"schema": 1, "type": "Evaluation", "target": options.target, "settings": dict(evaluation.settings)}
+        if curve is not None:
+            config["learning_curve"] = dict(curve.settings)
         (partial / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         evaluation.scores.to_csv(partial / "scores.csv", index=False)
         evaluation.summary().to_csv(partial / "summary.csv")
@@ -436,7 +544,29 @@ def _evaluate(options: argparse.Namespace) -> None:
             for name in tables:
                 figure = evaluation.plot(name, unit=options.unit, label=options.target)
                 figure.savefig(partial / f"parity-{name}.png", dpi=150)
+        if curve is not None:
+            curve.scores.to_csv(partial / "learning_curve.csv", index=False)
+            unit = options.unit if curve.settings["task"] == "regression" else ""
+            curve.plot(unit=unit).savefig(partial / "learning_curve.png", dpi=150)
     print(f"scores and predictions: {options.out}")
+
+
+def _probe(options: argparse.Namespace) -> None:
+    from matembed._atomic import whole_file
+    from matembed.downstream.probes import probe
+
+    if options.out is not None and options.out.suffix != ".csv":
+        msg = f"scores are written as .csv, got {options.out.name!r}"
+        raise ValueError(msg)
+    if options.out is not None and options.out.exists() and not options.overwrite:
+        msg = f"{options.out} already exists; choose another path or pass --overwrite"
+        raise FileExistsError(msg)
+    found = probe(_read_tables(options.table), max_motifs=options.max_motifs, seed=options.seed)
+    _print_frame(found.set_index(["table", "probe", "vectors"]))
+    if options.out is not None:
+        with whole_file(options.out) as partial:
+            found.to_csv(partial, index=False)
+        print(f"scores: {options.out}")
 
 
 def _plot(options: argparse.Namespace) -> None:
@@ -491,6 +621,14 @@ def _read_table(path: Path) -> "EmbeddingTable":
     return read_table(path)
 
 
+def _read_tables(paths: Sequence[Path]) -> "dict[str, EmbeddingTable]":
+    tables = {path.name: _read_table(path) for path in paths}
+    if len(tables) != len(paths):
+        msg = f"tables need different folder names, got {', '.join(map(str, paths))}"
+        raise ValueError(msg)
+    return tables
+
+
 def _pooling(options: argparse.Namespace) -> "list[Statistic]":
     from matembed.downstream.pooling import STATISTICS
 
@@ -510,6 +648,10 @@ def _looks_up(tables: "Iterable[EmbeddingTable]") -> Literal["formulas", "motifs
 
 def _print_card(card: "Card") -> None:
     print(card.to_markdown().split("---", 2)[2].strip())
+
+
+def _print_frame(frame: "pd.DataFrame") -> None:
+    print(frame.to_string(float_format=lambda value: f"{value:.4g}"))
 
 
 def _print_counts(what: str, values: "pd.Series[str]") -> None:

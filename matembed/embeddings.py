@@ -1,14 +1,17 @@
 """EmbeddingTable: vectors keyed by token, whatever trained them."""
 
 import json
+import math
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from matembed._atomic import sha256_of, whole_folder
 from matembed.cards import Card
@@ -17,7 +20,7 @@ from matembed.tokens import Kind, kind_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EmbeddingTable", "Neighbour", "UnknownTokenError"]
+__all__ = ["EmbeddingTable", "Neighbour", "UnknownTokenError", "add_step"]
 
 _SCHEMA = 1
 _FILES = ("vectors.safetensors", "vocab.json")
@@ -49,13 +52,17 @@ class EmbeddingTable:
         Dimensionless, finite, read-only, not normalized.
     card : Card
         The corpus, settings and licence behind the numbers.
+    backed_off : frozenset of str
+        Tokens whose vectors were not learned but made from their parts or neighbours, as
+        `matembed.back_off.back_off` does. Empty by default.
 
     Raises
     ------
     TypeError
-        If a token is no text, or the card no Card.
+        If a token is no text, the card no Card, or `backed_off` a single text.
     ValueError
-        If tokens repeat or hold white space, or the vectors do not fit them or are not finite.
+        If tokens repeat or hold white space, the vectors do not fit them or are not finite, or `backed_off` names
+        a token that the table lacks.
 
     Examples
     --------
@@ -71,6 +78,7 @@ class EmbeddingTable:
     tokens: tuple[str, ...]
     vectors: NDArray[np.float32]
     card: Card
+    backed_off: frozenset[str] = frozenset()
     _rows: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -99,9 +107,17 @@ class EmbeddingTable:
         if bad:
             msg = f"a token is one or more characters with no white space, got {bad[0]!r}"
             raise ValueError(msg)
+        if isinstance(self.backed_off, str):
+            msg = f"backed_off is a set of tokens, got the text {self.backed_off!r}; pass [{self.backed_off!r}] for one"
+            raise TypeError(msg)
+        backed_off = frozenset(self.backed_off)
+        if not backed_off <= rows.keys():
+            msg = f"backed_off must name tokens of the table, got {min(map(repr, backed_off - rows.keys()))}; drop it"
+            raise ValueError(msg)
         vectors.flags.writeable = False
         object.__setattr__(self, "tokens", tokens)
         object.__setattr__(self, "vectors", vectors)
+        object.__setattr__(self, "backed_off", backed_off)
         object.__setattr__(self, "_rows", rows)
 
     @property
@@ -127,10 +143,11 @@ class EmbeddingTable:
         return self.vectors[self.row(token)]
 
     def __repr__(self) -> str:
-        return f"EmbeddingTable({self.card.name!r}, {len(self):,} tokens, dim {self.dim})"
+        made = f", {len(self.backed_off):,} backed off" if self.backed_off else ""
+        return f"EmbeddingTable({self.card.name!r}, {len(self):,} tokens, dim {self.dim}{made})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.tokens, self.vectors, self.card)  # read-only again when unpickled
+        return type(self), (self.tokens, self.vectors, self.card, self.backed_off)  # read-only again when unpickled
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # immutable, so that cloning an estimator copies no vectors
@@ -314,7 +331,8 @@ class EmbeddingTable:
             return self
         before = self.card.settings.get("subset", f"{len(self)} tokens")
         card = replace(self.card, settings={**self.card.settings, "subset": f"{len(kept)} of {before}"})
-        return replace(self, tokens=kept, vectors=self.vectors[rows], card=card)
+        backed_off = self.backed_off.intersection(kept)
+        return replace(self, tokens=kept, vectors=self.vectors[rows], card=card, backed_off=backed_off)
 
     def concat(self, other: Self, *, tokens: Literal["same", "shared"] = "same") -> Self:
         """Put the vectors of two tables side by side.
@@ -329,7 +347,8 @@ class EmbeddingTable:
         Returns
         -------
         EmbeddingTable
-            ``dim`` is the sum of both; rows in the order of this table. The card names both.
+            ``dim`` is the sum of both; rows in the order of this table. The card names both. A token is flagged
+            as backed off if either half of its vector is.
 
         Raises
         ------
@@ -356,7 +375,7 @@ class EmbeddingTable:
             citation=tuple(dict.fromkeys(self.card.citation + other.card.citation)),
             settings={"parts": [self.card.to_dict(), other.card.to_dict()]},
         )
-        return type(self)(shared, np.hstack([a.vectors, b.vectors]), card)
+        return type(self)(shared, np.hstack([a.vectors, b.vectors]), card, a.backed_off | b.backed_off)
 
     def normalize(self) -> Self:
         """Scale every vector to unit length; vectors of zeros stay.
@@ -364,10 +383,188 @@ class EmbeddingTable:
         Returns
         -------
         EmbeddingTable
-            The same tokens, with vectors of length 1. Its card says so, as the setting ``normalized``.
+            The same tokens, with vectors of length 1. Its card says so, in the setting ``steps``.
         """
-        card = replace(self.card, settings={**self.card.settings, "normalized": True})
-        return replace(self, vectors=self._unit().astype(np.float32), card=card)
+        return replace(self, vectors=self._unit().astype(np.float32), card=add_step(self.card, "normalize"))
+
+    def rebase(self, power: float = 1.5, *, seed: int = 0, dim: int | None = None) -> Self:
+        """Centre the vectors, weight their principal axes, and turn them to a random basis.
+
+        Most models of properties standardise their features column by column. That undoes any scaling of the
+        principal axes as long as each is a column of its own; after a random turn every column holds a share of
+        every axis, and the weights survive. A power above 1 gives the leading axes, which carry what most tokens
+        agree on, more weight than the table did; 1 keeps their weights, and 0 makes all equal (whitening).
+
+        The centred vectors are split as U S V^T; row i becomes the row U_i (S / S_1)^power, times a random
+        orthogonal matrix (Haar measure: the Q of a Gaussian matrix, signs set by the diagonal of R [1]_).
+
+        Parameters
+        ----------
+        power : float, default 1.5
+            Exponent of the singular values; 0 or more.
+        seed : int, default 0
+            Where the random basis starts from; another seed turns the vectors and changes nothing else.
+        dim : int, optional
+            How many leading axes to keep; all that stand above the rounding of float32 by default.
+
+        Returns
+        -------
+        EmbeddingTable
+            The same tokens, centred on the mean of the learned vectors. Backed-off tokens take no part in the
+            centre and the axes but go through the same map. The card says so, in the setting ``steps``.
+
+        Raises
+        ------
+        ValueError
+            If the learned vectors are fewer than two or all alike, `power` is negative, or `dim` is not positive
+            or more than there are axes.
+
+        See Also
+        --------
+        widen : Mixes the columns into more or fewer of them.
+        align : Turns the table onto another.
+
+        References
+        ----------
+        .. [1] F. Mezzadri, Notices Am. Math. Soc. 54, 592 (2007).
+
+        Examples
+        --------
+        >>> table = EmbeddingTable(("Li", "Na", "Cl"), [[1.0, 0.1], [0.9, 0.2], [-1.0, 0.3]], Card("demo"))
+        >>> turned = table.rebase()
+        >>> bool(np.allclose(turned.vectors.mean(axis=0), 0, atol=1e-6))
+        True
+        >>> turned.card.settings["steps"]
+        [{'rebase': {'power': 1.5, 'seed': 0, 'dim': None}}]
+        """
+        if not isinstance(power, Real) or not math.isfinite(power) or power < 0:
+            msg = f"power must be a finite number, 0 or more, got {power!r}"
+            raise ValueError(msg)
+        n_kept = None if dim is None else _whole_dim(dim)
+        vectors = self.vectors.astype(np.float64)
+        learned = vectors[[token not in self.backed_off for token in self.tokens]]
+        if len(learned) < 2:
+            msg = f"rebase needs two learned vectors or more, got {len(learned)}; take a larger table"
+            raise ValueError(msg)
+        centre = learned.mean(axis=0)
+        # float32 rounding moves a singular value by at most half of this
+        rounding = np.finfo(np.float32).eps * np.linalg.norm(learned)
+        with threadpool_limits(limits=1):  # another number of threads, another order of sums, other bytes
+            left, values, right = np.linalg.svd(learned - centre, full_matrices=False)
+            n_axes = int(np.sum(values > rounding))
+            if n_axes == 0:
+                msg = f"the {len(learned):,} learned vectors are all alike, so they have no axes; take another table"
+                raise ValueError(msg)
+            if n_kept is not None and n_kept > n_axes:
+                msg = f"dim must be at most {n_axes}, the axes above rounding, got {n_kept}; leave dim out for all"
+                raise ValueError(msg)
+            kept = slice(n_kept or n_axes)
+            left, values, right = left[:, kept], values[kept], right[kept]
+            signs = np.sign(left[np.argmax(np.abs(left), axis=0), np.arange(len(values))])
+            weights = signs * (values / values[0]) ** power / values
+            turned = (vectors - centre) @ (right.T * weights) @ _random_rotation(len(values), seed)
+        card = add_step(self.card, "rebase", power=float(power), seed=int(seed), dim=n_kept)
+        return replace(self, vectors=turned.astype(np.float32), card=card)
+
+    def widen(self, dim: int, *, seed: int = 0) -> Self:
+        """Mix the columns at random into `dim` of them.
+
+        This adds no information: each new column is a random sum of the old ones. But the standard deviation,
+        minimum and maximum over a material's tokens are not linear, so pooled over more columns they tell a model
+        more. With `dim` below the table's own, it is a random projection, which keeps distances roughly [1]_.
+
+        Parameters
+        ----------
+        dim : int
+            Columns to make; more or fewer than the table has.
+        seed : int, default 0
+            Where the random numbers start from.
+
+        Returns
+        -------
+        EmbeddingTable
+            The vectors times a Gaussian matrix of shape (own dim, `dim`), over the square root of `dim`: inner
+            products stay the same on average over seeds. The card says so, in the setting ``steps``.
+
+        Raises
+        ------
+        ValueError
+            If `dim` is not a positive whole number.
+
+        See Also
+        --------
+        rebase : Weights the principal axes first.
+
+        References
+        ----------
+        .. [1] W. B. Johnson, J. Lindenstrauss, Contemp. Math. 26, 189 (1984).
+
+        Examples
+        --------
+        >>> table = EmbeddingTable(("Li", "Na"), [[1.0, 0.1], [0.9, 0.2]], Card("demo"))
+        >>> table.widen(50)
+        EmbeddingTable('demo', 2 tokens, dim 50)
+        """
+        n_columns = _whole_dim(dim)
+        mix = np.random.default_rng(seed).standard_normal((self.dim, n_columns)) / np.sqrt(n_columns)
+        with threadpool_limits(limits=1):
+            vectors = self.vectors.astype(np.float64) @ mix
+        card = add_step(self.card, "widen", dim=n_columns, seed=int(seed))
+        return replace(self, vectors=vectors.astype(np.float32), card=card)
+
+    def align(self, other: Self) -> Self:
+        """Turn and shift this table so that it lies on another as closely as it can (orthogonal Procrustes [1]_).
+
+        Two trainings of one corpus differ by a turn that means nothing; aligned, their vectors can be compared or
+        averaged. Distances between the vectors of the table do not change.
+
+        Parameters
+        ----------
+        other : EmbeddingTable
+            The table to lie on, of the same `dim`.
+
+        Returns
+        -------
+        EmbeddingTable
+            All tokens of this table. The turn, which may be a reflection, brings the tokens that both tables have
+            learned closest to their vectors in `other` in the sum of squares, about their mean. Directions that
+            fewer shared tokens than ``dim + 1`` cannot settle are turned in some fixed way. The card says so, in
+            the setting ``steps``.
+
+        Raises
+        ------
+        ValueError
+            If the tables differ in `dim`, or share fewer than two tokens that both have learned.
+
+        References
+        ----------
+        .. [1] P. H. Schönemann, Psychometrika 31, 1 (1966).
+
+        Examples
+        --------
+        >>> table = EmbeddingTable(("Li", "Na", "Cl"), [[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]], Card("demo"))
+        >>> quarter_turn = EmbeddingTable(table.tokens, table.vectors @ [[0, 1], [-1, 0]], Card("turned"))
+        >>> bool(np.allclose(table.align(quarter_turn).vectors, quarter_turn.vectors, atol=1e-6))
+        True
+        """
+        from scipy.linalg import orthogonal_procrustes
+
+        if self.dim != other.dim:
+            msg = f"both tables need the same dim, got {self.dim} and {other.dim}; widen or rebase one of them first"
+            raise ValueError(msg)
+        made = self.backed_off | other.backed_off
+        shared = [token for token in self.tokens if token in other and token not in made]
+        if len(shared) < 2:
+            msg = f"align needs two learned tokens or more in both tables, got {len(shared)}; choose another table"
+            raise ValueError(msg)
+        here = self.vectors[[self.row(token) for token in shared]].astype(np.float64)
+        there = other.vectors[[other.row(token) for token in shared]].astype(np.float64)
+        centre, goal = here.mean(axis=0), there.mean(axis=0)
+        with threadpool_limits(limits=1):
+            turn, _ = orthogonal_procrustes(here - centre, there - goal)
+            vectors = (self.vectors - centre) @ turn + goal
+        card = add_step(self.card, "align", to=other.card.name, n_shared=len(shared))
+        return replace(self, vectors=vectors.astype(np.float32), card=card)
 
     def to_frame(self) -> "pd.DataFrame":
         """Turn the table into a DataFrame.
@@ -409,7 +606,8 @@ class EmbeddingTable:
             _write_json(partial / "vocab.json", {token: row for row, token in enumerate(self.tokens)})
             card = replace(self.card, sha256={name: sha256_of(partial / name) for name in sorted(_FILES)})
             config = {"schema": _SCHEMA, "type": "EmbeddingTable", "n_tokens": len(self), "dim": self.dim}
-            _write_json(partial / "config.json", config | {"card": card.to_dict()})
+            flags = {"backed_off": sorted(self.backed_off)} if self.backed_off else {}
+            _write_json(partial / "config.json", config | flags | {"card": card.to_dict()})
             (partial / "README.md").write_text(card.to_markdown(), encoding="utf-8")
         return folder
 
@@ -445,6 +643,7 @@ class EmbeddingTable:
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             schema, card = config["schema"], Card.from_dict(config["card"])
+            backed_off = frozenset(config.get("backed_off", []))
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             msg = f"{folder / 'config.json'} is not the config of an embedding table: {error}"
             raise ValueError(msg) from error
@@ -462,7 +661,46 @@ class EmbeddingTable:
         except (SafetensorError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             msg = f"{folder} cannot be read: {error}"
             raise ValueError(msg) from error
-        return cls(tokens, vectors, card)
+        return cls(tokens, vectors, card, backed_off)
+
+
+def add_step(card: Card, step: str, **settings: Any) -> Card:
+    """Write on a card what was done to a table, after what was done before.
+
+    Parameters
+    ----------
+    card : Card
+        The card of the table before.
+    step : str
+        Name of the method or function, such as ``"rebase"``.
+    **settings : any
+        Its settings, as passed.
+
+    Returns
+    -------
+    Card
+        The card, its setting ``steps`` longer by one.
+
+    Examples
+    --------
+    >>> add_step(add_step(Card("demo"), "normalize"), "widen", dim=300, seed=0).settings
+    {'steps': [{'normalize': {}}, {'widen': {'dim': 300, 'seed': 0}}]}
+    """
+    steps = [*card.settings.get("steps", []), {step: settings}]
+    return replace(card, settings={**card.settings, "steps": steps})
+
+
+def _whole_dim(dim: object) -> int:
+    if not isinstance(dim, Integral) or isinstance(dim, bool) or dim < 1:
+        msg = f"dim must be a whole number, 1 or more, got {dim!r}"
+        raise ValueError(msg)
+    return int(dim)
+
+
+def _random_rotation(dim: int, seed: int) -> NDArray[np.float64]:
+    """Draw an orthogonal matrix, shape (dim, dim), all alike likely (Haar measure)."""
+    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((dim, dim)))
+    return q * np.sign(np.diag(r))
 
 
 def _write_json(path: Path, values: Any) -> None:

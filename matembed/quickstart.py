@@ -89,7 +89,7 @@ def quickstart(
     volumes. Scores are cross-validated with no formula in both the training and the test part.
     """
     from matembed.downstream.benchmark import evaluate
-    from matembed.encoders.ppmi import PPMI
+    from matembed.encoders.context_svd import ContextSVD
 
     folder = Path(out)
     report = folder / "report.html"
@@ -101,7 +101,7 @@ def quickstart(
     _say("1 of 4  crystals -> formula and motif corpora")
     corpus = _build(folder / "corpus", seed=seed, workers=workers, limit=limit, progress=progress)
     _say("2 of 4  corpora -> element and motif vectors")
-    elements = PPMI(dim=32, rows="element").fit(corpus.with_view("environments")).embeddings()
+    elements = ContextSVD(dim=32, rows="element").fit(corpus.with_view("environments")).embeddings()
     motifs = _motif_encoder(seed).fit(corpus.with_view("walks")).embeddings()
     elements.write(folder / "element-vectors", overwrite=True)
     motifs.write(folder / "motif-vectors", overwrite=True)
@@ -165,10 +165,10 @@ def _build(path: Path, *, seed: int, workers: int, limit: int | None, progress: 
 
 def _motif_encoder(seed: int) -> "Encoder":
     """Word2vec where gensim is installed; it has no release for Python 3.14 yet."""
-    from matembed.encoders.ppmi import PPMI
+    from matembed.encoders.context_svd import ContextSVD
     from matembed.encoders.word2vec import Word2Vec
 
-    return Word2Vec(dim=32, epochs=30, seed=seed) if find_spec("gensim") else PPMI(dim=32)
+    return Word2Vec(dim=32, epochs=30, seed=seed) if find_spec("gensim") else ContextSVD(dim=32)
 
 
 def _say(line: str) -> None:

@@ -1,6 +1,7 @@
 """The command line, as a new user would try it: own crystals and own formulas, with errors in them."""
 
 import hashlib
+import json
 
 import pandas as pd
 import pytest
@@ -8,6 +9,8 @@ from pymatgen.core import Composition, Lattice, Structure
 
 from matembed import EmbeddingTable
 from matembed.cli import main
+from matembed.downstream.baselines import random_table
+from matembed.elements import SYMBOLS
 
 SALTS = ["NaCl", "KCl", "LiCl", "NaBr", "KBr", "LiBr", "NaF", "KF", "LiF", "MgO", "CaO", "SrO", "BaO", "MgS", "CaS"]
 
@@ -32,7 +35,7 @@ def work(tmp_path_factory):
     assert main(["build", str(folder / "formulas.csv"), "--out", str(folder / "formulas"), "--quiet"]) == 0
     assert main(["build", str(crystals), "--out", str(folder / "motifs"), "--quiet"]) == 0
     for corpus, encoder, view, table in [
-        ("formulas", "ppmi", "environments", "elements"),
+        ("formulas", "svd", "environments", "elements"),
         ("motifs", "word2vec", "walks", "motif-vectors"),
     ]:
         words = ["train", str(folder / corpus), "--encoder", encoder, "--view", view, "--dim", "8"]
@@ -81,7 +84,7 @@ def test_a_card_goes_with_the_corpus_to_the_table(work, tmp_path, capsys):
         "--quiet",
     ]
     assert main(words) == 0
-    assert main(["train", str(corpus), "--encoder", "ppmi", "--dim", "4", "--out", str(table)]) == 0
+    assert main(["train", str(corpus), "--encoder", "svd", "--dim", "4", "--out", str(table)]) == 0
     capsys.readouterr()
     assert main(["info", str(table)]) == 0
     out = capsys.readouterr().out
@@ -132,6 +135,36 @@ def test_evaluate_formulas_with_errors_among_them(work, tmp_path, capsys):
     assert set(rejected.index) == {"x", "v", "e", "t"}
     assert len(pd.read_csv(out / "predictions.csv")) == 17
     assert (out / "parity-elements.png").stat().st_size > 10_000
+
+
+def test_evaluate_with_a_model_caps_and_a_learning_curve(work, tmp_path, capsys):
+    out = tmp_path / "scores"
+    words = ["evaluate", str(work / "formulas.csv"), "--table", str(work / "elements"), "--target", "gap"]
+    words += ["--on-missing", "mean", "--n-splits", "2", "--model", "kernel_ridge", "--max-train", "6"]
+    words += ["--learning-curve", "--sizes", "4", "8", "--repeats", "2", "--n-test", "5", "--out", str(out)]
+    assert main(words) == 0
+    assert "norm" in capsys.readouterr().out
+    assert set(pd.read_csv(out / "scores.csv")["n_train"]) == {6}
+    curve = pd.read_csv(out / "learning_curve.csv")
+    assert set(zip(curve["size"], curve["repeat"], strict=True)) == {(4, 0), (4, 1), (8, 0), (8, 1)}
+    assert (out / "learning_curve.png").stat().st_size > 10_000
+    config = json.loads((out / "config.json").read_text())
+    assert config["settings"]["max_train"] == 6
+    assert config["learning_curve"]["model"] == "kernel_ridge"
+
+
+def test_probe_prints_and_writes_what_tables_know(tmp_path, capsys):
+    for seed in (0, 1):
+        random_table(SYMBOLS[1:60], 3, seed=seed).write(tmp_path / f"random-{seed}")
+    words = ["probe", str(tmp_path / "random-0"), str(tmp_path / "random-1"), "--out", str(tmp_path / "known.csv")]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    for name in ("random-0", "random-1", "one_hot", "electronegativity", "analogy@5"):
+        assert name in printed
+    known = pd.read_csv(tmp_path / "known.csv")
+    assert set(known["table"]) == {"random-0", "random-1"}
+    assert main(words) == 2  # not overwritten
+    assert main([*words, "--overwrite"]) == 0
 
 
 def test_evaluate_crystals_with_labels_of_their_own(work, tmp_path, capsys):
@@ -200,7 +233,7 @@ def test_info_shows_the_card(work, capsys):
 
 
 def test_training_again_gives_the_same_bytes(work, tmp_path):
-    for encoder in ("word2vec", "ppmi"):
+    for encoder in ("word2vec", "svd"):
         digests = set()
         for run in ("a", "b"):
             out = tmp_path / f"{encoder}-{run}"
@@ -223,8 +256,8 @@ def test_training_again_gives_the_same_bytes(work, tmp_path):
         (["motifs", "{work}/crystals", "--out", "{work}/motifs", "--overwrite"], "other than MotifTables"),
         (["train", "{work}/crystals", "--out", "{new}"], "corpus"),
         (["train", "{work}/formulas", "--view", "walks", "--out", "{new}"], "environments"),
-        (["train", "{work}/formulas", "--encoder", "ppmi", "--epochs", "3", "--out", "{new}"], "--epochs"),
-        (["train", "{work}/formulas", "--encoder", "ppmi", "--seed", "3", "--out", "{new}"], "--seed"),
+        (["train", "{work}/formulas", "--encoder", "svd", "--epochs", "3", "--out", "{new}"], "--epochs"),
+        (["train", "{work}/formulas", "--encoder", "svd", "--seed", "3", "--out", "{new}"], "--seed"),
         (["train", "{work}/formulas", "--out", "{work}/elements"], "--overwrite"),
         (["train", "{work}/formulas", "--out", "{work}/crystals", "--overwrite"], "other than EmbeddingTable"),
         (["build", "{work}/formulas.csv", "--out", "{work}/elements", "--overwrite"], "other than Corpus"),
@@ -252,6 +285,23 @@ def test_training_again_gives_the_same_bytes(work, tmp_path):
             ["evaluate", "{work}/formulas.csv", "--table", "{work}/elements", "--target", "gap", "--pooling", "x"],
             "mean",
         ),
+        (
+            [
+                "evaluate",
+                "{work}/formulas.csv",
+                "--table",
+                "{work}/elements",
+                "--target",
+                "gap",
+                "--on-missing",
+                "mean",
+                "--learning-curve",
+            ],
+            "lower sizes",
+        ),
+        (["probe", "{work}/elements"], "too few elements"),
+        (["probe", "{work}/elements", "{work}/elements"], "different folder names"),
+        (["probe", "{work}/elements", "--out", "{new}.parquet"], ".csv"),
         (["plot", "map", "{work}/elements", "--out", "{new}.gif"], ".png"),
         (["info", "{work}/nowhere"], "does not exist"),
     ],

@@ -193,7 +193,7 @@ def test_cards_say_what_was_changed(table):
     assert smaller.card == replace(table.card, settings=before | {"subset": "3 of 9 tokens"})
     assert smaller.subset(["Cl"]).card.settings["subset"] == "1 of 3 of 9 tokens"
     assert table.subset().card == table.subset(table.tokens).card == table.card
-    assert smaller.normalize().card.settings == before | {"subset": "3 of 9 tokens", "normalized": True}
+    assert smaller.normalize().card.settings == before | {"subset": "3 of 9 tokens", "steps": [{"normalize": {}}]}
     assert table.card.settings == before
 
 
@@ -236,6 +236,195 @@ def test_to_frame(table):
     assert np.array_equal(frame.to_numpy(), table.vectors)
     frame.iloc[0, 0] = 99
     assert table.vectors[0, 0] != 99
+
+
+# Rebase, widen, align
+
+
+def large(n_tokens=40, dim=6, seed=0):
+    vectors = np.random.default_rng(seed).standard_normal((n_tokens, dim)) * np.arange(1, dim + 1) + 3
+    return EmbeddingTable([f"word{row}" for row in range(n_tokens)], vectors, CARD)
+
+
+def distances(table):
+    vectors = table.vectors.astype(float)
+    return np.linalg.norm(vectors[:, None] - vectors, axis=2)
+
+
+def test_rebase_with_power_one_keeps_the_centred_gram_matrix_but_for_scale():
+    table = large()
+    centred = table.vectors - table.vectors.astype(float).mean(axis=0)
+    before = centred @ centred.T
+    turned = table.rebase(1).vectors.astype(float)
+    scale = np.linalg.svd(centred, compute_uv=False)[0] ** 2
+    # float32 rounding of entries below 1
+    assert np.allclose(turned @ turned.T, before / scale, atol=1e-6)
+    assert np.allclose(distances(table.rebase(1)) * np.sqrt(scale), distances(table), atol=1e-4)
+
+
+@pytest.mark.parametrize("power", [0, 0.5, 1, 1.5, 3])
+def test_rebase_weights_the_axes_by_the_power(power):
+    table = large()
+    values = np.linalg.svd(table.vectors - table.vectors.astype(float).mean(axis=0), compute_uv=False)
+    turned = np.linalg.svd(table.rebase(power).vectors.astype(float), compute_uv=False)
+    assert np.allclose(turned, (values / values[0]) ** power, atol=1e-6)
+
+
+def test_another_seed_only_turns():
+    table = large()
+    first, second = table.rebase(seed=0), table.rebase(seed=1)
+    assert not np.allclose(first.vectors, second.vectors, atol=0.01)
+    assert np.allclose(first.vectors @ first.vectors.T, second.vectors @ second.vectors.T, atol=1e-6)
+
+
+@pytest.mark.parametrize("change", [lambda t: t.rebase(), lambda t: t.widen(9), lambda t: t.align(large(seed=1))])
+def test_same_settings_same_bytes(change):
+    assert same(change(large()), change(large()))
+    assert change(large()).tokens == large().tokens
+
+
+def test_rebase_mixes_every_axis_into_every_column():
+    spread = large(400, 20).rebase().vectors.astype(float).std(axis=0)
+    before = large(400, 20).vectors.astype(float).std(axis=0)
+    assert spread.max() / spread.min() < before.max() / before.min() / 2
+
+
+def test_rebase_keeps_the_axes_above_rounding():
+    flat = replace(large(), vectors=large().vectors[:, :2] @ np.random.default_rng(0).standard_normal((2, 6)))
+    assert flat.rebase().dim == 2
+    assert large().rebase(dim=3).dim == 3
+    few = large().subset(["word0", "word1", "word2"])
+    assert few.rebase().dim == 2
+    with pytest.raises(ValueError, match="dim must be at most 2, the axes above rounding, got 3; leave dim out"):
+        few.rebase(dim=3)
+
+
+def test_backed_off_vectors_set_no_axes_but_go_along():
+    table = large()
+    made = np.vstack([table.vectors, table.vectors[:5] * 100])
+    flagged = EmbeddingTable((*table.tokens, *"ABCDE"), made, CARD, frozenset("ABCDE"))
+    turned = flagged.rebase(1)
+    assert np.allclose(turned.subset(table.tokens).vectors, table.rebase(1).vectors, atol=1e-6)
+    ratio = distances(turned)[0, 1:] / distances(flagged)[0, 1:]
+    assert np.allclose(ratio, ratio[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda table: table.rebase(-1), "power must be a finite number, 0 or more, got -1"),
+        (lambda table: table.rebase(np.nan), "power must be a finite number, 0 or more, got nan"),
+        (lambda table: table.rebase(dim=0), "dim must be a whole number, 1 or more, got 0"),
+        (lambda table: table.subset(["Li"]).rebase(), "rebase needs two learned vectors or more, got 1"),
+        (lambda table: replace(table, vectors=np.ones((9, 4))).rebase(), "the 9 learned vectors are all alike"),
+        (lambda table: table.widen(0), "dim must be a whole number, 1 or more, got 0"),
+        (lambda table: table.widen(2.5), "dim must be a whole number, 1 or more, got 2.5"),
+        (lambda table: table.widen(True), "dim must be a whole number, 1 or more, got True"),
+        (lambda table: table.align(table.widen(3)), "same dim, got 4 and 3; widen or rebase one of them first"),
+        (lambda table: table.align(table.subset(["Li"])), "two learned tokens or more in both tables, got 1"),
+        (lambda table: table.align(replace(table, backed_off=set(TOKENS[1:]))), "in both tables, got 1"),
+    ],
+)
+def test_changes_that_make_no_sense_are_refused(change, says, table):
+    with pytest.raises(ValueError, match=says):
+        change(table)
+
+
+def test_widen_keeps_inner_products_on_average(table):
+    before = table.vectors.astype(float) @ table.vectors.T
+    size = np.abs(before).max()
+    # over n random columns an inner product is off by at most size * sqrt(2 / n), one sigma; four are allowed
+    wide = table.widen(20_000).vectors.astype(float)
+    assert np.allclose(wide @ wide.T, before, atol=4 * size / 100)
+    narrow = [table.widen(2, seed=seed).vectors.astype(float) for seed in range(100)]
+    assert np.allclose(np.mean([each @ each.T for each in narrow], axis=0), before, atol=4 * size / 10)
+
+
+def test_widen_is_linear_so_adds_no_axes(table):
+    assert np.linalg.matrix_rank(table.widen(50).vectors) == table.dim
+    assert table.widen(2).dim == 2
+    assert not np.array_equal(table.widen(5).vectors, table.widen(5, seed=1).vectors)
+
+
+def test_align_recovers_a_turned_and_shifted_copy():
+    table = large()
+    turn, _ = np.linalg.qr(np.random.default_rng(5).standard_normal((6, 6)))
+    copy_ = replace(table, vectors=table.vectors.astype(float) @ turn + np.arange(6), card=Card("other"))
+    back = copy_.align(table.subset(table.tokens[:20]))
+    # float32 rounding of entries of about 20
+    assert np.allclose(back.vectors, table.vectors, atol=1e-5)
+    assert back.card.name == "other"
+
+
+def test_align_keeps_distances_and_comes_closer():
+    table, goal = large(), large(seed=1)
+    aligned = table.align(goal)
+    assert np.allclose(distances(aligned), distances(table), atol=1e-4)
+    assert np.linalg.norm(aligned.vectors - goal.vectors) < np.linalg.norm(table.vectors - goal.vectors)
+
+
+def test_align_looks_at_learned_tokens_only():
+    table = large()
+    moved = table.vectors.copy()
+    moved[:5] += 50
+    flagged = table.align(replace(table, vectors=moved, backed_off=set(table.tokens[:5])))
+    assert np.allclose(flagged.vectors, table.vectors, atol=1e-5)
+
+
+def test_steps_stand_on_the_card_in_order(table, tmp_path):
+    changed = table.normalize().rebase(2, seed=1, dim=3).widen(4, seed=2).align(table)
+    steps = [
+        {"normalize": {}},
+        {"rebase": {"power": 2, "seed": 1, "dim": 3}},
+        {"widen": {"dim": 4, "seed": 2}},
+        {"align": {"to": "demo", "n_shared": 9}},
+    ]
+    assert changed.card.settings == {**table.card.settings, "steps": steps}
+    assert "steps" not in table.card.settings
+    assert EmbeddingTable.read(changed.write(tmp_path / "table")).card.settings == changed.card.settings
+
+
+def test_numbers_of_numpy_can_be_written(table, tmp_path):
+    changed = table.rebase(np.float32(2), seed=np.int64(1), dim=np.int64(2)).widen(np.int64(3), seed=np.int64(1))
+    assert EmbeddingTable.read(changed.write(tmp_path / "table")).card.settings == changed.card.settings
+
+
+# What was backed off
+
+
+def test_flags_follow_their_tokens(table):
+    flagged = replace(table, backed_off=["Na", "Ti4+"])
+    assert flagged.backed_off == {"Na", "Ti4+"}
+    assert repr(flagged) == "EmbeddingTable('demo', 9 tokens, dim 4, 2 backed off)"
+    assert repr(table) == "EmbeddingTable('demo', 9 tokens, dim 4)"
+    assert flagged.subset(kind="species").backed_off == {"Ti4+"}
+    assert flagged.subset(["Cl"]).backed_off == frozenset()
+    other = replace(table, backed_off=["Cl"])
+    assert flagged.concat(other).backed_off == {"Na", "Ti4+", "Cl"}
+    assert flagged.concat(other.subset(["Cl", "Na"]), tokens="shared").backed_off == {"Cl", "Na"}
+    for changed in (flagged.normalize(), flagged.rebase(), flagged.widen(2), flagged.align(table)):
+        assert changed.backed_off == flagged.backed_off
+    for twin in (pickle.loads(pickle.dumps(flagged)), copy.copy(flagged), copy.deepcopy(flagged)):
+        assert twin.backed_off == flagged.backed_off
+
+
+def test_flags_are_tokens_of_the_table(table):
+    with pytest.raises(ValueError, match="backed_off must name tokens of the table, got 'K'; drop it"):
+        replace(table, backed_off={"Li", "K"})
+    with pytest.raises(TypeError, match="backed_off is a set of tokens, got the text 'Li'"):
+        replace(table, backed_off="Li")
+
+
+def test_flags_are_written_only_if_there_are_any(table, tmp_path):
+    assert "backed_off" not in json.loads((table.write(tmp_path / "learned") / "config.json").read_text("utf-8"))
+    folder = replace(table, backed_off={"Na", "Cl"}).write(tmp_path / "made")
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    assert config["backed_off"] == ["Cl", "Na"]
+    assert EmbeddingTable.read(folder).backed_off == {"Na", "Cl"}
+    for broken, says in ((7, "not the config"), (["K"], "must name tokens"), ([["Na"]], "not the config")):
+        (folder / "config.json").write_text(json.dumps(config | {"backed_off": broken}), encoding="utf-8")
+        with pytest.raises(ValueError, match=says):
+            EmbeddingTable.read(folder)
 
 
 # The folder

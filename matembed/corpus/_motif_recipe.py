@@ -71,7 +71,7 @@ class MotifRecipe:
             "n_connections": len(found.connections),
             "valences": found.valences,
             "volume_per_atom": crystal.volume / len(crystal.numbers),
-            "species": _species(found),
+            "sites": _sites(found),
             "properties": row.properties,
         }
         return Record(values, found)
@@ -82,12 +82,14 @@ class MotifRecipe:
         return pack_columns(ids, [record.found for record in records], self.strategy)
 
 
-def _species(found: MotifArrays) -> str | None:
-    """Count the species of a crystal: "O2-:3 Sr2+:1 Ti4+:1"; None where oxidation states are not known."""
+def _sites(found: MotifArrays) -> str:
+    """Write what is on each site: "Sr2+ Ti4+ O2- O2- O2-", or elements where oxidation states are not known."""
+    symbols = found.crystal.symbols
     if found.oxidations is None:
-        return None
-    pairs = Counter(zip(found.crystal.symbols, found.oxidations.round(2).tolist(), strict=True))
-    return " ".join(sorted(f"{species_token(symbol, state)}:{n_sites}" for (symbol, state), n_sites in pairs.items()))
+        return " ".join(symbols)
+    pairs = list(zip(symbols, found.oxidations.round(2).tolist(), strict=True))
+    tokens = {pair: species_token(*pair) for pair in set(pairs)}
+    return " ".join(tokens[pair] for pair in pairs)
 
 
 def merge_motifs(shards: Mapping[Path, Summary], folder: Path, recipe: MotifRecipe, workers: int) -> dict[str, int]:
@@ -96,7 +98,7 @@ def merge_motifs(shards: Mapping[Path, Summary], folder: Path, recipe: MotifReci
     # Threads are enough: Arrow does the work without Python.
     with ThreadPoolExecutor(workers) as pool:
         running = [pool.submit(write_columns, shards, folder, name) for name in table_names(recipe.strategy)]
-        with row_tables(folder, "structures", shards.values(), counts, more={"species": "text"}) as add:
+        with row_tables(folder, "structures", shards.values(), counts, more={"sites": "text"}) as add:
             for path in shards:
                 for values in read_values(path):
                     add(values)

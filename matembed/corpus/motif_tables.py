@@ -1,7 +1,7 @@
 """MotifTables: the motifs and connections of many crystals as Parquet, built row by row like a corpus."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +18,7 @@ from matembed.sources.files import read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 __all__ = ["MotifTables", "build_motif_tables"]
 
@@ -109,9 +110,9 @@ class MotifTables:
         -------
         DataFrame, shape (n_materials, n_columns)
             In the order of the input: id, row, formula (reduced), chemsys, n_elements, n_sites, n_motifs,
-            n_connections, valences (where they came from), volume_per_atom (Å^3) and species (such as
-            ``"O2-:3 Sr2+:1 Ti4+:1"``, how many of each in the cell; missing where oxidation states are not known);
-            then the properties that came with the input, ``input_<name>`` where a name is taken.
+            n_connections, valences (where they came from), volume_per_atom (Å^3) and sites (what is on each, in
+            order: ``"Sr2+ Ti4+ O2- O2- O2-"``, or elements where oxidation states are not known); then the properties
+            that came with the input, ``input_<name>`` where a name is taken.
         """
         return self._table("materials")
 
@@ -201,6 +202,28 @@ class MotifTables:
             In the order of the input: id, row, input, formula (reduced) and rewrites (what was changed).
         """
         return self._table("rewritten")
+
+    def row_groups(self, name: str, columns: Sequence[str]) -> Iterator["pa.Table"]:
+        """Read a table piece by piece, for work on more than fits in memory.
+
+        Parameters
+        ----------
+        name : str
+            ``"motifs"``, ``"connections"`` or another table of the folder.
+        columns : sequence of str
+            Columns to read.
+
+        Yields
+        ------
+        pyarrow.Table
+            A group of rows, in order.
+        """
+        from pyarrow.parquet import ParquetFile
+
+        path = checked_file(self.path, f"{name}.parquet", self.card, self._checked, "set of motif tables")
+        with ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=list(columns))
 
     def _table(
         self, name: str, ids: Iterable[str] | None = None, columns: Sequence[str] | None = None

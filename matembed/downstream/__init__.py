@@ -1,1 +1,1 @@
-"""EmbeddingTable -> features, scores and figures."""
+"""EmbeddingTable -> features, models, scores, probes and figures."""

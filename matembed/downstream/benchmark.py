@@ -1,72 +1,35 @@
 """What is an embedding table worth? Cross-validated scores, always beside one-hot and random vectors."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from pymatgen.core.structure import IStructure
-from sklearn.base import BaseEstimator, clone, is_classifier
-from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.linear_model import RidgeClassifierCV, RidgeCV
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
-from sklearn.pipeline import make_pipeline
 
-from matembed.cards import Card
-from matembed.downstream.features import (
-    FormulaFeaturizer,
-    MotifLevel,
-    OnMissing,
-    StructureFeaturizer,
-    motif_level,
-    motif_tokens,
-)
-from matembed.downstream.materials import Column, as_list, read_amounts, read_graphs
+from matembed.downstream.baselines import one_hot_table, random_table
+from matembed.downstream.feature_sets import KEYS, make_feature_sets, named_tables
+from matembed.downstream.features import OnMissing
+from matembed.downstream.materials import Column, as_list, read_amounts
+from matembed.downstream.models import ModelName, check_model
+from matembed.downstream.polymorphs import proportion_labels
 from matembed.downstream.pooling import Statistic
-from matembed.downstream.scaling import ClippedScaler
-from matembed.embeddings import EmbeddingTable, UnknownTokenError
-from matembed.motifs import MotifGraph
+from matembed.downstream.scores import LOWER_IS_BETTER, METRICS, average_scores
+from matembed.downstream.tasks import LabelledMaterials, Task, read_groups, read_labelled
+from matembed.downstream.trials import refuse_nan, run_trial
+from matembed.embeddings import EmbeddingTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["Evaluation", "Splits", "Task", "evaluate", "one_hot_table", "random_table"]
 
-Task = Literal["regression", "classification"]
 Splits = Literal["random", "formula", "chemical_system"]
-Level = Literal["elements"] | MotifLevel
 
-_METRICS: dict[str, tuple[str, ...]] = {
-    "regression": ("mae", "rmse", "r2"),
-    "classification": ("roc_auc", "accuracy", "balanced_accuracy"),
-}
-_LOWER_IS_BETTER = ("mae", "rmse")
-_ALPHAS = np.logspace(-3, 5, 17)
-_KEYS = ("row", "fold", "target")
 _ONE_HOT = "one_hot_elements"
-_MOST_COLUMNS = 1000  # of one-hot motifs: 138,000 crystals take 2.2 GB with two statistics
-
-
-class _Features(NamedTuple):
-    """One set of features: a row for each material."""
-
-    name: str
-    kind: Literal["table", "baseline"]
-    dim: int
-    rows: NDArray[np.float64]
-    magnitude: NDArray[np.float64]
-    n_missing: int
-    column: str
-    draw: int = 0
-
-    def facts(self) -> dict[str, Any]:
-        n_features = self.rows.shape[1] if self.dim else 0
-        named = {"features": self.name, "kind": self.kind, "draw": self.draw}
-        return named | {"dim": self.dim, "n_features": n_features, "n_missing": self.n_missing}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +42,13 @@ class Evaluation:
         One row for each set of features, draw and fold: ``features``, ``kind`` ("table" or "baseline"), ``draw``
         (of random vectors, else 0), ``dim``, ``n_features``, ``n_missing`` (materials, of all folds, with a token
         that the table lacks), ``fold``, ``n_train``, ``n_test``; then ``mae`` and ``rmse`` in the unit of the
-        target and ``r2``, or ``roc_auc``, ``accuracy`` and ``balanced_accuracy``.
+        target and ``r2``, or ``roc_auc``, ``accuracy`` and ``balanced_accuracy``; and ``norm``, the error as a share
+        of that of knowing nothing: mae over the mae of predicting the training mean, or (1 - roc_auc) / 0.5.
     predictions : DataFrame
         One row for each material, in the order given: ``row`` (its position), ``fold``, ``target``, and one
         column for each set of features, predicted while the material's fold was held out. Where several random
         tables were drawn, their columns end in ``.0``, ``.1``, ... In a classification the numbers are the
-        probability, or the decision function, of the positive class.
+        probability, or the decision function, of the positive class. NaN where ``max_test`` left a row out.
     settings : mapping
         All that is needed to repeat the evaluation; plain values.
 
@@ -122,24 +86,14 @@ class Evaluation:
         ----------
         .. [1] C. Nadeau and Y. Bengio, Machine Learning 52, 239 (2003).
         """
-        names = self.scores["features"].drop_duplicates()
-        if against not in set(names):
-            msg = f"against must be one of {', '.join(names)}; got {against!r}"
-            raise ValueError(msg)
-        metrics = list(_METRICS[self.settings["task"]])
-        first = metrics[0]
-        summary = self.scores.groupby("features", sort=False)[["kind", "n_features", "n_missing"]].first()
-        folds = self.scores.groupby(["features", "fold"], sort=False)[metrics].mean()
-        difference = f"vs_{against}"
-        folds[difference] = folds[first].sub(folds[first].xs(against, level="features"), level="fold")
-        for column in (*metrics, difference):
-            by_features = folds[column].groupby("features", sort=False)
-            summary[column], summary[f"{column}_se"] = by_features.mean(), by_features.sem()
-        return summary.sort_values(first, ascending=first in _LOWER_IS_BETTER, kind="stable")
+        task = self.settings["task"]
+        averages = average_scores(self.scores, task, over="fold", against=against)
+        first = METRICS[task][0]
+        return averages.sort_values(first, ascending=first in LOWER_IS_BETTER, kind="stable")
 
     def __repr__(self) -> str:
         kept, best = self.settings, self.summary()
-        first = _METRICS[kept["task"]][0]
+        first = METRICS[kept["task"]][0]
         scored = f"{best.index[0]} {first} {best[first].iloc[0]:.4g}"
         how = f"{kept['n_splits']} folds ({kept['splits']})"
         return f"Evaluation({kept['task']}, {kept['n_materials']:,} materials, {how}; best: {scored})"
@@ -174,77 +128,12 @@ class Evaluation:
         if features is None:
             ranked = self.summary()
             features = str(ranked.index[ranked["kind"] == "table"][0])
-        known = [column for column in self.predictions.columns if column not in _KEYS]
+        known = [column for column in self.predictions.columns if column not in KEYS]
         if features not in known:
             msg = f"features must be one of {', '.join(known)}; got {features!r}"
             raise ValueError(msg)
-        target, predicted = self.predictions["target"], self.predictions[features]
+        target, predicted = self.predictions.loc[self.predictions[features].notna(), ["target", features]].to_numpy().T
         return parity(target, predicted, unit=unit, label=label or "target", title=features)
-
-
-def one_hot_table(tokens: Sequence[str], *, rest: Sequence[str] = ()) -> EmbeddingTable:
-    """Make a table in which every token has a column of its own.
-
-    Mean-pooled, a formula becomes its atomic fractions: what a table must beat.
-
-    Parameters
-    ----------
-    tokens : sequence of str, length n_tokens
-        Unique.
-    rest : sequence of str, optional
-        Further tokens, which share one more column, the last.
-
-    Returns
-    -------
-    EmbeddingTable
-        The identity matrix; ``dim`` is n_tokens, and one more if there is a rest.
-
-    Examples
-    --------
-    >>> one_hot_table(["H", "O"]).vectors.tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
-    >>> one_hot_table(["O"], rest=["Po", "At"]).vectors.tolist()
-    [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
-    """
-    what = "A column for every token" + (f", and one for {len(rest):,} more" if rest else "")
-    vectors = np.eye(len(tokens) + len(rest), len(tokens) + bool(rest), dtype=np.float32)
-    vectors[len(tokens) :, -1:] = 1
-    return EmbeddingTable((*tokens, *rest), vectors, Card("one_hot", what=f"{what}: no knowledge of chemistry."))
-
-
-def random_table(tokens: Sequence[str], dim: int, *, seed: int = 0) -> EmbeddingTable:
-    """Make a table of random vectors: no knowledge of chemistry, in any number of columns.
-
-    Parameters
-    ----------
-    tokens : sequence of str, length n_tokens
-        Unique.
-    dim : int
-        Length of each vector.
-    seed : int, default 0
-        The same seed, tokens and `dim` give the same vectors.
-
-    Returns
-    -------
-    EmbeddingTable
-        Independent standard normal numbers.
-
-    Raises
-    ------
-    ValueError
-        If `dim` is not positive.
-
-    Examples
-    --------
-    >>> random_table(["H", "O"], 3, seed=1)
-    EmbeddingTable('random_3', 2 tokens, dim 3)
-    """
-    if dim < 1:
-        msg = f"dim must be 1 or more, got {dim}"
-        raise ValueError(msg)
-    vectors = np.random.default_rng(seed).standard_normal((len(tokens), dim))
-    card = Card(f"random_{dim}", what="Random vectors: no knowledge of chemistry.", settings={"dim": dim}, seed=seed)
-    return EmbeddingTable(tuple(tokens), vectors.astype(np.float32), card)
 
 
 def evaluate(
@@ -254,12 +143,14 @@ def evaluate(
     *,
     pooling: Statistic | Sequence[Statistic] = ("mean", "std"),
     on_missing: OnMissing = "error",
-    model: Any = None,
+    model: ModelName | BaseEstimator = "ridge",
     task: Literal["auto"] | Task = "auto",
     splits: Splits = "random",
     groups: ArrayLike | None = None,
     folds: ArrayLike | None = None,
     n_splits: int = 5,
+    max_train: int | None = None,
+    max_test: int | None = None,
     n_random: int = 3,
     seed: int = 0,
 ) -> Evaluation:
@@ -289,10 +180,10 @@ def evaluate(
         Statistics; see `FormulaFeaturizer`. The same for tables and baselines.
     on_missing : {"error", "nan", "mean", "neighbours", "zero"}, default "error"
         What to do about tokens that have no vector; see `FormulaFeaturizer`. ``n_missing`` counts them.
-    model : scikit-learn estimator, optional
-        Cloned for every fold. By default ridge regression or classification of features that are clipped to their
-        training range and standardised, or zero where they are constant in the training rows but for rounding,
-        with the penalty chosen by leave-one-out on the training rows.
+    model : {"ridge", "kernel_ridge", "extra_trees", "random_forest", "boosted_trees"} or scikit-learn estimator
+        A name, whose settings `matembed.downstream.models` lists, or a model of your own; cloned for every fold.
+        "ridge" is quick and linear; "kernel_ridge" tells most about a table; trees, pooled with mean, std, min and
+        max, are what many would use.
     task : {"auto", "regression", "classification"}
         "auto" is a classification if the target is bool or text, or numbers that are 0 and 1 and nothing else;
         any other numbers are a regression, be there only two of them.
@@ -306,10 +197,13 @@ def evaluate(
         In place of `splits` and `n_splits`.
     n_splits : int, default 5
         Number of folds.
+    max_train, max_test : int, optional
+        The most rows to train on and to test in a fold, for models whose time grows with a power of the rows. Where
+        a fold has more, as many are drawn with `seed`, the same for every set of features.
     n_random : int, default 3
         Random tables of each size, drawn with `seed`, `seed` + 1, ...
     seed : int, default 0
-        Of the folds and of the random tables.
+        Of the folds, the random tables, the draws of rows, and models by name.
 
     Returns
     -------
@@ -326,9 +220,13 @@ def evaluate(
         If a material cannot be read.
     UnknownTokenError
         If a table lacks a token and `on_missing` is "error".
+    ImportError
+        If `model` is "boosted_trees" and LightGBM is not installed.
 
     See Also
     --------
+    matembed.learning_curve : The same for training sets of several sizes.
+    matembed.polymorph_order : Whether predictions tell structures of one formula apart.
     FormulaFeaturizer, StructureFeaturizer : Make the features.
 
     Notes
@@ -339,6 +237,7 @@ def evaluate(
 
     Examples
     --------
+    >>> from matembed import Card
     >>> formulas = ["LiF", "LiCl", "NaF", "NaCl", "KF", "KCl", "RbF", "RbCl"]
     >>> lattice_constant = [4.03, 5.14, 4.63, 5.64, 5.34, 6.29, 5.65, 6.58]  # Å
     >>> radii = {"Li": 0.76, "Na": 1.02, "K": 1.38, "Rb": 1.52, "F": 1.33, "Cl": 1.81}
@@ -349,46 +248,41 @@ def evaluate(
     >>> evaluation
     Evaluation(regression, 8 materials, 4 folds (random); best: radii mae 0.13...)
     """
-    if n_random < 1:
-        msg = f"n_random must be 1 or more, got {n_random}"
-        raise ValueError(msg)
-    named = _named_tables(tables)
-    listed, values = _paired(materials, target)
-    chosen_task, y, classes = _task_of(values, task)
-    estimator = _default_model(chosen_task, None) if model is None else _checked_model(model, chosen_task)
-    crystals = isinstance(listed[0], IStructure | MotifGraph)
-    formulas = [_formula_of(crystal) for crystal in listed] if crystals else listed
-    fold_of, how = _folds(y, chosen_task, read_amounts(formulas), splits, groups, folds, n_splits, seed)
-    levels = {name: _level(table, crystals) for name, table in named.items()}
-    for name, table in named.items():
-        _featurizer(levels[name], table, pooling, on_missing).fit()  # refuses settings before motifs are looked for
-    graphs = read_graphs(listed) if set(levels.values()) != {"elements"} else []
-    sets = _sets(named, levels, formulas, graphs, pooling, on_missing, n_random, seed)
-    if model is None and any(np.isnan(features.rows).any() for features in sets):
-        msg = 'on_missing="nan" leaves NaN among the features: pass a model that takes NaN, or another on_missing'
-        raise ValueError(msg)
+    for what, cap in (("max_train", max_train), ("max_test", max_test)):
+        if cap is not None and cap < 1:
+            msg = f"{what} must be 1 or more, or None for all rows; got {cap}"
+            raise ValueError(msg)
+    named = named_tables(tables)
+    labelled = read_labelled(materials, target, task=task)
+    check_model(model, labelled.task)
+    fold_of, how = _folds(labelled, splits, groups, folds, n_splits, seed)
+    parts = {
+        fold: (_drawn(fold_of != fold, max_train, [seed, 0, idx]), _drawn(fold_of == fold, max_test, [seed, 1, idx]))
+        for idx, fold in enumerate(np.unique(fold_of).tolist())
+    }
+    _refuse_single_class(labelled, parts)
+    sets = make_feature_sets(named, labelled, pooling=pooling, on_missing=on_missing, n_random=n_random, seed=seed)
+    refuse_nan(model, sets)
 
-    predictions: dict[str, Any] = {"row": np.arange(len(y)), "fold": fold_of, "target": values}
+    predictions: dict[str, Any] = {"row": np.arange(len(labelled)), "fold": fold_of, "target": labelled.values}
     scores = []
     for features in sets:
-        dummy = DummyRegressor() if chosen_task == "regression" else DummyClassifier()
-        learner = _default_model(chosen_task, features.magnitude) if model is None else estimator
-        predicted = np.empty(len(y))
-        for fold in np.unique(fold_of):
-            test = fold_of == fold
-            fitted = clone(learner if features.dim else dummy).fit(features.rows[~test], y[~test])
-            predicted[test], measured = _score(fitted, features.rows[test], y[test], chosen_task)
-            counts = {"fold": int(fold), "n_train": int((~test).sum()), "n_test": int(test.sum())}
+        predictions[features.column] = np.full(len(labelled), np.nan)
+        for fold, (train_idx, test_idx) in parts.items():
+            predicted, measured = run_trial(model, features, labelled, train_idx, test_idx, seed=seed)
+            predictions[features.column][test_idx] = predicted
+            counts = {"fold": fold, "n_train": len(train_idx), "n_test": len(test_idx)}
             scores.append(features.facts() | counts | measured)
-        predictions[features.column] = predicted
     settings = {
-        "task": chosen_task,
-        "classes": classes,
-        "n_materials": len(y),
+        "task": labelled.task,
+        "classes": labelled.classes,
+        "n_materials": len(labelled),
         **how,
+        "max_train": max_train,
+        "max_test": max_test,
         "pooling": [pooling] if isinstance(pooling, str) else list(pooling),
         "on_missing": on_missing,
-        "model": " ".join(repr(estimator).split()),
+        "model": model if isinstance(model, str) else " ".join(repr(model).split()),
         "n_random": n_random,
         "seed": seed,
         "tables": {name: {"card": t.card.name, "n_tokens": len(t), "dim": t.dim} for name, t in named.items()},
@@ -396,86 +290,28 @@ def evaluate(
     return Evaluation(pd.DataFrame(scores), pd.DataFrame(predictions), settings)
 
 
-def _named_tables(tables: EmbeddingTable | Mapping[str, EmbeddingTable]) -> dict[str, EmbeddingTable]:
-    named = {tables.card.name: tables} if isinstance(tables, EmbeddingTable) else tables
-    if not isinstance(named, Mapping) or not all(isinstance(table, EmbeddingTable) for table in named.values()):
-        msg = f"tables must be an EmbeddingTable or a mapping of names to them, got {tables!r:.80}"
-        raise TypeError(msg)
-    if not named:
-        msg = "tables is empty; pass at least one EmbeddingTable"
-        raise ValueError(msg)
-    return dict(named)
+def _drawn(mask: NDArray[np.bool_], most: int | None, seed: list[int]) -> NDArray[np.intp]:
+    """List the rows of a part, or as many as there may be, drawn at random."""
+    rows = np.flatnonzero(mask)
+    if most is None or len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:most])
 
 
-def _paired(materials: Column, target: Column) -> tuple[list[Any], pd.Series]:
-    listed, values = as_list(materials, "materials"), pd.Series(as_list(target, "targets"))
-    if len(listed) != len(values) or not listed:
-        msg = (
-            f"wanted a target for each of one or more materials, got {len(listed):,} materials, {len(values):,} targets"
-        )
-        raise ValueError(msg)
-    indexed = [column for column in (materials, target) if isinstance(column, pd.Series | pd.DataFrame)]
-    if len(indexed) == 2 and not indexed[0].index.equals(indexed[1].index):
-        msg = "materials and target have different indexes; align them, or pass .to_list() if the order is right"
-        raise ValueError(msg)
-    if values.isna().any():
-        rows = np.flatnonzero(values.isna())
-        msg = f"no target at {_positions(rows)}, {len(rows):,} of {len(values):,}; leave these materials out"
-        raise ValueError(msg)
-    return listed, values
-
-
-def _positions(rows: NDArray[np.intp]) -> str:
-    return ("positions " if len(rows) > 1 else "position ") + ", ".join(map(str, rows[:5])) + ", ..." * (len(rows) > 5)
-
-
-def _task_of(values: pd.Series, task: str) -> tuple[Task, NDArray[Any], list[Any]]:
-    """Choose the task; return it, the numbers to learn, and the classes, the positive one last."""
-    if task not in ("auto", *get_args(Task)):
-        msg = f"task must be one of auto, {', '.join(get_args(Task))}; got {task!r}"
-        raise ValueError(msg)
-    distinct = values.unique().tolist()
-    numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    if task == "classification" or (task == "auto" and (not numeric or set(distinct) == {0, 1})):
-        if len(distinct) != 2:
-            shown = ", ".join(map(repr, distinct[:3])) + ", ..." * (len(distinct) > 3)
-            msg = f"a classification takes two classes, got {len(distinct):,} ({shown}); for a regression pass numbers"
-            raise ValueError(msg)
-        classes = sorted(distinct)
-        return "classification", (values == classes[1]).to_numpy(np.int64), classes
-    if not numeric:
-        msg = f"a regression takes numbers, got {values.iloc[0]!r}"
-        raise ValueError(msg)
-    y = values.to_numpy(np.float64)
-    if not np.isfinite(y).all():
-        msg = f"the target is not finite at {_positions(np.flatnonzero(~np.isfinite(y)))}; leave these materials out"
-        raise ValueError(msg)
-    if len(distinct) == 1:
-        msg = f"all {len(y):,} targets are {y[0]:g}; there is nothing to predict"
-        raise ValueError(msg)
-    return "regression", y, []
-
-
-def _default_model(task: Task, magnitude: NDArray[np.float64] | None) -> BaseEstimator:
-    ridge = RidgeCV(alphas=_ALPHAS) if task == "regression" else RidgeClassifierCV(alphas=_ALPHAS)
-    return make_pipeline(ClippedScaler(magnitude), ridge)
-
-
-def _checked_model(model: Any, task: Task) -> BaseEstimator:
-    if isinstance(model, type) or not all(hasattr(model, name) for name in ("fit", "predict", "get_params")):
-        msg = f"model must be a scikit-learn estimator, such as RandomForestRegressor(), got {model!r:.80}"
-        raise TypeError(msg)
-    if is_classifier(model) != (task == "classification"):
-        other = "regressor" if task == "regression" else "classifier"
-        msg = f"the task is a {task}: pass a {other} as model, or another task; got {type(model).__name__}"
-        raise ValueError(msg)
-    return model
+def _refuse_single_class(
+    labelled: LabelledMaterials, parts: Mapping[int, tuple[NDArray[np.intp], NDArray[np.intp]]]
+) -> None:
+    if labelled.task == "regression":
+        return
+    for fold, (train_idx, test_idx) in parts.items():
+        for part, rows in (("test", test_idx), ("train", train_idx)):
+            if len(np.unique(labelled.y[rows])) < 2:
+                msg = f"fold {fold} has one class among its {part} rows; use fewer folds, other splits, or more rows"
+                raise ValueError(msg)
 
 
 def _folds(
-    y: NDArray[Any],
-    task: Task,
-    amounts: list[dict[str, float]],
+    labelled: LabelledMaterials,
     splits: str,
     groups: ArrayLike | None,
     folds: ArrayLike | None,
@@ -489,35 +325,17 @@ def _folds(
     if groups is not None and folds is not None:
         msg = "pass groups or folds, not both"
         raise ValueError(msg)
+    amounts = read_amounts(labelled.formulas)  # an unreadable formula is told before a wrong number of folds
     if folds is not None:
-        fold_of, how = _given_folds(folds, len(y)), "folds"
+        fold_of, how = _given_folds(folds, len(labelled)), "folds"
     else:
-        labels, how = (None, splits) if groups is None else (_labels(groups, len(y)), "groups")
+        labels, how = (None, splits) if groups is None else (read_groups(groups, len(labelled)), "groups")
         if how == "formula":
-            labels = np.array([_proportions(formula) for formula in amounts])
+            labels = np.array(proportion_labels(amounts))
         elif how == "chemical_system":
             labels = np.array(["-".join(sorted(formula)) for formula in amounts])
-        fold_of = _made_folds(y, task, labels, how, n_splits, seed)
-    numbers = np.unique(fold_of)
-    for fold in numbers if task == "classification" else ():
-        for part, rows in (("test", fold_of == fold), ("train", fold_of != fold)):
-            if len(np.unique(y[rows])) < 2:
-                msg = f"fold {fold} has one class among its {part} rows; use fewer folds, or other splits"
-                raise ValueError(msg)
-    return fold_of, {"splits": how, "n_splits": len(numbers)}
-
-
-def _proportions(amounts: Mapping[str, float]) -> str:
-    total = sum(amounts.values())
-    return " ".join(f"{symbol}{amounts[symbol] / total:.6f}" for symbol in sorted(amounts))
-
-
-def _labels(groups: ArrayLike, n_materials: int) -> NDArray[np.int64]:
-    labels = pd.Series(as_list(groups, "groups"))  # type: ignore[arg-type]
-    if len(labels) != n_materials or labels.isna().any():
-        msg = f"groups must hold a label for each of {n_materials:,} materials, got {labels.notna().sum():,}"
-        raise ValueError(msg)
-    return pd.factorize(labels)[0].astype(np.int64)
+        fold_of = _made_folds(labelled.y, labelled.task, labels, how, n_splits, seed)
+    return fold_of, {"splits": how, "n_splits": len(np.unique(fold_of))}
 
 
 def _given_folds(folds: ArrayLike, n_materials: int) -> NDArray[np.int64]:
@@ -551,106 +369,3 @@ def _made_folds(
     for fold, (_, test_idx) in enumerate(splitter.split(y, y, labels)):
         fold_of[test_idx] = fold
     return fold_of
-
-
-def _formula_of(crystal: Any) -> Any:
-    return crystal.formula if isinstance(crystal, MotifGraph) else getattr(crystal, "composition", crystal)
-
-
-def _level(table: EmbeddingTable, crystals: bool) -> Level:
-    return motif_level(table) if crystals and not {"motif", "geometry"}.isdisjoint(table.kinds) else "elements"
-
-
-def _featurizer(
-    level: Level, table: EmbeddingTable, pooling: Statistic | Sequence[Statistic], on_missing: OnMissing
-) -> FormulaFeaturizer | StructureFeaturizer:
-    kind = FormulaFeaturizer if level == "elements" else StructureFeaturizer
-    return kind(table, pooling=pooling, on_missing=on_missing)
-
-
-def _sets(
-    named: Mapping[str, EmbeddingTable],
-    levels: Mapping[str, Level],
-    formulas: list[Any],
-    graphs: list[MotifGraph],
-    pooling: Statistic | Sequence[Statistic],
-    on_missing: OnMissing,
-    n_random: int,
-    seed: int,
-) -> list[_Features]:
-    """Make the features of the tables, then those of their baselines."""
-    pooled = []
-    for name, table in named.items():
-        column = formulas if levels[name] == "elements" else graphs
-        featurizer = _featurizer(levels[name], table, pooling, on_missing)
-        try:
-            rows = featurizer.fit_transform(column)
-        except UnknownTokenError as error:
-            msg = f"table {name!r}: {error}"
-            raise UnknownTokenError(msg) from error
-        n_missing = sum(map(bool, featurizer.missing(column)))
-        pooled.append(_Features(name, "table", table.dim, rows, _magnitude(table, rows), n_missing, column=name))
-    baselines = []
-    for level in dict.fromkeys(["elements", *levels.values()]):
-        column = formulas if level == "elements" else graphs
-        tokens = _tokens(formulas, graphs, level)
-        drawn = [(f"one_hot_{level}", f"one_hot_{level}", _one_hot(tokens, graphs, level), 0)]
-        for dim in sorted({table.dim for name, table in named.items() if levels[name] == level}):
-            for draw in range(n_random):
-                name = f"random_{level}_{dim}"
-                label = f"{name}.{draw}" if n_random > 1 else name
-                drawn.append((name, label, random_table(tokens, dim, seed=seed + draw), draw))
-        for name, label, table, draw in drawn:
-            rows = _featurizer(level, table, pooling, "zero").fit_transform(column)
-            baselines.append(_Features(name, "baseline", table.dim, rows, _magnitude(table, rows), 0, label, draw))
-    baselines.append(_Features("dummy", "baseline", 0, np.zeros((len(formulas), 1)), np.zeros(1), 0, "dummy"))
-    taken = {*_KEYS, *(features.name for features in baselines), *(features.column for features in baselines)}
-    if not taken.isdisjoint(named):
-        msg = f"no table can go by the name {min(taken & set(named))!r}, which is taken; choose another"
-        raise ValueError(msg)
-    return pooled + baselines
-
-
-def _tokens(formulas: list[Any], graphs: list[MotifGraph], level: Level) -> list[str]:
-    """List every token of the materials, sorted."""
-    if level == "elements":
-        return sorted(set().union(*read_amounts(formulas)))
-    found = {token for graph in graphs for token in motif_tokens(graph, level)}
-    if not found:
-        msg = "none of the structures has a motif; use a table of elements"
-        raise ValueError(msg)
-    return sorted(found)
-
-
-def _one_hot(tokens: list[str], graphs: list[MotifGraph], level: Level) -> EmbeddingTable:
-    """Give a column to every token, or to those that most materials hold."""
-    if level == "elements" or len(tokens) <= _MOST_COLUMNS:
-        return one_hot_table(tokens)
-    held = Counter(token for graph in graphs for token in set(motif_tokens(graph, level)))
-    ranked = sorted(tokens, key=lambda token: (-held[token], token))
-    return one_hot_table(ranked[:_MOST_COLUMNS], rest=ranked[_MOST_COLUMNS:])
-
-
-def _magnitude(table: EmbeddingTable, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Largest absolute number of the table behind each pooled column."""
-    largest = np.abs(table.vectors).max(axis=0, initial=0).astype(np.float64)
-    return np.tile(largest, rows.shape[1] // max(table.dim, 1))
-
-
-def _score(
-    fitted: Any, rows: NDArray[np.float64], y: NDArray[Any], task: Task
-) -> tuple[NDArray[np.float64], dict[str, float]]:
-    """Predict, and measure how well."""
-    predicted = fitted.predict(rows)
-    if task == "regression":
-        error = predicted - y
-        spread = float(np.sum((y - y.mean()) ** 2))
-        r2 = 1 - float(np.sum(error**2)) / spread if spread > 0 else float("nan")
-        return predicted, {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt(np.mean(error**2))), "r2": r2}
-    score = fitted.predict_proba(rows)[:, 1] if hasattr(fitted, "predict_proba") else fitted.decision_function(rows)
-    measured = {
-        "roc_auc": roc_auc_score(y, score),
-        "accuracy": accuracy_score(y, predicted),
-        "balanced_accuracy": balanced_accuracy_score(y, predicted),
-    }
-    return score, {metric: float(value) for metric, value in measured.items()}

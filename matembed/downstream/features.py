@@ -1,4 +1,4 @@
-"""Featurizers: formulas or structures -> pooled embedding vectors, as scikit-learn transformers.
+"""Featurizers: formulas or structures -> rows of features, as scikit-learn transformers.
 
 A table may lack a token. What then happens is the choice of `on_missing`:
 
@@ -17,14 +17,16 @@ A table may lack a token. What then happens is the choice of `on_missing`:
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from matembed.downstream.materials import Column, as_list, read_amounts, read_bags, read_graphs
+from matembed.downstream.materials import Column, as_graph, as_list, read_amounts, read_bags, read_graphs, read_motifs
+from matembed.downstream.motif_batch import MotifBatch
+from matembed.downstream.motif_blocks import BLOCKS, MEASURED_BLOCKS, Block, block_columns, describe_motifs
 from matembed.downstream.pooling import STATISTICS, Bags, Statistic, pool
 from matembed.embeddings import EmbeddingTable, UnknownTokenError
 from matembed.motifs import Engine, MotifGraph, Strategy
@@ -34,12 +36,23 @@ from matembed.tokens import Kind, parse_token
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-__all__ = ["FormulaFeaturizer", "MotifLevel", "OnMissing", "StructureFeaturizer", "motif_level", "motif_tokens"]
+__all__ = [
+    "FeatureBlock",
+    "FormulaFeaturizer",
+    "MotifLevel",
+    "OnMissing",
+    "StructureFeaturizer",
+    "motif_level",
+    "motif_tokens",
+]
 
 OnMissing = Literal["error", "nan", "mean", "neighbours", "zero"]
 MotifLevel = Literal["species_motifs", "motifs", "geometries"]
 
+FeatureBlock = Literal[Block, "vectors"]
+
 _NO_MOTIFS = "(no motifs)"
+_BATCH = 1000  # structures described at a time, so that their motifs need not all be in memory
 
 
 class FormulaFeaturizer(TransformerMixin, BaseEstimator):
@@ -206,18 +219,21 @@ class FormulaFeaturizer(TransformerMixin, BaseEstimator):
 
 
 class StructureFeaturizer(TransformerMixin, BaseEstimator):
-    """Pool the vectors of a structure's motifs into one row of features, as a scikit-learn transformer.
+    """Describe a structure by its motifs, in one row of features, as a scikit-learn transformer.
 
-    Nothing is learned from the structures. Each motif of the cell counts once, so the same crystal given as
-    another cell gets the same row. The table decides which token of a motif is looked up: the one with the
-    oxidation state of the centre (``Ti4+O6:O:6``) if the table has any such token, else the one without
-    (``TiO6:O:6``) if it has any motif, else the geometry alone (``O:6``). There is no silent step from one
-    to the next.
+    Nothing is learned from the structures, and nothing depends on how many sites the cell has: the same crystal given
+    as another cell, in another orientation or with its sites in another order gets the same row.
 
     Parameters
     ----------
-    embeddings : EmbeddingTable
-        Vectors of motifs or geometries, or of these among other tokens.
+    embeddings : EmbeddingTable, optional
+        Vectors of motifs or geometries, or of these among other tokens; for the block "vectors" alone.
+    blocks : {"centres", "geometries", "connections", "size", "bond_lengths", "bond_physics", "vectors"} or sequence
+        What to describe, by default the first three, which need no coordinates; see
+        `matembed.downstream.motif_blocks`. With "vectors", the vectors of the motifs are pooled. The table decides
+        which token of a motif is looked up: the one with the oxidation state of the centre (``Ti4+O6:O:6``) if the
+        table has any such token, else the one without (``TiO6:O:6``) if it has any motif, else the geometry alone
+        (``O:6``). There is no silent step from one to the next.
     pooling : {"mean", "std", "min", "max", "range", "sum", "mode"} or sequence of them, default "mean"
         Statistics of the motif vectors, each of which makes ``embeddings.dim`` columns.
         `matembed.downstream.pooling` defines them. "sum" is per reduced formula.
@@ -225,20 +241,24 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
         What to do about motifs that have no vector, and about structures without motifs, where "neighbours"
         are all motifs of the table; `matembed.downstream.features` defines each.
     engine, strategy : str
-        How to find the motifs of structures; see `matembed.find_motifs`.
+        How to find the motifs of structures; see `matembed.find_motifs`. Of a mixture of environments, the likeliest
+        counts.
     valences : {"structure", "bond_valence", "composition", "signs", "bv_analyzer", "none"}, optional
-        Where oxidation states come from; see `matembed.find_motifs`.
+        Where oxidation states come from; see `matembed.find_motifs`. With "none" every site is the centre of a motif,
+        a second view that a FeatureUnion can put beside the first.
 
     Attributes
     ----------
+    blocks_ : tuple of str
+        `blocks`, as a tuple.
     statistics_ : tuple of str
         `pooling`, as a tuple.
     n_features_out_ : int
-        Columns of a row: ``len(statistics_) * embeddings.dim``.
+        Columns of a row.
 
     See Also
     --------
-    FormulaFeaturizer : The same for the elements of formulas.
+    FormulaFeaturizer : Vectors of the elements of formulas.
     matembed.find_motifs : Finds motifs, with settings of its own; its graphs can be passed to `transform`.
 
     Examples
@@ -246,15 +266,19 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
     >>> from matembed import Card, EmbeddingTable, Motif, MotifGraph
     >>> octahedron = Motif(0, "Na", None, "O:6", 0.0, ((1, (0, 0, 0)),) * 6, ("Cl",) * 6)
     >>> graph = MotifGraph("NaCl", ("Na", "Cl"), (octahedron,), (), "numba", "simplest", "none")
+    >>> described = StructureFeaturizer(blocks="centres").set_output(transform="pandas").fit_transform([graph])
+    >>> described[["centres: cn of lightest centre", "centres: octahedral share of s-block centres"]].to_numpy()
+    array([[6., 1.]])
     >>> table = EmbeddingTable(("NaCl6:O:6", "O:6"), [[1.0, 2.0], [3.0, 4.0]], Card("demo"))
-    >>> StructureFeaturizer(table).fit_transform([graph])
+    >>> StructureFeaturizer(table, blocks="vectors").fit_transform([graph])
     array([[1., 2.]])
     """
 
     def __init__(
         self,
-        embeddings: EmbeddingTable,
+        embeddings: EmbeddingTable | None = None,
         *,
+        blocks: FeatureBlock | Sequence[FeatureBlock] = ("centres", "geometries", "connections"),
         pooling: Statistic | Sequence[Statistic] = "mean",
         on_missing: OnMissing = "error",
         engine: Engine = "numba",
@@ -262,6 +286,7 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
         valences: ValenceMethod | None = None,
     ) -> None:
         self.embeddings = embeddings
+        self.blocks = blocks
         self.pooling = pooling
         self.on_missing = on_missing
         self.engine = engine
@@ -286,23 +311,29 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If `embeddings` is no EmbeddingTable.
+            If the block "vectors" has no EmbeddingTable.
         ValueError
-            If a statistic or `on_missing` is unknown, or the table has neither motifs nor geometries.
+            If a block, a statistic or `on_missing` is unknown, the table has neither motifs nor geometries, or there
+            is a table that no block uses.
         """
-        self.statistics_ = _checked_settings(self.embeddings, self.pooling, self.on_missing)
-        motif_level(self.embeddings)
-        self.n_features_out_ = len(self.statistics_) * self.embeddings.dim
+        self.blocks_ = _checked_blocks(self.blocks)
+        if "vectors" in self.blocks_:
+            self.statistics_ = _checked_settings(self.embeddings, self.pooling, self.on_missing)
+            motif_level(self._table)
+        elif self.embeddings is not None:
+            msg = f"embeddings are used by the block 'vectors', got blocks={self.blocks!r}; add it, or leave them out"
+            raise ValueError(msg)
+        self.n_features_out_ = len(self.get_feature_names_out())
         return self
 
     def transform(self, X: "Column") -> NDArray[np.float64]:
-        """Find the motifs of each structure and pool them.
+        """Find the motifs of each structure and describe them.
 
         Parameters
         ----------
-        X : sequence of Structure or MotifGraph, length n_structures
+        X : sequence of Structure, Crystal, MotifArrays or MotifGraph, length n_structures
             In a list, tuple, 1-D array, Series, or array or DataFrame of one column. Motifs of structures are
-            found here, which takes most of the time: where rows are used more than once, pass graphs.
+            found here, which takes most of the time: where rows are used more than once, pass arrays or graphs.
 
         Returns
         -------
@@ -313,19 +344,38 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
         ------
         TypeError
             If `X` is a single structure or another object that is no column.
+        ValueError
+            If a block needs coordinates and `X` holds graphs.
         MotifError
             If the motifs of a structure cannot be found; it names the position, counted from 0.
         UnknownTokenError
             If a motif has no vector, or a structure no motif, and `on_missing` is "error".
         """
         check_is_fitted(self)
-        level = motif_level(self.embeddings)
-        graphs = self._graphs(X)
+        structures = as_list(X, "structures")
+        measured = not set(self.blocks_).isdisjoint(MEASURED_BLOCKS)
+        described = {
+            block: np.empty((len(structures), len(block_columns([block])))) for block in BLOCKS if block in self.blocks_
+        }
+        graphs: list[MotifGraph] = []
+        for start in range(0, len(structures), _BATCH):
+            rows = slice(start, start + _BATCH)
+            found = read_motifs(structures[rows], first=start, **self._settings())
+            if described:
+                batch = MotifBatch.from_found(found, lengths=measured)
+                for block, columns in described.items():
+                    columns[rows] = describe_motifs(batch, [block])
+            if "vectors" in self.blocks_:
+                graphs += [as_graph(one, **self._settings()) for one in found]
+        return np.hstack([self._pooled(graphs) if block == "vectors" else described[block] for block in self.blocks_])
+
+    def _pooled(self, graphs: Sequence[MotifGraph]) -> NDArray[np.float64]:
+        table, level = self._table, motif_level(self._table)
         amounts = [Counter(motif_tokens(graph, level)) or {_NO_MOTIFS: 1} for graph in graphs]
         return _pooled(
             Bags.from_amounts(amounts, [math.gcd(*Counter(graph.elements).values()) for graph in graphs]),
-            self.embeddings,
-            dict.fromkeys(_tokens_of_kind(self.embeddings, "geometry" if level == "geometries" else "motif")),
+            table,
+            dict.fromkeys(_tokens_of_kind(table, "geometry" if level == "geometries" else "motif")),
             _nearest_motifs,
             self.statistics_,
             self.on_missing,
@@ -337,7 +387,7 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of Structure or MotifGraph, length n_structures
+        X : sequence of Structure, Crystal, MotifArrays or MotifGraph, length n_structures
             As for `transform`.
 
         Returns
@@ -348,15 +398,21 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If there is no table.
         MotifError
             If the motifs of a structure cannot be found.
         """
-        level = motif_level(self.embeddings)
-        found = [set(motif_tokens(graph, level)) or {_NO_MOTIFS} for graph in self._graphs(X)]
-        return [tuple(sorted(token for token in tokens if token not in self.embeddings)) for tokens in found]
+        table, level = self._table, motif_level(self._table)
+        found = [set(motif_tokens(graph, level)) or {_NO_MOTIFS} for graph in read_graphs(X, **self._settings())]
+        return [tuple(sorted(token for token in tokens if token not in table)) for tokens in found]
 
-    def _graphs(self, X: "Column") -> list[MotifGraph]:
-        return read_graphs(X, engine=self.engine, strategy=self.strategy, valences=self.valences)
+    @property
+    def _table(self) -> EmbeddingTable:
+        return _checked_table(self.embeddings)
+
+    def _settings(self) -> dict[str, Any]:
+        return {"engine": self.engine, "strategy": self.strategy, "valences": self.valences}
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:  # noqa: ARG002
         """Name the columns.
@@ -369,10 +425,15 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
         Returns
         -------
         object array of str, shape (n_features_out_,)
-            ``"{statistic}_{column of the table}"``, such as ``"mean_0"``.
+            ``"{block}: {column}"``, such as ``"centres: mean chi / cn"``; of vectors ``"{statistic}_{column of the
+            table}"``, such as ``"mean_0"``.
         """
-        check_is_fitted(self)
-        return _feature_names(self.statistics_, self.embeddings.dim)
+        check_is_fitted(self, "blocks_")
+        names = [
+            _feature_names(self.statistics_, self._table.dim) if block == "vectors" else block_columns([block])
+            for block in self.blocks_
+        ]
+        return np.concatenate([np.array(some, dtype=object) for some in names])
 
     def __sklearn_tags__(self) -> "Tags":
         return _column_tags(super().__sklearn_tags__(), string=False)
@@ -454,13 +515,27 @@ def _holdings(table: EmbeddingTable) -> str:
     return "only " + ", ".join(f"{n} {kind}" for kind, n in counts.most_common()) + " tokens" if counts else "nothing"
 
 
-def _checked_settings(
-    embeddings: EmbeddingTable, pooling: Statistic | Sequence[Statistic], on_missing: str
-) -> tuple[Statistic, ...]:
+def _checked_blocks(blocks: str | Sequence[str]) -> tuple[FeatureBlock, ...]:
+    known = (*BLOCKS, "vectors")
+    several = (blocks,) if isinstance(blocks, str) else tuple(blocks)
+    if not several or len(set(several)) < len(several) or not set(several) <= set(known):
+        msg = f"blocks must be one or more of {', '.join(known)}, each once; got {blocks!r}"
+        raise ValueError(msg)
+    return cast("tuple[FeatureBlock, ...]", several)
+
+
+def _checked_table(embeddings: object) -> EmbeddingTable:
     if not isinstance(embeddings, EmbeddingTable):
         got = f"{type(embeddings).__name__} {embeddings!r:.60}"
         msg = f"embeddings must be an EmbeddingTable, got {got}; read one with EmbeddingTable.read(path)"
         raise TypeError(msg)
+    return embeddings
+
+
+def _checked_settings(
+    embeddings: object, pooling: Statistic | Sequence[Statistic], on_missing: str
+) -> tuple[Statistic, ...]:
+    _checked_table(embeddings)
     statistics: tuple[Statistic, ...] = (pooling,) if isinstance(pooling, str) else tuple(pooling)
     wrong = [statistic for statistic in statistics if statistic not in STATISTICS]
     if wrong or not statistics or len(set(statistics)) < len(statistics):

@@ -11,12 +11,12 @@ from pymatgen.core.composition import Composition
 from matembed.corpus.formulas import FormulaError, amounts_of
 from matembed.corpus.plain_formulas import SYMBOLS, read_plain_formulas
 from matembed.downstream.pooling import Bags
-from matembed.motifs import MotifError, MotifGraph, find_motifs
+from matembed.motifs import Crystal, Engine, MotifArrays, MotifError, MotifGraph, Strategy, find_motif_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Column", "as_list", "read_amounts", "read_bags", "read_graphs"]
+__all__ = ["Column", "as_graph", "as_list", "read_amounts", "read_bags", "read_graphs", "read_motifs"]
 
 Column: TypeAlias = "Sequence[Any] | NDArray[Any] | pd.Series | pd.DataFrame"
 
@@ -52,7 +52,7 @@ def as_list(column: Column, what: str) -> list[Any]:
         ...
     TypeError: wanted a list, array, Series or single column of formulas, got str 'NaCl'; pass ['NaCl'] for one
     """
-    if isinstance(column, (list, tuple)):
+    if isinstance(column, (list, tuple)) and not isinstance(column, MotifArrays):
         return list(column)
     if getattr(column, "ndim", None) in (1, 2):
         entries = np.asarray(column, dtype=object)
@@ -159,11 +159,11 @@ def _composition(amounts: Mapping[Any, float]) -> Composition:
 
 
 def read_graphs(column: Column, **settings: Any) -> list[MotifGraph]:
-    """Find the motifs of a column of structures.
+    """Find the motifs of a column of structures, as graphs.
 
     Parameters
     ----------
-    column : sequence of Structure or MotifGraph, length n_structures
+    column : sequence of Structure, Crystal, MotifArrays or MotifGraph, length n_structures
         Structures; graphs are kept as they are.
     **settings : object
         Passed to `matembed.find_motifs`.
@@ -180,14 +180,64 @@ def read_graphs(column: Column, **settings: Any) -> list[MotifGraph]:
     MotifError
         If the motifs of a structure cannot be found; the message begins with its position, counted from 0.
     """
-    graphs = []
-    for position, structure in enumerate(as_list(column, "structures")):
-        if isinstance(structure, MotifGraph):
-            graphs.append(structure)
+    return [as_graph(found, **settings) for found in read_motifs(column, **settings)]
+
+
+def read_motifs(column: Column, *, first: int = 0, **settings: Any) -> list[MotifArrays | MotifGraph]:
+    """Find the motifs of a column of structures, as arrays: what `read_graphs` finds, without an object a motif.
+
+    Parameters
+    ----------
+    column : sequence of Structure, Crystal, MotifArrays or MotifGraph, length n_structures
+        Structures; arrays and graphs are kept as they are.
+    first : int, default 0
+        Position of the first entry, for error messages.
+    **settings : object
+        Passed to `matembed.motifs.find_motif_arrays`.
+
+    Returns
+    -------
+    list of MotifArrays or MotifGraph, length n_structures
+        One a structure.
+
+    Raises
+    ------
+    TypeError
+        If it is no column, or an entry is no structure.
+    MotifError
+        If the motifs of a structure cannot be found; the message begins with its position, counted from 0.
+    """
+    found: list[MotifArrays | MotifGraph] = []
+    for position, entry in enumerate(as_list(column, "structures"), start=first):
+        if isinstance(entry, MotifArrays | MotifGraph):
+            found.append(entry)
             continue
         try:
-            graphs.append(find_motifs(structure, **settings))
+            crystal = entry if isinstance(entry, Crystal) else Crystal.from_structure(entry)
+            found.append(find_motif_arrays(crystal, **settings))
         except (MotifError, TypeError) as error:
             msg = f"structure at position {position}: {error}"
             raise type(error)(msg) from error
-    return graphs
+    return found
+
+
+def as_graph(
+    found: MotifArrays | MotifGraph, *, engine: Engine = "numba", strategy: Strategy = "simplest", **_: object
+) -> MotifGraph:
+    """Make a graph of motifs; a graph is kept as it is.
+
+    Parameters
+    ----------
+    found : MotifArrays or MotifGraph
+        The motifs of a crystal.
+    engine, strategy : str
+        What found them.
+    **_ : object
+        Other settings, of which a graph keeps none.
+
+    Returns
+    -------
+    MotifGraph
+        The graph.
+    """
+    return found if isinstance(found, MotifGraph) else found.to_graph(engine=engine, strategy=strategy)

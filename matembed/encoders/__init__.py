@@ -4,10 +4,12 @@ from typing import Protocol, Self
 
 from matembed.embeddings import EmbeddingTable
 from matembed.encoders._training import Sentences
-from matembed.encoders.ppmi import PPMI
+from matembed.encoders.context_svd import ContextSVD
+from matembed.encoders.masked_set import MaskedSet
+from matembed.encoders.presets import PRESETS, Preset, preset
 from matembed.encoders.word2vec import Word2Vec
 
-__all__ = ["PPMI", "Encoder", "Word2Vec"]
+__all__ = ["PRESETS", "ContextSVD", "Encoder", "MaskedSet", "Preset", "Word2Vec", "preset"]
 
 
 class Encoder(Protocol):
@@ -15,7 +17,8 @@ class Encoder(Protocol):
 
     See Also
     --------
-    PPMI : Counts and a singular value decomposition.
+    MaskedSet : A small transformer on multisets, by PyTorch.
+    ContextSVD : Counts and a singular value decomposition.
     Word2Vec : A shallow network, by gensim.
 
     Examples

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, get_args
@@ -17,6 +18,7 @@ __all__ = [
     "check_count",
     "check_number",
     "not_fitted",
+    "one_thread",
     "read_sentences",
     "row_tokens",
     "training_card",
@@ -144,3 +146,14 @@ def not_fitted(encoder: Any) -> Exception:
     from sklearn.exceptions import NotFittedError
 
     return NotFittedError(f"{type(encoder).__name__} has learned nothing yet; call fit(corpus) before embeddings()")
+
+
+@contextmanager
+def one_thread(torch: Any) -> Iterator[None]:
+    """Compute in one thread: another number of threads, another order of sums, other bytes."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)

@@ -78,7 +78,7 @@ class Word2Vec:
 
     See Also
     --------
-    matembed.PPMI : Deterministic, and done in seconds.
+    matembed.ContextSVD : Deterministic, and done in seconds.
 
     Notes
     -----

@@ -14,9 +14,11 @@ from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score, root_m
 
 from matembed import Card, EmbeddingTable, FormulaError, FormulaFeaturizer, Motif, MotifGraph, UnknownTokenError
 from matembed.corpus.contexts import formula_sentences
-from matembed.downstream import benchmark
-from matembed.downstream.benchmark import evaluate, one_hot_table, random_table
-from matembed.encoders import PPMI
+from matembed.downstream import feature_sets
+from matembed.downstream.baselines import one_hot_table, random_table
+from matembed.downstream.benchmark import evaluate
+from matembed.downstream.models import MODELS
+from matembed.encoders import ContextSVD
 
 CATIONS = ["Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba", "Zn", "Al", "Ga", "In"]
 ANIONS = ["O", "S", "Se", "F", "Cl", "Br"]
@@ -176,6 +178,8 @@ def test_random_folds_of_a_classification_are_stratified() -> None:
         ({"on_missing": "drop"}, "on_missing must be one of"),
         ({"task": "ranking"}, "task must be one of auto, regression, classification; got 'ranking'"),
         ({"task": "classification"}, "a classification takes two classes, got 2.."),
+        ({"max_train": 0}, "max_train must be 1 or more, or None for all rows; got 0"),
+        ({"max_test": -1}, "max_test must be 1 or more, or None for all rows; got -1"),
         ({"model": RandomForestClassifier()}, "the task is a regression: pass a regressor as model"),
     ],
 )
@@ -323,7 +327,7 @@ def test_a_column_that_is_constant_in_training_does_no_harm() -> None:
 )
 def test_vectors_that_are_zero_but_for_rounding_do_no_harm(salts: list[str]) -> None:
     sentences = [sentence for salt in salts for sentence in formula_sentences(salt, "elements")]
-    table = PPMI(dim=8).fit(sentences).embeddings()
+    table = ContextSVD(dim=8).fit(sentences).embeddings()
     target = [1.0, 2.0, 3.0, 4.0, 5.0, 6.5]
     for seed in range(3):
         evaluation = evaluate(table, salts, target, splits="formula", n_splits=3, seed=seed)
@@ -361,6 +365,77 @@ def test_summary_by_hand() -> None:
     assert summary["mae"].is_monotonic_increasing
     with pytest.raises(ValueError, match=r"against must be one of chemistry, .*; got 'magpie'"):
         evaluation.summary(against="magpie")
+
+
+def test_norm_is_the_error_as_a_share_of_that_of_the_dummy() -> None:
+    scores = evaluate(CHEMISTRY, FORMULAS, ELECTRONEGATIVITY, n_random=1).scores.set_index(["features", "fold"])
+    assert (scores["norm"].xs("dummy") == 1).all()
+    shares = scores["mae"].xs("chemistry") / scores["mae"].xs("dummy")
+    np.testing.assert_allclose(scores["norm"].xs("chemistry"), shares, rtol=1e-12)  # summed in another order
+    evaluation = evaluate(CHEMISTRY, FORMULAS, IONIC, n_random=1)
+    np.testing.assert_allclose(evaluation.scores["norm"], 2 * (1 - evaluation.scores["roc_auc"]))
+    summary = evaluation.summary()
+    assert summary.loc["dummy", "norm"] == 1
+    assert summary.loc["chemistry", "norm"] == pytest.approx(2 * (1 - summary.loc["chemistry", "roc_auc"]))
+
+
+@pytest.mark.parametrize("target", [ELECTRONEGATIVITY, IONIC], ids=["regression", "classification"])
+@pytest.mark.parametrize("model", MODELS)
+def test_models_by_name_beat_the_dummy_and_repeat(model: str, target: np.ndarray) -> None:
+    arguments = {"model": model, "n_random": 1, "n_splits": 2, "max_train": 100, "max_test": 60}
+    evaluation = evaluate(CHEMISTRY, FORMULAS, target, **arguments)
+    assert evaluation.summary().loc["chemistry", "norm"] < 0.8
+    assert evaluation.settings["model"] == model
+    assert evaluation.predictions.equals(evaluate(CHEMISTRY, FORMULAS, target, **arguments).predictions)
+
+
+def test_ridge_is_the_default() -> None:
+    default = evaluate(CHEMISTRY, FORMULAS, ELECTRONEGATIVITY, n_random=1)
+    assert default.scores.equals(evaluate(CHEMISTRY, FORMULAS, ELECTRONEGATIVITY, n_random=1, model="ridge").scores)
+    with pytest.raises(ValueError, match=r"model must be a scikit-learn estimator or one of ridge, .*; got 'svm'"):
+        evaluate(CHEMISTRY, FORMULAS, ELECTRONEGATIVITY, model="svm")
+
+
+class Listener(LinearRegression):
+    """Remembers the targets that every copy was trained on."""
+
+    heard: list = []  # noqa: RUF012
+
+    def fit(self, X, y):
+        self.heard.append(tuple(y))
+        return super().fit(X, y)
+
+
+def test_caps_draw_the_same_rows_for_every_table_and_are_recorded() -> None:
+    Listener.heard.clear()
+    tables = {"chemistry": CHEMISTRY, "other": one_hot_table(CATIONS + ANIONS)}
+    arguments = {"max_train": 50, "max_test": 20, "model": Listener(), "n_random": 1}
+    evaluation = evaluate(tables, FORMULAS, np.arange(312.0), **arguments)
+    heard = np.array(Listener.heard).reshape(5, 5, 50)  # feature sets, folds, rows
+    assert (heard == heard[0]).all()
+    assert (evaluation.scores["n_train"] == 50).all()
+    assert (evaluation.scores["n_test"] == 20).all()
+    assert (evaluation.settings["max_train"], evaluation.settings["max_test"]) == (50, 20)
+    predictions = evaluation.predictions
+    tested = predictions["chemistry"].notna()
+    assert tested.groupby(predictions["fold"]).sum().tolist() == [20] * 5
+    assert predictions["dummy"].notna().equals(tested)
+    for fold in range(5):
+        assert set(heard[0, fold]).isdisjoint(predictions.loc[predictions["fold"] == fold, "target"])
+    assert isinstance(evaluation.plot(), Figure)
+    assert not evaluate(tables, FORMULAS, np.arange(312.0), seed=1, **arguments).predictions.equals(predictions)
+
+
+def test_caps_above_the_rows_change_nothing() -> None:
+    plain = evaluate(CHEMISTRY, FORMULAS, ELECTRONEGATIVITY, n_random=1).scores
+    assert plain.equals(
+        evaluate(CHEMISTRY, FORMULAS, ELECTRONEGATIVITY, n_random=1, max_train=999, max_test=999).scores
+    )
+
+
+def test_caps_that_leave_one_class_are_refused() -> None:
+    with pytest.raises(ValueError, match="one class among its train rows; use fewer folds, other splits, or more rows"):
+        evaluate(CHEMISTRY, FORMULAS, IONIC, max_train=1)
 
 
 def test_settings_and_plot() -> None:
@@ -411,14 +486,14 @@ def test_motif_tables_meet_motif_and_element_baselines() -> None:
 
 
 def test_rare_motifs_share_a_one_hot_column(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "_MOST_COLUMNS", 4)
+    monkeypatch.setattr(feature_sets, "_MOST_COLUMNS", 4)
     tokens = sorted({graph.motifs[0].token for graph in CRYSTALS})
     extra = [graph for graph in CRYSTALS if graph.motifs[0].token in tokens[5:8]]
     crystals = CRYSTALS + extra
     table = one_hot_table(tokens)
     evaluation = evaluate({"all": table}, crystals, [graph.motifs[0].cn for graph in crystals], n_random=1)
     assert evaluation.scores.set_index("features")["dim"].loc["one_hot_motifs"].unique().tolist() == [5]
-    shared = benchmark._one_hot(tokens, crystals, "motifs")
+    shared = feature_sets._one_hot(tokens, crystals, "motifs")
     assert shared.tokens == (*tokens[5:8], *(token for token in tokens if token not in tokens[5:8]))
     assert shared.vectors[:4].tolist() == np.eye(5)[:4].tolist()
     assert (shared.vectors[4:] == [0, 0, 0, 0, 1]).all()

@@ -37,6 +37,10 @@ def graph_of(*motifs: Motif, elements: tuple[str, ...] = ("Ti", "O", "O")) -> Mo
     return MotifGraph("TiO2", elements, motifs, (), "chemenv", "simplest", "none")
 
 
+def vectors(table: EmbeddingTable, **settings: object) -> StructureFeaturizer:
+    return StructureFeaturizer(table, blocks="vectors", **settings)
+
+
 OCTAHEDRON = motif(0, "Ti", "O", "O:6", 4)
 TETRAHEDRON = motif(1, "Si", "O", "T:4")
 
@@ -45,7 +49,7 @@ TETRAHEDRON = motif(1, "Si", "O", "T:4")
 
 FORMULA_CASE = (FormulaFeaturizer, table_of("H", "O", "Na", "Cl"), ["H2O", "NaCl", "NaOH"], ["O2", "ClO2"])
 STRUCTURE_CASE = (
-    StructureFeaturizer,
+    vectors,
     table_of("TiO6:O:6", "SiO4:T:4"),
     [graph_of(OCTAHEDRON), graph_of(OCTAHEDRON, TETRAHEDRON)],
     [graph_of(TETRAHEDRON), graph_of(TETRAHEDRON, OCTAHEDRON)],
@@ -104,9 +108,10 @@ def test_an_empty_column_gives_no_rows(kind, table, X, other) -> None:
 @both
 def test_grid_search_over_pooling_and_tables(kind, table, X, other) -> None:
     materials, y = X * 4, np.arange(4.0 * len(X))
+    step = type(kind(table)).__name__.lower()
     grid = {
-        f"{kind.__name__.lower()}__pooling": ["mean", ("mean", "std"), ("min", "max")],
-        f"{kind.__name__.lower()}__embeddings": [table, table.normalize()],
+        f"{step}__pooling": ["mean", ("mean", "std"), ("min", "max")],
+        f"{step}__embeddings": [table, table.normalize()],
     }
     search = GridSearchCV(make_pipeline(kind(table), Ridge()), grid, cv=2, error_score="raise").fit(materials, y)
     assert len(search.cv_results_["params"]) == 6
@@ -252,16 +257,16 @@ def test_supercells_and_site_order_do_not_matter() -> None:
     shuffled = Structure.from_sites([supercell[n] for n in np.random.default_rng(0).permutation(len(supercell))])
     graphs = [find_motifs(structure) for structure in (perovskite, supercell, shuffled)]
     table = table_of("SrO12:C:12", "TiO6:O:6")
-    rows = StructureFeaturizer(table, pooling=STATISTICS).fit_transform(graphs)
+    rows = vectors(table, pooling=STATISTICS).fit_transform(graphs)
     assert (rows == rows[0]).all()
-    means = StructureFeaturizer(table).fit_transform([perovskite])
+    means = vectors(table).fit_transform([perovskite])
     np.testing.assert_allclose(means[0], table.vectors.mean(axis=0, dtype=float), rtol=1e-12)
 
 
 def test_each_motif_counts_once() -> None:
     table = EmbeddingTable(("TiO6:O:6", "SiO4:T:4"), [[1.0], [4.0]], Card("test"))
     graph = graph_of(OCTAHEDRON, OCTAHEDRON, TETRAHEDRON, elements=("Ti", "Ti", "Si", "Si", *["O"] * 8))
-    row = StructureFeaturizer(table, pooling=["mean", "sum"]).fit_transform([graph])[0]
+    row = vectors(table, pooling=["mean", "sum"]).fit_transform([graph])[0]
     assert row.tolist() == [2.0, 3.0]  # two formula units of TiSiO4 share the sum of 6
 
 
@@ -276,16 +281,14 @@ def test_each_motif_counts_once() -> None:
 def test_the_table_decides_which_token_of_a_motif_is_looked_up(tokens, level, used) -> None:
     table = table_of(*tokens)
     assert motif_level(table) == level
-    assert np.array_equal(
-        StructureFeaturizer(table).fit_transform([graph_of(OCTAHEDRON)])[0], table[used].astype(float)
-    )
+    assert np.array_equal(vectors(table).fit_transform([graph_of(OCTAHEDRON)])[0], table[used].astype(float))
 
 
 def test_there_is_no_silent_step_to_a_less_specific_token() -> None:
     table = table_of("Ti4+O6:O:6", "O:6")
     trivalent = graph_of(motif(0, "Ti", "O", "O:6", 3))
     with pytest.raises(UnknownTokenError, match=r"no vector for Ti3\+O6:O:6 in TiO2 \(position 1\)"):
-        StructureFeaturizer(table).fit().transform([graph_of(OCTAHEDRON), trivalent])
+        vectors(table).fit().transform([graph_of(OCTAHEDRON), trivalent])
 
 
 @pytest.mark.parametrize(
@@ -299,18 +302,18 @@ def test_there_is_no_silent_step_to_a_less_specific_token() -> None:
 )
 def test_the_neighbours_of_a_motif(wanted: Motif, stand_ins: list[str]) -> None:
     table = table_of("TiO6:O:6", "TiF6:O:6", "MgO6:O:6", "SiO4:T:4", "O:6")
-    row = StructureFeaturizer(table, on_missing="neighbours").fit_transform([graph_of(wanted)])[0]
+    row = vectors(table, on_missing="neighbours").fit_transform([graph_of(wanted)])[0]
     np.testing.assert_allclose(row, np.mean([table[token] for token in stand_ins], axis=0, dtype=float), rtol=1e-12)
 
 
 def test_a_structure_without_motifs_is_missing() -> None:
     table = EmbeddingTable(("TiO6:O:6", "SiO4:T:4"), [[1.0], [4.0]], Card("test"))
     bare = graph_of()
-    assert StructureFeaturizer(table).missing([bare, graph_of(OCTAHEDRON)]) == [("(no motifs)",), ()]
+    assert vectors(table).missing([bare, graph_of(OCTAHEDRON)]) == [("(no motifs)",), ()]
     with pytest.raises(UnknownTokenError, match=r"\(no motifs\) in TiO2 \(position 0\)"):
-        StructureFeaturizer(table).fit_transform([bare])
+        vectors(table).fit_transform([bare])
     pooled = {
-        policy: StructureFeaturizer(table, on_missing=policy).fit_transform([bare])[0, 0]
+        policy: vectors(table, on_missing=policy).fit_transform([bare])[0, 0]
         for policy in ("nan", "mean", "neighbours", "zero")
     }
     assert np.isnan(pooled.pop("nan"))
@@ -319,4 +322,55 @@ def test_a_structure_without_motifs_is_missing() -> None:
 
 def test_a_table_without_motifs_is_refused() -> None:
     with pytest.raises(ValueError, match=r"no motif \(TiO6:O:6\) and no geometry \(O:6\), only 2 element tokens"):
-        StructureFeaturizer(table_of("Ti", "O")).fit()
+        vectors(table_of("Ti", "O")).fit()
+
+
+def test_the_default_needs_no_table_and_names_its_columns() -> None:
+    featurizer = StructureFeaturizer().set_output(transform="pandas")
+    frame = featurizer.fit_transform(pd.Series([graph_of(OCTAHEDRON), graph_of(TETRAHEDRON)], index=["a", "b"]))
+    assert list(frame.columns) == list(featurizer.get_feature_names_out())
+    assert frame.columns.is_unique
+    assert frame.shape == (2, featurizer.n_features_out_)
+    assert list(frame.index) == ["a", "b"]
+    assert frame["centres: cn of lightest centre"].tolist() == [6, 4]
+    assert frame["geometries: T:4"].tolist() == [0, 1]
+
+
+def test_blocks_stand_side_by_side_in_the_order_asked_for() -> None:
+    table, graphs = table_of("TiO6:O:6", "SiO4:T:4"), [graph_of(OCTAHEDRON), graph_of(TETRAHEDRON)]
+    alone = [vectors(table).fit_transform(graphs), StructureFeaturizer(blocks="geometries").fit_transform(graphs)]
+    together = StructureFeaturizer(table, blocks=["vectors", "geometries"]).fit(graphs)
+    assert np.array_equal(together.transform(graphs), np.hstack(alone))
+    assert list(together.get_feature_names_out()[:5]) == [
+        "mean_0",
+        "mean_1",
+        "mean_2",
+        "mean_3",
+        "geometries: without motifs",
+    ]
+
+
+@pytest.mark.parametrize("blocks", ["bonds", [], ["centres", "centres"]])
+def test_unknown_blocks_are_refused_by_fit(blocks: object) -> None:
+    with pytest.raises(
+        ValueError, match=r"blocks must be one or more of centres, geometries, .*, vectors, each once; got"
+    ):
+        StructureFeaturizer(blocks=blocks).fit()
+
+
+def test_a_table_that_no_block_uses_is_refused() -> None:
+    with pytest.raises(ValueError, match="embeddings are used by the block 'vectors', got blocks="):
+        StructureFeaturizer(table_of("TiO6:O:6")).fit()
+    with pytest.raises(TypeError, match="embeddings must be an EmbeddingTable, got NoneType"):
+        StructureFeaturizer(blocks="vectors").fit()
+
+
+def test_graphs_have_no_lengths() -> None:
+    with pytest.raises(ValueError, match="a MotifGraph has none; pass Structure, Crystal or MotifArrays"):
+        StructureFeaturizer(blocks="bond_lengths").fit_transform([graph_of(OCTAHEDRON)])
+
+
+def test_what_cannot_be_read_is_named_by_its_position() -> None:
+    good = graph_of(OCTAHEDRON)
+    with pytest.raises(TypeError, match="structure at position 1500: "):
+        StructureFeaturizer().fit_transform([good] * 1500 + ["NaCl"])

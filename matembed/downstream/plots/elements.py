@@ -3,25 +3,23 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, Normalize, to_rgb
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from matembed.downstream.plots._periodic_table_layout import cells
-from matembed.downstream.plots._style import DIVERGING, GREY, SEQUENTIAL, in_house_style, new_figure, set_title, wrap
+from matembed.downstream.plots._periodic_table_layout import PALE, add_table_axes, cells, draw_cell, draw_key
+from matembed.downstream.plots._style import DIVERGING, SEQUENTIAL, in_house_style, new_figure, set_title, wrap
 from matembed.embeddings import EmbeddingTable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["periodic_table"]
-
-_PALE = "#f4f4f4"
 
 
 @in_house_style
@@ -94,26 +92,15 @@ def periodic_table(
     write = _number_format(scaled)
 
     figure = new_figure(8, 4.6 if title else 4.25)
-    axes = figure.add_subplot()
-    axes.set(xlim=(-0.05, 18.05), ylim=(9.45, -0.05), aspect="equal")
-    axes.axis("off")
-    for symbol, number, column, row in cells():
-        value = numbers.get(symbol)
-        face = _PALE if value is None else colors(norm(value))
-        cell = Rectangle((column, row), 0.96, 0.96, facecolor=face, edgecolor="#d6d6d6", linewidth=0.4)
+    axes = add_table_axes(figure)
+    for cell in cells():
+        value = numbers.get(cell.symbol)
         if value is None:
-            cell.set_hatch("////")
-        axes.add_patch(cell)
-        inside: dict[str, Any] = {"color": GREY if value is None else _readable_on(face), "in_layout": False}
-        middle = column + 0.48
-        axes.text(middle, row + 0.5, symbol, ha="center", va="center", fontsize=10, **inside)
-        axes.text(column + 0.06, row + 0.05, str(number), ha="left", va="top", fontsize=5, **inside)
-        if show_values and value is not None:
-            axes.text(middle, row + 0.92, write(value), ha="center", va="bottom", fontsize=6, **inside)
-        if symbol == similar_to:
-            axes.add_patch(Rectangle((column, row), 0.96, 0.96, fill=False, edgecolor="black", linewidth=2))
-    for row, span in ((5, "57–71"), (6, "89–103")):
-        axes.text(2.48, row + 0.48, span, ha="center", va="center", fontsize=6.5, color=GREY)
+            draw_cell(axes, cell, PALE, hatched=True)
+        else:
+            draw_cell(axes, cell, colors(norm(value)), write(value) if show_values else "")
+        if cell.symbol == similar_to:
+            axes.add_patch(Rectangle((cell.column, cell.row), 0.96, 0.96, fill=False, edgecolor="black", linewidth=2))
 
     bar_axes = axes.inset_axes((2.7, 1.05, 8.6, 0.32), transform=axes.transData)
     outliers = "max" if max(numbers.values()) > norm.vmax else "neither"  # type: ignore[operator]
@@ -123,10 +110,7 @@ def periodic_table(
     bar.ax.tick_params(labelsize=7)
     bar.ax.set_title(wrap(unit or meaning, 58), fontsize=8)
     if any(symbol not in numbers for symbol, *_ in cells()):
-        axes.add_patch(
-            Rectangle((5.9, 2.5), 0.4, 0.3, facecolor=_PALE, edgecolor="#d6d6d6", linewidth=0.4, hatch="////")
-        )
-        axes.text(6.45, 2.65, "no value", ha="left", va="center", fontsize=7, color=GREY)
+        draw_key(axes, 5.9, 2.5, PALE, "no value", hatched=True)
     set_title(figure, title)
     return figure
 
@@ -203,13 +187,6 @@ def _colormap(cmap: str | Colormap | None, norm: Normalize) -> Colormap:
         msg = f'matplotlib has no colour map {name!r}; choose one such as "viridis", "cividis" or "RdBu_r"'
         raise ValueError(msg)
     return mpl.colormaps[name]
-
-
-def _readable_on(face: Any) -> str:
-    """Choose black or white, whichever has more contrast by the WCAG definition of relative luminance."""
-    channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(face)]
-    luminance = float(np.dot(channels, (0.2126, 0.7152, 0.0722)))
-    return "black" if (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) else "white"
 
 
 def _number_format(values: Sequence[float]) -> Callable[[float], str]:
