@@ -125,12 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     command = add("train", _train, "Learn an embedding table from a corpus.")
     command.add_argument("corpus", type=Path, help="a corpus; motif tables for a preset that learns from bonds")
     command.add_argument("--out", type=Path, required=True, help="folder of the table")
-    command.add_argument("--view", help="which sentences of the corpus; see matembed info CORPUS")
     command.add_argument(
         "--preset",
         choices=("atom2vec-2018", "mat2vec-2019", "skipatom-2022"),
-        help="view, encoder and settings of a paper, instead of the options below it but --seed and --workers",
+        help="view, encoder and settings of a paper, instead of the options below",
     )
+    command.add_argument("--view", help="which sentences of the corpus; see matembed info CORPUS")
     command.add_argument("--encoder", choices=("word2vec", "svd"), help="word2vec by default")
     command.add_argument("--dim", type=positive_integer, help="length of each vector")
     command.add_argument("--window", type=positive_integer, help="context on each side; the whole sentence by default")
@@ -203,11 +203,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--overwrite", action="store_true")
 
     command = add("plot", _plot, "Draw a table.")
-    command.add_argument("figure", choices=("map", "periodic-table", "similarity"))
+    command.add_argument("figure", choices=("map", "periodic-table", "families", "dendrogram", "similarity"))
     command.add_argument("table", type=Path)
     command.add_argument("--out", type=Path, required=True, help="picture: .png, .svg or .pdf")
     command.add_argument("--method", choices=("pca", "tsne", "umap"), default="pca", help="of the map")
-    command.add_argument("--color", help="of the map: group, block, geometry, ...")
+    command.add_argument("--color", help="of the map or dendrogram: group, block, geometry, ...")
+    command.add_argument("--n-families", type=positive_integer, help="of the families or dendrogram")
     command.add_argument("--kind", choices=("element", "species", "motif", "geometry"), help="only tokens of this kind")
     command.add_argument("--tokens", nargs="+", help="only these tokens")
     command.add_argument("--component", type=int, default=0, help="of the periodic table (default: %(default)s)")
@@ -400,6 +401,7 @@ def _train_preset(options: argparse.Namespace) -> "tuple[EmbeddingTable, str]":
     from matembed.corpus.corpus import Corpus
     from matembed.corpus.motif_contexts import SITE_CONTEXTS, count_contexts
     from matembed.corpus.motif_tables import MotifTables
+    from matembed.encoders.context_svd import ContextSVD
     from matembed.encoders.presets import preset
     from matembed.encoders.word2vec import Word2Vec
 
@@ -408,18 +410,25 @@ def _train_preset(options: argparse.Namespace) -> "tuple[EmbeddingTable, str]":
         msg = f"--preset {options.preset} chooses view, encoder and settings itself; leave out {_words(said)}"
         raise ValueError(msg)
     chosen = preset(options.preset)
-    training = _given(options, _TRAINING)
     encoder = chosen.encoder
+    training = _given(options, _TRAINING)
     if isinstance(encoder, Word2Vec):
         encoder = replace(encoder, **training, progress=not options.quiet)
     else:
         _refuse_training(training)
-    print(f"{chosen.name}: {chosen.citation}\nnot as in the paper: {chosen.differences}")
-    if chosen.view not in SITE_CONTEXTS:
+    if isinstance(encoder, ContextSVD) and chosen.view in SITE_CONTEXTS:
+        try:
+            tables = MotifTables.read(options.corpus)
+        except (FileNotFoundError, ValueError) as error:
+            msg = f"--preset {chosen.name} learns from bonds in motif tables, which matembed motifs makes: {error}"
+            raise ValueError(msg) from error
+        counts = count_contexts(tables, chosen.view)[chosen.view]
+        table, read = encoder.fit(counts).embeddings(), f"{counts.card.counts['materials']:,} materials ({chosen.view})"
+    else:
         corpus = Corpus.read(options.corpus, view=chosen.view)
-        return encoder.fit(corpus).embeddings(), f"{len(corpus):,} sentences ({corpus.view})"
-    counts = count_contexts(MotifTables.read(options.corpus), chosen.view)[chosen.view]
-    return encoder.fit(counts).embeddings(), f"{counts.card.counts['materials']:,} materials ({chosen.view})"
+        table, read = encoder.fit(corpus).embeddings(), f"{len(corpus):,} sentences ({corpus.view})"
+    print(f"{chosen.name}: {chosen.citation}\nnot as in the paper: {chosen.differences}")
+    return table, read
 
 
 def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
@@ -582,6 +591,12 @@ def _plot(options: argparse.Namespace) -> None:
     table = _read_table(options.table).subset(options.tokens, kind=options.kind)
     if options.figure == "map":
         figure = plots.embedding_map(table, method=options.method, color=options.color, seed=options.seed)
+    elif options.figure == "families":
+        figure = plots.element_families(table, n_families=options.n_families)
+    elif options.figure == "dendrogram":
+        kind = None if options.tokens else options.kind or "element"
+        color = options.color or "family"
+        figure = plots.dendrogram(table, kind=kind, color=color, n_families=options.n_families)
     elif options.figure == "similarity":
         figure = plots.similarity_heatmap(table)
     elif options.similar_to:

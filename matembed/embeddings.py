@@ -578,7 +578,7 @@ class EmbeddingTable:
 
         return pd.DataFrame(self.vectors.copy(), index=pd.Index(self.tokens, name="token"))
 
-    def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    def write(self, path: str | os.PathLike[str], *, overwrite: bool = False, half: bool = False) -> Path:
         """Write the table as a folder: config.json, vectors.safetensors, vocab.json and README.md (the card).
 
         Parameters
@@ -587,6 +587,8 @@ class EmbeddingTable:
             Folder to make. It appears whole or not at all.
         overwrite : bool, default False
             Replace a table that is there.
+        half : bool, default False
+            Write 16-bit numbers, of 3 digits: half the size, and what is read back is what was rounded.
 
         Returns
         -------
@@ -597,12 +599,19 @@ class EmbeddingTable:
         ------
         FileExistsError
             If something is there and `overwrite` is false.
+        ValueError
+            If `half` is asked for and a number is too large for it.
         """
         from safetensors.numpy import save
 
         folder = Path(path)
+        vectors = self.vectors.astype(np.float16) if half else self.vectors
+        if not np.isfinite(vectors).all():
+            largest = np.abs(self.vectors).max()
+            msg = f"numbers up to {largest:.3g} do not fit 16 bits, which end at 65,504; pass half=False"
+            raise ValueError(msg)
         with whole_folder(folder, kind="EmbeddingTable", overwrite=overwrite) as partial:
-            (partial / "vectors.safetensors").write_bytes(save({"vectors": np.ascontiguousarray(self.vectors)}))
+            (partial / "vectors.safetensors").write_bytes(save({"vectors": np.ascontiguousarray(vectors)}))
             _write_json(partial / "vocab.json", {token: row for row, token in enumerate(self.tokens)})
             card = replace(self.card, sha256={name: sha256_of(partial / name) for name in sorted(_FILES)})
             config = {"schema": _SCHEMA, "type": "EmbeddingTable", "n_tokens": len(self), "dim": self.dim}
@@ -623,7 +632,7 @@ class EmbeddingTable:
         Returns
         -------
         EmbeddingTable
-            The table, bit for bit as it was written.
+            The table, bit for bit as it was written; 32-bit numbers, whatever the file holds.
 
         Raises
         ------

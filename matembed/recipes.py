@@ -24,13 +24,14 @@ from matembed.encoders.site_net import SiteNet
 __all__ = ["fit_elements", "fit_formula_elements", "fit_motifs", "fit_species"]
 
 _LAST_ELEMENT = 103
+_CONTACTS = 0.4  # weight of the view, beside 1 for all networks of a kind
 
 
 def fit_formula_elements(
     formulas: Iterable[str],
     *,
     exclude: Collection[str] = (),
-    dim: int = 256,
+    dim: int | None = 256,
     n_networks: int = 3,
     seed: int = 0,
     name: str = "elements-from-formulas",
@@ -50,8 +51,8 @@ def fit_formula_elements(
         Formulas; each reduced formula counts once.
     exclude : collection of str
         Formulas to leave out, in any spelling, such as those a benchmark tests.
-    dim : int, default 256
-        Length of the vectors.
+    dim : int or None, default 256
+        Length of the vectors; None leaves them as the decomposition made them, neither turned nor widened.
     n_networks : int, default 3
         Networks to train, with `seed`, `seed` + 1, ...; 0 for counts only. Needs PyTorch unless 0.
     seed : int, default 0
@@ -98,7 +99,7 @@ def fit_elements(
     tables: MotifTables,
     *,
     exclude: Collection[str] = (),
-    dim: int = 256,
+    dim: int | None = 256,
     n_networks: int = 3,
     seed: int = 0,
     name: str = "elements",
@@ -108,8 +109,8 @@ def fit_elements(
 
     Three kinds of knowledge stand side by side in one `ContextSVD` whose singular values are squared: `MaskedSet`
     networks, which guess hidden elements of formulas; `SiteNet` networks, which tell from a formula how its elements
-    sit in the crystal; and counts of what each element is bonded to (view "partners"). No property is learned. Without
-    networks, views of formulas and sites take their place.
+    sit in the crystal; and counts of how near the nearest neighbour is (view "contacts"). No property is learned.
+    Without networks, views of formulas and sites take their place.
 
     Parameters
     ----------
@@ -117,8 +118,8 @@ def fit_elements(
         Motifs of crystals, from `build_motif_tables`.
     exclude : collection of str
         Reduced formulas, as pymatgen writes them, to leave out, such as those a benchmark tests.
-    dim : int, default 256
-        Length of the vectors.
+    dim : int or None, default 256
+        Length of the vectors; None leaves them as the decomposition made them, neither turned nor widened.
     n_networks : int, default 3
         Networks of each kind to train, with `seed`, `seed` + 1, ...; 0 for counts only. Needs PyTorch unless 0.
     seed : int, default 0
@@ -156,9 +157,9 @@ def fit_elements(
     views = _masked(sentences, tables.card, n_networks, seed, progress)
     for draw in range(n_networks):
         views[f"sites {draw}"] = SiteNet(seed=seed + draw, progress=progress).fit(statistics).embeddings()
-    views |= count_contexts(tables, "partners", exclude=exclude)
-    weights = dict.fromkeys(views, 1 / n_networks) | {"partners": 0.5}
-    return _finished(views, {"partners": "hellinger"}, weights, dim=dim, seed=seed, name=name)
+    views |= count_contexts(tables, "contacts", exclude=exclude)
+    weights = dict.fromkeys(views, 1 / n_networks) | {"contacts": _CONTACTS}
+    return _finished(views, {"contacts": "hellinger"}, weights, dim=dim, seed=seed, name=name)
 
 
 def fit_species(
@@ -279,7 +280,7 @@ def _finished(
     weighting: Mapping[str, Any],
     weights: Mapping[str, float],
     *,
-    dim: int,
+    dim: int | None,
     seed: int,
     name: str,
 ) -> EmbeddingTable:
@@ -287,7 +288,9 @@ def _finished(
     encoder = ContextSVD(
         dim=len(SYMBOLS), weighting=weighting, weights=weights, centre=True, power=2.0, min_tokens=2, rows="element"
     )
-    table = encoder.fit(views).embeddings().rebase(1.0, seed=seed).widen(dim, seed=seed)
+    table = encoder.fit(views).embeddings()
+    if dim is not None:
+        table = table.rebase(1.0, seed=seed).widen(dim, seed=seed)
     return _named(back_off(table, SYMBOLS[1 : _LAST_ELEMENT + 1]), name)
 
 

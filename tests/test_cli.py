@@ -11,6 +11,7 @@ from matembed import EmbeddingTable
 from matembed.cli import main
 from matembed.downstream.baselines import random_table
 from matembed.elements import SYMBOLS
+from matembed.encoders import PRESETS, preset
 
 SALTS = ["NaCl", "KCl", "LiCl", "NaBr", "KBr", "LiBr", "NaF", "KF", "LiF", "MgO", "CaO", "SrO", "BaO", "MgS", "CaS"]
 
@@ -244,6 +245,61 @@ def test_training_again_gives_the_same_bytes(work, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "view"), [("atom2vec-2018", "environments"), ("mat2vec-2019", "elements"), ("skipatom-2022", "pairs")]
+)
+def test_a_preset_chooses_encoder_settings_and_view(work, tmp_path, capsys, name, view):
+    source = work / "formulas"
+    if name == "mat2vec-2019":
+        pytest.importorskip("gensim")
+    if name == "skipatom-2022":
+        source = tmp_path / "tables"
+        assert main(["motifs", str(work / "crystals"), "--out", str(source), "--quiet"]) == 0
+    capsys.readouterr()
+    words = ["train", str(source), "--preset", name, "--out", str(tmp_path / "table"), "--quiet"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    chosen = preset(name)
+    assert chosen.citation in printed
+    assert chosen.differences in printed
+    assert f"({view})" in printed
+    card = EmbeddingTable.read(tmp_path / "table").card
+    for setting in ("dim", "min_count"):
+        assert card.settings[setting] == getattr(chosen.encoder, setting)
+    assert card.settings["encoder"] == type(chosen.encoder).__name__
+
+
+def test_a_preset_of_word2vec_takes_a_seed(work, tmp_path):
+    pytest.importorskip("gensim")
+    out = tmp_path / "table"
+    words = ["train", str(work / "formulas"), "--preset", "mat2vec-2019", "--seed", "5", "--out", str(out), "--quiet"]
+    assert main(words) == 0
+    assert EmbeddingTable.read(out).card.seed == 5
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--view", "elements"],
+        ["--encoder", "svd"],
+        ["--dim", "20"],
+        ["--window", "3"],
+        ["--min-count", "2"],
+        ["--algorithm", "cbow"],
+        ["--epochs", "3"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_and_an_option_that_it_chooses_are_refused(work, tmp_path, capsys, name, words):
+    out = tmp_path / "table"
+    assert main(["train", str(work / "formulas"), "--preset", name, *words, "--out", str(out)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.endswith(f"leave out {words[0]}")
+    assert len(error.splitlines()) == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
     ("words", "wanted"),
     [
         (["build", "{work}/missing.csv", "--out", "{new}"], "missing.csv"),
@@ -258,6 +314,10 @@ def test_training_again_gives_the_same_bytes(work, tmp_path):
         (["train", "{work}/formulas", "--view", "walks", "--out", "{new}"], "environments"),
         (["train", "{work}/formulas", "--encoder", "svd", "--epochs", "3", "--out", "{new}"], "--epochs"),
         (["train", "{work}/formulas", "--encoder", "svd", "--seed", "3", "--out", "{new}"], "--seed"),
+        (["train", "{work}/formulas", "--preset", "atom2vec-2018", "--seed", "3", "--out", "{new}"], "--seed"),
+        (["train", "{work}/formulas", "--preset", "skipatom-2022", "--out", "{new}"], "matembed motifs"),
+        (["train", "{work}/nowhere", "--preset", "skipatom-2022", "--out", "{new}"], "matembed motifs"),
+        (["train", "{work}/nowhere", "--preset", "atom2vec-2018", "--out", "{new}"], "nowhere"),
         (["train", "{work}/formulas", "--out", "{work}/elements"], "--overwrite"),
         (["train", "{work}/formulas", "--out", "{work}/crystals", "--overwrite"], "other than EmbeddingTable"),
         (["build", "{work}/formulas.csv", "--out", "{work}/elements", "--overwrite"], "other than Corpus"),

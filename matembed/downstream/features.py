@@ -267,7 +267,7 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
     >>> octahedron = Motif(0, "Na", None, "O:6", 0.0, ((1, (0, 0, 0)),) * 6, ("Cl",) * 6)
     >>> graph = MotifGraph("NaCl", ("Na", "Cl"), (octahedron,), (), "numba", "simplest", "none")
     >>> described = StructureFeaturizer(blocks="centres").set_output(transform="pandas").fit_transform([graph])
-    >>> described[["centres: cn of lightest centre", "centres: octahedral share of s-block centres"]].to_numpy()
+    >>> described[["centres: cn of lightest centre", "centres: octahedral share of alkali centres"]].to_numpy()
     array([[6., 1.]])
     >>> table = EmbeddingTable(("NaCl6:O:6", "O:6"), [[1.0, 2.0], [3.0, 4.0]], Card("demo"))
     >>> StructureFeaturizer(table, blocks="vectors").fit_transform([graph])

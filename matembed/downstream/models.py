@@ -21,10 +21,10 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone, is_classifier
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import RidgeCV
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -139,7 +139,7 @@ class ExponentialKernelRidge(RegressorMixin, BaseEstimator):
         self.mean_ = float(target.mean())
         chosen = np.random.default_rng(self.seed).permutation(len(rows))[: self.n_select]
         self.loo_error_, self.length_, self.noise_ = self._choice(rows[chosen], target[chosen] - self.mean_)
-        kernel = np.exp(-cdist(rows, rows) / self.length_)
+        kernel = np.exp(-euclidean_distances(rows, rows) / self.length_)
         kernel[np.diag_indices_from(kernel)] += self.noise_
         self.rows_ = rows
         self.weights_ = cho_solve(cho_factor(kernel, lower=True, overwrite_a=True), target - self.mean_)
@@ -147,7 +147,7 @@ class ExponentialKernelRidge(RegressorMixin, BaseEstimator):
 
     def _choice(self, rows: NDArray[np.float64], centred: NDArray[np.float64]) -> tuple[float, float, float]:
         """Return the least error, and the length and the noise that give it."""
-        distance = cdist(rows, rows)
+        distance = euclidean_distances(rows, rows)
         unit = float(np.median(distance[np.triu_indices_from(distance, k=1)])) or 1.0
         tried = []
         for length in self.lengths:
@@ -173,7 +173,7 @@ class ExponentialKernelRidge(RegressorMixin, BaseEstimator):
             In the unit of the target.
         """
         check_is_fitted(self)
-        distance = cdist(np.asarray(X, dtype=np.float64), self.rows_)
+        distance = euclidean_distances(np.asarray(X, dtype=np.float64), self.rows_)
         predicted: NDArray[np.float64] = np.exp(-distance / self.length_) @ self.weights_ + self.mean_
         return predicted
 

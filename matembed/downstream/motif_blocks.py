@@ -36,6 +36,7 @@ from matembed.downstream.motif_batch import (
     geometry_codes,
     network_dimensions,
 )
+from matembed.elements import SYMBOLS
 from matembed.motifs.geometry import LARGEST_CN
 
 __all__ = ["BLOCKS", "GEOMETRIES", "MEASURED_BLOCKS", "Block", "block_columns", "describe_motifs"]
@@ -70,6 +71,8 @@ _TRIPLES: tuple[tuple[str, int, str], ...] = tuple(
     for first, second in (pair.split("-") for pair in pairs.split())
 )
 _SHARED = ("corner", "edge", "face")
+# With the metalloids: B, C to F, Si to Cl, Ge to Br, Sb to I.
+_NONMETALS = (5, 6, 7, 8, 9, 14, 15, 16, 17, 32, 33, 34, 35, 51, 52, 53)
 # Ligand-field stabilisation by number of d electrons, high spin, in units of the octahedral splitting.
 _OCTAHEDRAL = np.array([0, -0.4, -0.8, -1.2, -0.6, 0, -0.4, -0.8, -1.2, -0.6, 0])
 _TETRAHEDRAL = np.array([0, -0.6, -1.2, -0.8, -0.4, 0, -0.6, -1.2, -0.8, -0.4, 0]) * 4 / 9
@@ -147,6 +150,7 @@ def _centres(batch: MotifBatch) -> Columns:
         "without motifs": _without_motifs(batch),
         **_coordination(batch),
         **_by_class(batch),
+        **_per_atom(batch),
         **_electrons(batch),
         **_ligands(batch),
         **_bonded_elements(batch),
@@ -189,17 +193,60 @@ def _by_class(batch: MotifBatch) -> Columns:
     for name, members in _extreme_centres(batch).items():
         columns[f"cn of {name} centre"] = motifs.mean(cn, members)
         columns[f"csm of {name} centre"] = motifs.mean(batch.csms, members)
-    octahedra, tetrahedra = (_is_geometry(batch, symbol).astype(np.float64) for symbol in ("O:6", "T:4"))
-    for name, members in _block_centres(batch).items():
+    octahedral = _is_geometry(batch, "O:6").astype(np.float64)
+    for name, members in _families(batch).items():
         some = motifs.most(members.astype(np.float64))
         columns |= {
             f"cn of {name} centres": motifs.mean(cn, members),
             f"min cn of {name} centres": some * motifs.least(np.where(members, cn, LARGEST_CN + 1.0)),
             f"max cn of {name} centres": motifs.most(np.where(members, cn, 0.0)),
             f"csm of {name} centres": motifs.mean(batch.csms, members),
-            f"octahedral share of {name} centres": motifs.mean(octahedra, members),
-            f"tetrahedral share of {name} centres": motifs.mean(tetrahedra, members),
+            f"octahedral share of {name} centres": motifs.mean(octahedral, members),
         }
+    _, element, n_motifs = np.unique(
+        batch.crystal_idx * len(SYMBOLS) + batch.numbers, return_inverse=True, return_counts=True
+    )
+    deviation = cn - (np.bincount(element, weights=cn, minlength=len(n_motifs)) / n_motifs)[element]
+    columns["std of cn within an element"] = np.sqrt(motifs.mean(deviation**2))
+    columns["max |cn - mean cn of its element|"] = motifs.most(np.abs(deviation))
+    return columns
+
+
+def _per_atom(batch: MotifBatch) -> Columns:
+    """How much coordination there is per atom of the crystal, and how ionic it is.
+
+    A bond between atoms that differ by dchi in electronegativity is stabilised by about dchi^2 [1]_.
+
+    References
+    ----------
+    .. [1] L. Pauling, J. Am. Chem. Soc. 54, 3570 (1932).
+    """
+    elements, bonds = element_properties(), batch.bonds
+    sites = Segments(batch.site_crystal_idx, batch.n_crystals)
+    ligand = (np.bincount(batch.ligand_sites, minlength=len(batch.site_numbers)) > 0).astype(np.float64)
+    centres, ligands = _bonded(batch)
+    ionic = (elements.electronegativity[centres] - elements.electronegativity[ligands]) ** 2
+    cn = batch.cns[batch.ligand_motifs].astype(np.float64)
+    strength = np.nan_to_num(batch.oxidations)[batch.ligand_motifs] / cn
+    inverse = 1 / (elements.radius[centres] + elements.radius[ligands])
+    n_links = np.bincount(batch.crystal_idx[batch.links[:, 0]], minlength=batch.n_crystals)
+    columns = {
+        "centres per atom": batch.motifs.counts / sites.counts,
+        "ligands per atom": sites.mean(ligand),
+        "bonds per atom": bonds.counts / sites.counts,
+        "links per atom": n_links / sites.counts,
+    }
+    for name, values in (
+        ("dchi^2", ionic),
+        ("dchi^2 / sqrt(cn)", ionic / np.sqrt(cn)),
+        ("dchi^2 / cn", ionic / cn),
+        ("dchi^2 sqrt(|strength|)", ionic * np.sqrt(np.abs(strength))),
+        ("dchi^2 strength", ionic * strength),
+        ("dchi^2 strength^2", ionic * strength**2),
+        ("strength / radii", strength * inverse),
+        ("strength valence / radii", strength * elements.anion_valence[ligands] * inverse),
+    ):
+        columns[f"{name} of bonds per atom"] = bonds.total(values) / sites.counts
     return columns
 
 
@@ -219,6 +266,23 @@ def _block_centres(batch: MotifBatch) -> Mapping[str, NDArray[np.bool_]]:
     """Motifs whose centre is of a block of the periodic table."""
     block = element_properties().block[batch.numbers]
     return {f"{name}-block": block == name for name in "spdf"}
+
+
+def _families(batch: MotifBatch) -> Mapping[str, NDArray[np.bool_]]:
+    """Motifs whose centre is of a family of elements."""
+    elements, numbers = element_properties(), batch.numbers
+    block, group, period = elements.block[numbers], elements.group[numbers], elements.period[numbers]
+    nonmetal = np.isin(numbers, _NONMETALS)
+    return {
+        "hydrogen": numbers == 1,
+        "alkali": (group == 1) & (numbers > 1),
+        "alkaline earth": group == 2,
+        "3d": (block == "d") & (period == 4),
+        "4d and 5d": (block == "d") & (period > 4),
+        "f-block": block == "f",
+        "p-block metal": (block == "p") & ~nonmetal,
+        "nonmetal": nonmetal,
+    }
 
 
 def _most_oxidised(batch: MotifBatch) -> NDArray[np.bool_]:
@@ -309,6 +373,7 @@ def _ligands(batch: MotifBatch) -> Columns:
         **ligands.four("strength per ligand", strength),
         **ligands.four("strength - valence per ligand", excess),
         "mean |strength - valence| per ligand": ligands.mean(np.abs(excess)),
+        "rms strength - valence per ligand": np.sqrt(ligands.mean(excess**2)),
         **ligands.four("chi of centres per ligand", mean_chi),
         "mean std of chi of centres per ligand": ligands.mean(spread),
         **ligands.four("chi of ligand - centres per ligand", chi - mean_chi),
@@ -491,12 +556,10 @@ def _size(batch: MotifBatch) -> Columns:
 def _bond_lengths(batch: MotifBatch) -> Columns:
     bonds, motifs, lengths = batch.bonds, batch.motifs, _measured(batch.lengths)
     relative = lengths / _radii(batch)
-    n_sites = np.bincount(batch.site_crystal_idx, minlength=batch.n_crystals)
     return {
         **bonds.four("d", lengths),
         **bonds.four("d / radii", relative),
         **motifs.four("d / radii of a motif", batch.per_motif(relative, batch.ligand_motifs) / batch.cns),
-        "bonds per atom": bonds.counts / n_sites,
     }
 
 

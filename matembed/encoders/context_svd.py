@@ -40,96 +40,96 @@ _DENSE = 2000  # largest matrix side that LAPACK takes whole; beyond it ARPACK f
 class ContextSVD:
     """Count which tokens meet which contexts, and keep the leading part of the counts.
 
-        Each view becomes a matrix with a row for each token and a column for each context:
+    Each view becomes a matrix with a row for each token and a column for each context:
 
-        =========== =====================================================================================================
-        "ppmi"      ``max(0, log P(i, j) / (P(i) P(j)) - shift)``, the positive pointwise mutual information of token i
-                    and context j, with the chance of a context raised to a power, ``P(j) ~ n(j)^smoothing`` [1]_; each
-                    row is scaled to unit length, so that rare tokens weigh as much as frequent ones
-        "hellinger" ``sqrt(n(i, j) / n(i))``: the distance of two rows is that of Hellinger between their distributions
-                    over contexts [2]_; good where contexts are few and counts dense
+    =========== =====================================================================================================
+    "ppmi"      ``max(0, log P(i, j) / (P(i) P(j)) - shift)``, the positive pointwise mutual information of token i
+                and context j, with the chance of a context raised to a power, ``P(j) ~ n(j)^smoothing`` [1]_; each
+                row is scaled to unit length, so that rare tokens weigh as much as frequent ones
+    "hellinger" ``sqrt(n(i, j) / n(i))``: the distance of two rows is that of Hellinger between their distributions
+                over contexts [2]_; good where contexts are few and counts dense
     "frequency" ``n(i, j)``, each row scaled to unit length, as in Atom2Vec [4]_; the most frequent contexts decide
-        =========== =====================================================================================================
+    =========== =====================================================================================================
 
-        Several views stand side by side, each scaled so that the mean square of its rows is its weight; an embedding table
-        is a view too, of its vectors. The leading left singular vectors, each times its singular value to a power, are the
-        embeddings [3]_. With environments of formulas as contexts, weighted by "frequency", that is Atom2Vec [4]_;
-        `matembed.encoders.preset` has its settings.
+    Several views stand side by side, each scaled so that the mean square of its rows is its weight; an embedding table
+    is a view too, of its vectors. The leading left singular vectors, each times its singular value to a power, are the
+    embeddings [3]_. With environments of formulas as contexts, weighted by "frequency", that is Atom2Vec [4]_;
+    `matembed.encoders.preset` has its settings.
 
-        The same input gives the same bytes on the same machine, in whatever order sentences come and however many threads
-        there are.
+    The same input gives the same bytes on the same machine, in whatever order sentences come and however many threads
+    there are.
 
-        Parameters
-        ----------
-        dim : int, default 64
-            Length of the vectors. They are shorter if the rank of the matrix is smaller than this.
-        weighting : {"ppmi", "hellinger", "frequency"} or mapping of view to these, default "ppmi"
-            What counts become. A mapping names the views that are not "ppmi".
-        weights : mapping of view to float, optional
-            How much each view counts, 1 by default. A view of weight 0 is left out, and so are tokens that no other has.
-        centre : bool, default False
-            Subtract from each column its mean over the tokens of the view, and from the whole its mean row: what all tokens
-            share then takes no part in cosines. A token that a view lacks stands at that view's centre.
-        window : int, optional
-            Of sentences: tokens at most this far apart are each other's context, all alike. By default all tokens of a
-            sentence are.
-        power : float, default 1
-            Singular values to this power scale the columns: 0 makes them alike, 1 keeps the cosines of the rows of the
-            matrix as well as `dim` columns can, more gives weight to what many tokens share.
-        smoothing : float, default 0.75
-            Power of the context counts; below 1 it tempers the high scores of rare contexts.
-        shift : float, default 0
-            Subtracted from the mutual information, in nats; log k is like k negative samples in word2vec.
-        min_count : int, default 1
-            Leave out tokens seen fewer times, before contexts are counted; of `ContextCounts`, tokens of less total weight.
-            Small corpora need every token; with 100,000 formulas, 5 is faster and keeps accidents of rare tokens out of the
-            neighbours.
-        min_tokens : int, default 1
-            Leave out contexts met by fewer different tokens: a context of one token alone says nothing about others.
-        rows : kind or sequence of kinds, optional
-            Kinds of token that get a vector; all tokens are contexts. By default every kind but environments and
-            connections, which say nothing by themselves. Asking for elements *and* environments at once mixes two
-            copies of the same spectrum, since either is the only context of the other.
+    Parameters
+    ----------
+    dim : int, default 64
+        Length of the vectors. They are shorter if the rank of the matrix is smaller than this.
+    weighting : {"ppmi", "hellinger", "frequency"} or mapping of view to these, default "ppmi"
+        What counts become. A mapping names the views that are not "ppmi".
+    weights : mapping of view to float, optional
+        How much each view counts, 1 by default. A view of weight 0 is left out, and so are tokens that no other has.
+    centre : bool, default False
+        Subtract from each column its mean over the tokens of the view, and from the whole its mean row: what all tokens
+        share then takes no part in cosines. A token that a view lacks stands at that view's centre.
+    window : int, optional
+        Of sentences: tokens at most this far apart are each other's context, all alike. By default all tokens of a
+        sentence are.
+    power : float, default 1
+        Singular values to this power scale the columns: 0 makes them alike, 1 keeps the cosines of the rows of the
+        matrix as well as `dim` columns can, more gives weight to what many tokens share.
+    smoothing : float, default 0.75
+        Power of the context counts; below 1 it tempers the high scores of rare contexts.
+    shift : float, default 0
+        Subtracted from the mutual information, in nats; log k is like k negative samples in word2vec.
+    min_count : int, default 1
+        Leave out tokens seen fewer times, before contexts are counted; of `ContextCounts`, tokens of less total weight.
+        Small corpora need every token; with 100,000 formulas, 5 is faster and keeps accidents of rare tokens out of the
+        neighbours.
+    min_tokens : int, default 1
+        Leave out contexts met by fewer different tokens: a context of one token alone says nothing about others.
+    rows : kind or sequence of kinds, optional
+        Kinds of token that get a vector; all tokens are contexts. By default every kind but environments and
+        connections, which say nothing by themselves. Asking for elements *and* environments at once mixes two
+        copies of the same spectrum, since either is the only context of the other.
 
-        Attributes
-        ----------
-        vocabulary_ : Vocabulary
-            Tokens that have a vector, most frequent first, with their counts (total weights, rounded up). A token that is
-            never seen beside another has none.
-        vectors_ : float32 array, shape (n_tokens, dim)
-            Columns by falling singular value; in each, the entry of largest size is positive. A token that meets
-            no other more often than by chance has zeros.
-        singular_values_ : float array, shape (dim,)
-            Before `power` is applied.
-        card_ : Card
-            Corpus, settings and versions.
+    Attributes
+    ----------
+    vocabulary_ : Vocabulary
+        Tokens that have a vector, most frequent first, with their counts (total weights, rounded up). A token that is
+        never seen beside another has none.
+    vectors_ : float32 array, shape (n_tokens, dim)
+        Columns by falling singular value; in each, the entry of largest size is positive. A token that meets
+        no other more often than by chance has zeros.
+    singular_values_ : float array, shape (dim,)
+        Before `power` is applied.
+    card_ : Card
+        Corpus, settings and versions.
 
-        See Also
-        --------
-        matembed.count_contexts, matembed.count_formula_contexts : Make views.
-        matembed.Word2Vec : Learns from sentences by stochastic gradient descent.
+    See Also
+    --------
+    matembed.count_contexts, matembed.count_formula_contexts : Make views.
+    matembed.Word2Vec : Learns from sentences by stochastic gradient descent.
 
-        References
-        ----------
-        .. [1] O. Levy, Y. Goldberg, I. Dagan, Trans. Assoc. Comput. Linguist. 3, 211 (2015).
-        .. [2] R. Lebret, R. Collobert, EACL 2014, 482.
-        .. [3] J. A. Bullinaria, J. P. Levy, Behav. Res. Methods 44, 890 (2012).
-        .. [4] Q. Zhou et al., Proc. Natl. Acad. Sci. 115, E6411 (2018).
+    References
+    ----------
+    .. [1] O. Levy, Y. Goldberg, I. Dagan, Trans. Assoc. Comput. Linguist. 3, 211 (2015).
+    .. [2] R. Lebret, R. Collobert, EACL 2014, 482.
+    .. [3] J. A. Bullinaria, J. P. Levy, Behav. Res. Methods 44, 890 (2012).
+    .. [4] Q. Zhou et al., Proc. Natl. Acad. Sci. 115, E6411 (2018).
 
-        Examples
-        --------
-        >>> sentences = [["Li", "Cl"], ["Na", "Cl"], ["Li", "Br"], ["Na", "Br"], ["Ti", "O"], ["Si", "O"]]
-        >>> table = ContextSVD(dim=4).fit(sentences).embeddings()
-        >>> table.nearest("Li", n=1)
-        [Neighbour(token='Na', similarity=1.00)]
+    Examples
+    --------
+    >>> sentences = [["Li", "Cl"], ["Na", "Cl"], ["Li", "Br"], ["Na", "Br"], ["Ti", "O"], ["Si", "O"]]
+    >>> table = ContextSVD(dim=4).fit(sentences).embeddings()
+    >>> table.nearest("Li", n=1)
+    [Neighbour(token='Na', similarity=1.00)]
 
-        Several views, counted in formulas:
+    Several views, counted in formulas:
 
-        >>> from matembed import count_formula_contexts
-        >>> views = count_formula_contexts(["LiCl", "NaCl", "LiBr", "NaBr", "TiO2", "SiO2"], ["rest", "templates"])
-        >>> encoder = ContextSVD(dim=4, weighting={"templates": "hellinger"}, weights={"templates": 0.5}).fit(views)
-        >>> encoder.embeddings().nearest("Li", n=1)[0].token
-        'Na'
+    >>> from matembed import count_formula_contexts
+    >>> views = count_formula_contexts(["LiCl", "NaCl", "LiBr", "NaBr", "TiO2", "SiO2"], ["rest", "templates"])
+    >>> encoder = ContextSVD(dim=4, weighting={"templates": "hellinger"}, weights={"templates": 0.5}).fit(views)
+    >>> encoder.embeddings().nearest("Li", n=1)[0].token
+    'Na'
     """
 
     dim: int = 64

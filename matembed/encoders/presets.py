@@ -110,16 +110,15 @@ def _atom2vec() -> Preset:
 def _mat2vec() -> Preset:
     return Preset(
         name="mat2vec-2019",
-        encoder=Word2Vec(
-            dim=200, window=8, algorithm="skip-gram", epochs=30, negative=15, alpha=0.01, subsample=1e-4, min_count=5
-        ),
+        encoder=Word2Vec(dim=200, window=8, algorithm="skip-gram", epochs=30, negative=15, alpha=0.01, subsample=1e-4),
         view="elements",
         citation="V. Tshitoyan et al., Nature 571, 95 (2019).",
         differences=(
             "The settings are the same, the text is not: the paper learned from 3.3 million abstracts with phrases, "
             "here a sentence is the elements of a formula, each once. Elements are far more frequent than words, so "
             "that subsampling skips most of them; small corpora hardly leave the random start. All tokens of the "
-            "window count alike, where gensim's default draws its width anew for each token."
+            "window count alike, where gensim's default draws its width anew for each token. No element is left out as "
+            "rare, as words seen fewer than five times are there."
         ),
     )
 

@@ -129,9 +129,9 @@ def test_perovskite(perovskite: Structure) -> None:
     row = row_of(perovskite)
     assert row["geometries: O:6"] == row["geometries: C:12"] == 0.5
     assert (row["geometries: min cn"], row["geometries: max cn"]) == (6, 12)
-    assert row["centres: cn of lightest centre"] == row["centres: cn of d-block centres"] == 6
-    assert row["centres: cn of s-block centres"] == row["centres: cn of largest centre"] == 12
-    assert row["centres: octahedral share of d-block centres"] == 1
+    assert row["centres: cn of lightest centre"] == row["centres: cn of 3d centres"] == 6
+    assert row["centres: cn of alkaline earth centres"] == row["centres: cn of largest centre"] == 12
+    assert row["centres: octahedral share of 3d centres"] == 1
     assert row["centres: mean centres per ligand"] == 6  # two Ti and four Sr
     # 2 x 4/6 + 4 x 2/12 = 2: Pauling's second rule holds.
     assert row["centres: mean strength per ligand"] == pytest.approx(2)
@@ -145,7 +145,7 @@ def test_perovskite(perovskite: Structure) -> None:
     assert row["size: volume per atom"] == pytest.approx(3.905**3 / 5)
     assert row["size: density"] == pytest.approx(perovskite.density, rel=1e-4)  # atomic masses have 5 digits
     assert row["bond_lengths: min d"] == pytest.approx(3.905 / 2)
-    assert row["bond_lengths: bonds per atom"] == 18 / 5
+    assert row["centres: bonds per atom"] == 18 / 5
     assert row["bond_physics: min d of the lightest atom"] == pytest.approx(3.905 / 2)
 
 

@@ -433,7 +433,7 @@ def test_min_count_is_of_weight():
     assert encoder.vocabulary_.counts == tuple(math.ceil(total) for total, _ in heaviest)
     with pytest.raises(ValueError, match="min_count=1000 leaves no token"):
         ContextSVD(min_count=1000).fit(counts)
-    with pytest.raises(ValueError, match="^min_count must be a whole number"):
+    with pytest.raises(ValueError, match=r"^min_count must be a whole number"):
         ContextSVD(min_count=0).fit(counts)
 
 

@@ -5,8 +5,17 @@ and touches neither pyplot nor a display. Notebooks show the figure; ``figure.sa
 """
 
 from matembed.downstream.plots.elements import periodic_table
+from matembed.downstream.plots.families import dendrogram, element_families
 from matembed.downstream.plots.maps import embedding_map
 from matembed.downstream.plots.scores import learning_curve, parity
 from matembed.downstream.plots.similarities import similarity_heatmap
 
-__all__ = ["embedding_map", "learning_curve", "parity", "periodic_table", "similarity_heatmap"]
+__all__ = [
+    "dendrogram",
+    "element_families",
+    "embedding_map",
+    "learning_curve",
+    "parity",
+    "periodic_table",
+    "similarity_heatmap",
+]

@@ -8,10 +8,11 @@ from matembed.downstream.plots._style import color_and_marker, wrap
 from matembed.downstream.plots._token_text import parts_of
 from matembed.tokens import Kind
 
-__all__ = ["LEGEND_TITLE", "OTHER", "Category", "Color", "categories_of", "color_for"]
+__all__ = ["DENSE", "LEGEND_TITLE", "OTHER", "Category", "Color", "categories_of", "color_for"]
 
 Color = Literal["block", "group", "geometry", "cn", "element"]
 OTHER = "other"
+DENSE = 2000  # tokens; a map of more has small points, and more colours in place of shapes
 LEGEND_TITLE = {
     "block": "block",
     "group": "group",
@@ -19,7 +20,7 @@ LEGEND_TITLE = {
     "cn": "coordination\nnumber",
     "element": "element",
 }
-_MAX_CATEGORIES = 7
+_MAX_CATEGORIES, _MAX_DENSE = 7, 12
 _LEGEND_ORDER = ("s", "p", "d", "f", *map(str, range(1, 19)), "La–Lu", "Ac–Lr")
 _COLOR_OF_KIND: dict[Kind | None, Color] = {
     "element": "block",
@@ -62,7 +63,8 @@ def categories_of(tokens: Sequence[str], color: Color | None) -> list[Category]:
         raise ValueError(msg)
     if color in ("geometry", "element"):
         names.sort(key=lambda name: (-len(rows[name]), name))
-        names, rare = names[:_MAX_CATEGORIES], names[_MAX_CATEGORIES:]
+        n_named = _MAX_DENSE if len(tokens) > DENSE else _MAX_CATEGORIES
+        names, rare = names[:n_named], names[n_named:]
         rows[OTHER] = [row for name in (*rare, OTHER) for row in rows.get(name, ())]
     else:
         names.sort(key=int if color == "cn" else _LEGEND_ORDER.index)

@@ -1,6 +1,7 @@
 """Which labels a map has, and where they stand without overlapping."""
 
 from collections.abc import Collection, Sequence
+from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
@@ -8,22 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from numpy.typing import NDArray
 
+from matembed.downstream.plots._categories import DENSE, OTHER, Category
 from matembed.downstream.plots._style import INK
 from matembed.embeddings import EmbeddingTable
 from matembed.tokens import kind_of
 
 __all__ = ["place_labels", "tokens_to_label"]
 
-# How many labels "auto" writes, where they may stand, how many points one may cover, up to how many are written
-# larger, and after how many without room to stop.
-_N_LABELS = 40
+# How many labels "auto" writes, in a dense map how many of each category, where they may stand, how many points one may
+# cover, up to how many are written larger, and after how many without room to stop.
+_N_LABELS, _N_PER_CATEGORY = 40, 3
 _DIRECTIONS = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)], dtype=np.float64)
 _REACHES = np.array([0, 9, 20, 32])  # typographic points
 _MAX_COVERED = 2
 _FEW, _GIVE_UP = 30, 100
 
 
-def tokens_to_label(table: EmbeddingTable, labels: Literal["auto"] | bool | Collection[str]) -> list[str]:
+def tokens_to_label(
+    table: EmbeddingTable, labels: Literal["auto"] | bool | Collection[str], categories: Sequence[Category]
+) -> list[str]:
     """Choose the tokens to label, in the order in which they take their places."""
     if isinstance(labels, bool):
         return list(table.tokens) if labels else []
@@ -32,6 +36,9 @@ def tokens_to_label(table: EmbeddingTable, labels: Literal["auto"] | bool | Coll
     if labels != "auto":
         msg = f'labels must be "auto", True, False or a collection of tokens, got {labels!r}'
         raise ValueError(msg)
+    if len(table) > DENSE:
+        firsts = [sorted(style.rows)[:_N_PER_CATEGORY] for style in categories if style.name != OTHER]
+        return [table.tokens[row] for rank in zip_longest(*firsts) for row in rank if row is not None]
     return [token for row, token in enumerate(table.tokens) if row < _N_LABELS or kind_of(token) == "element"]
 
 

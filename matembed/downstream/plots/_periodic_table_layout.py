@@ -1,4 +1,4 @@
-"""The periodic table of 18 columns, lanthanides and actinides in two rows below: its places, and how a cell is drawn."""
+"""The periodic table of 18 columns, lanthanides and actinides in two rows below: where cells stand, how they look."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple

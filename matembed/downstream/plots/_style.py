@@ -26,8 +26,12 @@ __all__ = [
 
 INK, GREY = "#222222", "#595959"
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
-# Okabe and Ito's palette, which colour-blind readers tell apart, without black; similar hues are far apart.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
+# Okabe and Ito's palette, which colour-blind readers tell apart, without black; similar hues are far apart. Then wine,
+# indigo, olive, salmon and brown for what has more categories.
+PALETTE = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442"),
+    *("#882255", "#332288", "#999933", "#F4A6A6", "#8C510A"),
+)
 _MARKERS = ("o", "s", "^", "D", "v")
 
 _STYLE: dict[str, Any] = {

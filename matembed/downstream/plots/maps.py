@@ -3,14 +3,14 @@
 import math
 import warnings
 from collections.abc import Collection
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from matembed._optional import import_extra
-from matembed.downstream.plots._categories import LEGEND_TITLE, OTHER, Color, categories_of, color_for
+from matembed.downstream.plots._categories import DENSE, LEGEND_TITLE, OTHER, Color, categories_of, color_for
 from matembed.downstream.plots._checks import check_table
 from matembed.downstream.plots._labels import place_labels, tokens_to_label
 from matembed.downstream.plots._style import INK, in_house_style, lay_out, new_figure, set_title
@@ -86,10 +86,10 @@ def embedding_map(
     'PC 1 (100 %)'
     """
     check_table(table)
-    wanted = tokens_to_label(table, labels)
-    points, axis_labels = _map_points(table, method, seed)
     color = color_for(table.tokens, color)
     categories = categories_of(table.tokens, color)
+    wanted = tokens_to_label(table, labels, categories)
+    points, axis_labels = _map_points(table, method, seed)
 
     figure = new_figure(8, 6)
     axes = figure.add_subplot(xlabel=axis_labels[0], ylabel=axis_labels[1])
@@ -97,18 +97,19 @@ def embedding_map(
     axes.margins(0.08)
     if method != "pca":
         axes.set(xticks=[], yticks=[])
-    size = float(np.clip(4000 / len(table), 8, 30))
+    dense = len(table) > DENSE
+    size = float(np.clip(4000 / len(table), 8, 30)) if not dense else float(np.clip(30_000 / len(table), 1, 6))
+    look: dict[str, Any] = {"linewidths": 0, "rasterized": True} if dense else {"edgecolors": INK, "linewidths": 0.3}
     for style in categories:
         axes.scatter(
             points[style.rows, 0],
             points[style.rows, 1],
             s=size,
             c=[style.color],
-            marker=style.marker,
-            edgecolors=INK,
-            linewidths=0.3,
-            label=style.name,
+            marker="o" if dense else style.marker,
+            label=f"{style.name} ({len(style.rows):,})" if dense else style.name,
             zorder=2 if style.name == OTHER else 3,
+            **look,
         )
     if color is not None:
         legend = figure.legend(loc="outside right upper", title=LEGEND_TITLE[color])

@@ -137,13 +137,14 @@ def learning_curve(
 
     Points are means over the rows (folds) of the same features and size; bars are standard errors of these means. Both
     axes are logarithmic, as errors tend to fall with a power of the size [1]_; the score axis is linear for ``"r2"``
-    and for scores that reach 0.
+    and for scores that reach 0. Baselines are dashed and grey.
 
     Parameters
     ----------
     scores : DataFrame, or mapping of columns
         One row per fitted model, with columns ``features`` (name of the feature set), ``n_train`` (samples trained on)
-        and `score`.
+        and `score`; if there is a column ``kind``, features whose kind is "baseline" are drawn as such. Or the summary
+        of a `LearningCurve`, whose standard errors are drawn as they are.
     score : str, default "mae"
         Column to draw.
     unit : str, default ""
@@ -176,6 +177,8 @@ def learning_curve(
     import pandas as pd
 
     frame = pd.DataFrame(scores)
+    if frame.index.names == ["features", "size"]:
+        frame = frame.reset_index().rename(columns={"size": "n_train"})
     missing = [column for column in ("features", "n_train", score) if column not in frame]
     if missing:
         msg = f"scores needs the columns features, n_train and {score}; missing: {', '.join(missing)}"
@@ -190,24 +193,32 @@ def learning_curve(
     clean = pd.DataFrame({"features": frame["features"].astype(str).to_numpy(), "n_train": sizes})
     clean["score"] = finite_vector(frame[score], score)
     points = clean.groupby(["features", "n_train"], sort=True)["score"].agg(["mean", "sem"]).reset_index()
+    if f"{score}_se" in frame:
+        clean["sem"] = frame[f"{score}_se"].to_numpy(dtype=np.float64)
+        points["sem"] = clean.groupby(["features", "n_train"], sort=True)["sem"].first().to_numpy()
     last = points.groupby("features")["mean"].last().sort_values(ascending=False, kind="stable")
 
     figure = new_figure(8, 4.6)
     axes = figure.add_subplot(xscale="log", xlim=(sizes.min() / 1.15, sizes.max() * 1.15), xlabel="training samples")
     axes.set_ylabel(wrap(with_unit(label or {"r2": "R²"}.get(score, score.upper()), unit), 50))
-    style_of = {name: color_and_marker(idx) for idx, name in enumerate(dict.fromkeys(clean["features"]))}
+    kinds = dict(zip(clean["features"], frame["kind"], strict=True)) if "kind" in frame else {}
+    names = sorted(dict.fromkeys(clean["features"]), key=lambda name: kinds.get(name) == "baseline")
+    style_of = {name: color_and_marker(idx) for idx, name in enumerate(names)}
     for name in last.index:
         line = points[points["features"] == name]
         color, marker = style_of[name]
+        baseline = kinds.get(name) == "baseline"
         axes.errorbar(
             line["n_train"],
             line["mean"],
             yerr=line["sem"].fillna(0),
             label=wrap(name, 30),
-            color=color,
+            color="#8c8c8c" if baseline else color,
             marker=marker,
             markersize=5,
-            linewidth=1.4,
+            linestyle="--" if baseline else "-",
+            linewidth=1.1 if baseline else 1.8,
+            zorder=2 if baseline else 3,
             capsize=2.5,
             elinewidth=1,
         )

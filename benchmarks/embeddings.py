@@ -1,0 +1,295 @@
+"""What are the vectors worth? Element tables on ten property tasks beside published ones, all in one run.
+
+``python benchmarks/embeddings.py DATA MOTIFS --write benchmarks/embeddings.md`` evaluates; ``DATA`` holds the tasks
+(``matbench_composition_tasks.csv.gz``, ``matbench_small_targets_folds.csv.gz``) and, beside it,
+``element_tables/jarvis.csv.gz``; ``MOTIFS`` is a folder of motif tables (``matembed motifs``). Every measurement is a
+row of ``--results`` as soon as it is made, and rows that are there are not made again.
+
+Protocol: official folds of the composition tasks and of phonons, else five folds by a hash of the reduced formula, with
+polymorphs merged (perovskites: the lowest energy; else the mean). At most 2,500 training rows for ridge and 1,500 for
+the others, and 700 test rows, drawn by a seed, the same for every table. Features are mean and standard deviation of
+the vectors, for trees also minimum and maximum. The error is MAE / MAE of the training mean, or (1 - AUC) / 0.5. Tables
+are published ones as they are ("raw"), turned with singular values as they are ("rebased"), and turned and widened
+("widened"). Choices were made on the tuning tasks alone.
+"""
+
+import argparse
+import csv
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pymatgen.core import Composition
+from sklearn.metrics import roc_auc_score
+
+from matembed import Card, EmbeddingTable, FormulaFeaturizer, make_model
+from matembed.corpus.motif_tables import MotifTables
+from matembed.downstream.baselines import one_hot_table, random_table
+from matembed.elements import ATOMIC_NUMBERS, SYMBOLS
+from matembed.recipes import fit_elements, fit_formula_elements
+
+TUNING = ("steels", "phonons", "expt_gap", "expt_is_metal", "log_kvrh", "perovskites")
+HELD = ("jdft2d", "glass", "dielectric", "log_gvrh")
+CLASSES = ("expt_is_metal", "glass")
+CURVES = ("expt_gap", "log_kvrh", "phonons")
+WIDTH = 256
+N_REPEATS = 8
+MODELS = {"ridge": 2500, "kernel_ridge": 1500, "boosted_trees": 1500}
+PUBLISHED = {
+    "oliynyk": ("oliynyk_preprocessed.csv", "properties"),
+    "magpie": ("magpie.csv", "properties"),
+    "xenonpy": ("xenonpy_element_features.csv", "properties"),
+    "crystallm": ("crystallm_v24c.dim512_atom_vectors.csv", "vectors"),
+    "matscholar": ("matscholar-embedding.json", "vectors"),
+    "mat2vec": ("mat2vec.csv", "vectors"),
+    "skipatom": ("skipatom_20201009_induced.csv", "vectors"),
+    "chgnet": ("chgnet.csv", "vectors"),
+    "sevennet": ("sevennet.csv", "vectors"),
+    "mace_mp0": ("mace_mp0.csv", "vectors"),
+    "orb_v2": ("orb_v2.csv", "vectors"),
+    "cgnf": ("cgnf.json", "vectors"),
+    "megnet16": ("megnet16.json", "vectors"),
+}
+
+
+# Tasks ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Task:
+    """Formulas with targets and test folds."""
+
+    name: str
+    formulas: list[str]
+    reduced: list[str]
+    target: NDArray[np.float64]
+    folds: NDArray[np.int64]
+
+
+def read_tasks(folder: Path) -> dict[str, Task]:
+    """Read the ten tasks."""
+    rows: dict[str, list[tuple[str, int, str]]] = {}
+    for file, column in (
+        ("matbench_composition_tasks.csv.gz", "formula"),
+        ("matbench_small_targets_folds.csv.gz", "cell_formula"),
+    ):
+        with gzip.open(folder / file, "rt", encoding="utf-8") as lines:
+            for row in csv.DictReader(lines):
+                name = row["task"].removeprefix("matbench_")
+                rows.setdefault(name, []).append((row[column], int(row["fold"]), row["target"]))
+    return {name: _task(name, rows[name]) for name in (*TUNING, *HELD)}
+
+
+def _task(name: str, rows: list[tuple[str, int, str]]) -> Task:
+    words = {"True": 1.0, "False": 0.0}
+    frame = pd.DataFrame(rows, columns=["formula", "fold", "target"])
+    frame["target"] = [words[value] if value in words else float(value) for value in frame["target"]]
+    frame["reduced"] = [Composition(formula).reduced_formula for formula in frame["formula"]]
+    if name in ("jdft2d", "dielectric", "log_kvrh", "log_gvrh", "perovskites"):
+        how = "min" if name == "perovskites" else "mean"
+        frame = frame.groupby("reduced", as_index=False).agg({"formula": "first", "target": how})
+        digests = [hashlib.sha1(f"fold:{formula}".encode()).hexdigest() for formula in frame["reduced"]]
+        frame["fold"] = [int(digest[:8], 16) % 5 for digest in digests]
+    return Task(
+        name,
+        frame["formula"].tolist(),
+        frame["reduced"].tolist(),
+        frame["target"].to_numpy(np.float64),
+        frame["fold"].to_numpy(np.int64),
+    )
+
+
+# Tables --------------------------------------------------------------------------------------------------------------
+
+
+def published(folder: Path) -> dict[str, EmbeddingTable]:
+    """Read the published tables: vectors as they are, columns of properties standardised and gaps filled."""
+    import elementembeddings
+
+    home = Path(elementembeddings.__file__).parent / "data" / "element_representations"
+    frames = {}
+    for name, (file, kind) in PUBLISHED.items():
+        if file.endswith(".json"):
+            frame = pd.DataFrame(json.loads((home / file).read_text(encoding="utf-8"))).T
+        else:
+            frame = pd.read_csv(home / file)
+            frame = frame.set_index(frame.columns[0])
+        frames[name] = (frame, kind)
+    jarvis = pd.read_csv(folder.parent / "element_tables" / "jarvis.csv.gz").set_index("element")
+    frames["jarvis"] = (jarvis, "properties")
+    return {name: _as_table(name, frame, kind) for name, (frame, kind) in frames.items()}
+
+
+def _as_table(name: str, frame: pd.DataFrame, kind: str) -> EmbeddingTable:
+    frame = frame[[symbol in ATOMIC_NUMBERS for symbol in frame.index]].apply(pd.to_numeric, errors="coerce")
+    if kind == "properties":
+        frame = frame.loc[:, frame.notna().any() & (frame.std() > 0)]
+        frame = frame.fillna(frame.median())
+        frame = (frame - frame.mean()) / frame.std()
+    return EmbeddingTable(tuple(frame.index), frame.to_numpy(np.float32), Card(name))
+
+
+def scaled(table: EmbeddingTable) -> EmbeddingTable:
+    """Centre the learned vectors and bring them to a mean square length of 1, so that "missing" is the centre."""
+    learned = [row for row, token in enumerate(table.tokens) if token not in table.backed_off]
+    vectors = table.vectors.astype(np.float64) - table.vectors[learned].mean(axis=0, dtype=np.float64)
+    vectors /= np.sqrt((vectors[learned] ** 2).sum(axis=1).mean())
+    return EmbeddingTable(table.tokens, vectors, table.card, table.backed_off)
+
+
+Named = tuple[str, str, Callable[[], EmbeddingTable]]
+
+
+def all_tables(options: argparse.Namespace, exclude: list[str]) -> Iterator[Named]:
+    """List (name, form, maker) of every table, ours first."""
+    kept = options.results.parent / "trained"
+
+    def trained(name: str, make: Callable[[], EmbeddingTable]) -> EmbeddingTable:
+        if not (kept / name).exists():
+            kept.mkdir(parents=True, exist_ok=True)
+            make().write(kept / name)
+        return EmbeddingTable.read(kept / name)
+
+    motifs = MotifTables.read(options.motifs)
+    formulas = motifs.materials()["formula"].unique().tolist()
+    for seed in range(3):
+        made = {
+            "elements": lambda s=seed: fit_elements(motifs, exclude=exclude, dim=None, seed=10 * s),
+            "elements-from-formulas": lambda s=seed: fit_formula_elements(
+                formulas, exclude=exclude, dim=None, seed=10 * s
+            ),
+        }
+        for name, make in made.items():
+            for turn in range(3):
+                yield (
+                    name,
+                    f"training {seed}, rotation {turn}",
+                    lambda n=name, s=seed, m=make, t=turn: (
+                        trained(f"{n}-{s}", m).rebase(1.0, seed=t).widen(WIDTH, seed=t)
+                    ),
+                )
+    yield (
+        "elements, counts only",
+        "rotation 0",
+        lambda: (
+            trained("counts", lambda: fit_elements(motifs, exclude=exclude, dim=None, n_networks=0))
+            .rebase(1.0)
+            .widen(WIDTH)
+        ),
+    )
+    yield (
+        "elements, not widened",
+        "rotation 0",
+        lambda: EmbeddingTable.read(kept / "elements-0").rebase(1.0),
+    )
+    yield (
+        "elements, widened to 512",
+        "rotation 0",
+        lambda: EmbeddingTable.read(kept / "elements-0").rebase(1.0).widen(512),
+    )
+    yield "one-hot", "raw", lambda: one_hot_table(SYMBOLS[1:104])
+    yield "random", "raw", lambda: random_table(SYMBOLS[1:104], WIDTH)
+    anchors = published(options.data)
+    for name in ("oliynyk", "jarvis", "xenonpy", *anchors):
+        table = anchors[name]
+        yield name, "raw", lambda t=table: t
+        yield name, "rebased", lambda t=table: t.rebase(1.0)
+        yield name, "widened", lambda t=table: t.rebase(1.0).widen(WIDTH)
+
+
+# Measurements --------------------------------------------------------------------------------------------------------
+
+
+def _features(table: EmbeddingTable, task: Task, *, trees: bool) -> NDArray[np.float64]:
+    pooling = ["mean", "std", "min", "max"] if trees else ["mean", "std"]
+    return FormulaFeaturizer(table, pooling=pooling, on_missing="zero").fit_transform(task.formulas)
+
+
+def _error(task: Task, model: Any, rows: NDArray[np.float64], train: Any, test: Any) -> float:
+    fitted = model.fit(rows[train], task.target[train])
+    predicted = fitted.predict(rows[test])
+    truth = task.target[test]
+    if task.name in CLASSES:
+        return float((1 - roc_auc_score(truth, predicted)) / 0.5)
+    return float(np.abs(predicted - truth).mean() / np.abs(truth - task.target[train].mean()).mean())
+
+
+def folds(table: EmbeddingTable, task: Task, model: str) -> list[float]:
+    """Errors of the five test folds; classes are told apart by a regression on 0 and 1."""
+    rows = _features(table, task, trees=model == "boosted_trees")
+    errors = []
+    for fold in range(5):
+        rng = np.random.default_rng(fold)
+        train, test = np.flatnonzero(task.folds != fold), np.flatnonzero(task.folds == fold)
+        train = np.sort(rng.permutation(train)[: MODELS[model]])
+        test = np.sort(rng.permutation(test)[:700])
+        errors.append(_error(task, make_model(model, "regression"), rows, train, test))
+    return errors
+
+
+def curve(table: EmbeddingTable, task: Task, size: int) -> list[float]:
+    """Errors of kernel ridge trained on few rows, repeated; no formula is in both parts."""
+    rows = _features(table, task, trees=False)
+    reduced = np.array(task.reduced)
+    errors = []
+    for repeat in range(N_REPEATS):
+        order = np.random.default_rng(1000 * repeat + size).permutation(len(rows))
+        test = order[:400]
+        train = order[400:]
+        train = train[~np.isin(reduced[train], reduced[test])][:size]
+        errors.append(_error(task, make_model("kernel_ridge", "regression"), rows, train, test))
+    return errors
+
+
+def measure(options: argparse.Namespace) -> pd.DataFrame:
+    """Make every measurement that is not there yet."""
+    tasks = read_tasks(options.data)
+    exclude = sorted({formula for task in tasks.values() for formula in task.reduced})
+    columns = ["table", "form", "dim", "n_missing", "model", "task", "size", "error", "sem"]
+    if options.results.exists():
+        done = pd.read_csv(options.results)
+    else:
+        options.results.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(columns=columns).to_csv(options.results, index=False)
+        done = pd.DataFrame(columns=columns)
+    known = set(zip(done["table"], done["form"], done["model"], done["task"], done["size"].fillna(0), strict=True))
+    names = (*TUNING, *HELD) if options.final else TUNING
+    wanted = [(model, name, 0) for model in MODELS for name in (TUNING if model == "boosted_trees" else names)]
+    wanted += [("kernel_ridge", name, size) for name in CURVES for size in (50, 100, 300, 1000)]
+    for name, form, make in all_tables(options, exclude):
+        missing = [each for each in wanted if (name, form, *each) not in known]
+        if not missing:
+            continue
+        table = scaled(make())
+        present = {symbol for task in tasks.values() for symbol in _symbols(task)}
+        n_missing = len(present - (set(table.tokens) - table.backed_off))
+        for model, task, size in missing:
+            errors = curve(table, tasks[task], size) if size else folds(table, tasks[task], model)
+            sem = float(np.std(errors, ddof=1) / np.sqrt(len(errors)))
+            row = [name, form, table.dim, n_missing, model, task, size, float(np.mean(errors)), sem]
+            pd.DataFrame([row], columns=columns).to_csv(options.results, mode="a", header=False, index=False)
+            known.add((name, form, model, task, size))
+        print(name, form, flush=True)
+    return pd.read_csv(options.results)
+
+
+def _symbols(task: Task) -> set[str]:
+    return {element.symbol for formula in task.formulas for element in Composition(formula)}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder of the tasks")
+    parser.add_argument("motifs", type=Path, help="folder of motif tables")
+    parser.add_argument("--results", type=Path, default=Path("embeddings-results/results.csv"))
+    parser.add_argument("--final", action="store_true", help="look at the held-back tasks too")
+    parser.add_argument("--write", type=Path, help="Markdown file to write")
+    given = parser.parse_args()
+    print(measure(given).groupby(["table", "form", "model"])["error"].mean())

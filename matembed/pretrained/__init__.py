@@ -1,0 +1,71 @@
+"""Pretrained tables: the ones that come with the package, by name, with no network."""
+
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matembed.embeddings import EmbeddingTable
+
+__all__ = ["TABLES", "available", "load"]
+
+# What each table is; `make_tables.py` beside this file makes them.
+TABLES = {
+    "elements": "103 elements, from formulas and crystals; 256 columns",
+    "elements-from-formulas": "103 elements, from formulas alone; 256 columns",
+    "species": "elements with oxidation states, from how they sit in crystals; 128 columns",
+    "motifs": "coordination polyhedra, from their parts and what they are connected to; 64 columns",
+}
+
+
+def available() -> dict[str, str]:
+    """List the tables that can be loaded.
+
+    Returns
+    -------
+    dict of str to str
+        Name, and what it is in a line.
+
+    Examples
+    --------
+    >>> list(available())
+    ['elements', 'elements-from-formulas', 'species', 'motifs']
+    """
+    return dict(TABLES)
+
+
+def load(name: str) -> "EmbeddingTable":
+    """Load a pretrained table by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `available`.
+
+    Returns
+    -------
+    EmbeddingTable
+        The table, its hashes checked. Its card names the data, their licence and citation, and the command that made
+        it.
+
+    Raises
+    ------
+    ValueError
+        If there is no table of that name, or its files were changed.
+
+    See Also
+    --------
+    matembed.back_off : Makes vectors for tokens that a table lacks.
+
+    Examples
+    --------
+    >>> elements = load("elements")
+    >>> [neighbour.token for neighbour in elements.nearest("Na", n=2)]
+    ['K', 'Rb']
+    """
+    from matembed.embeddings import EmbeddingTable
+
+    if name not in TABLES:
+        msg = f"no pretrained table {name!r}; there are {', '.join(TABLES)}: see matembed.available()"
+        raise ValueError(msg)
+    with as_file(files(__name__) / "tables" / name) as folder:
+        return EmbeddingTable.read(folder)
