@@ -65,7 +65,7 @@ def cut_into_families(tree: Tree, n_families: int | None) -> NDArray[np.intp]:
     if isinstance(n_families, bool) or not isinstance(n_families, int | np.integer) or not 2 <= n_families <= most:
         msg = f"n_families must be an integer from 2 to {most} for {n_tokens:,} learned tokens, got {n_families!r}"
         raise ValueError(msg)
-    found = cut_tree(tree.links, n_clusters=int(n_families))[:, 0]
+    found = cut_tree(tree.links, n_clusters=[int(n_families)])[:, 0]
     number = {name: idx for idx, name in enumerate(dict.fromkeys(found[tree.order].tolist()))}
     return np.array([number[name] for name in found.tolist()], dtype=np.intp)
 

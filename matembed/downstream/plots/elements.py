@@ -75,8 +75,8 @@ def periodic_table(
     Examples
     --------
     >>> figure = periodic_table({"Li": 0.98, "C": 2.55, "F": 3.98}, unit="electronegativity (Pauling)")
-    >>> [text.get_text() for text in figure.axes[0].texts][:3]
-    ['H', '1', 'He']
+    >>> [text.get_text() for text in figure.axes[0].texts][6:9]
+    ['Li', '3', '0.98']
     """
     if isinstance(values, EmbeddingTable):
         numbers, meaning = _numbers_of_table(values, component, similar_to)

@@ -1,6 +1,6 @@
 """Families of tokens with like vectors: on the periodic table, and as a tree."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -71,7 +71,7 @@ def element_families(
     >>> from matembed.cards import Card
     >>> vectors = [[1.0, 0.1], [0.9, 0.2], [-1.0, 0.3], [-0.9, 0.4]]
     >>> figure = element_families(EmbeddingTable(("Li", "Na", "F", "Cl"), vectors, Card("demo")))
-    >>> [text.get_text() for text in figure.axes[0].texts if text.get_text().startswith("→")]
+    >>> [text.get_text() for text in figure.axes[0].texts if text.get_text().startswith("→")][:4]
     ['→ Na', '→ Cl', '→ Li', '→ F']
     """
     check_table(table)
@@ -168,6 +168,9 @@ def dendrogram(
     ['Cl', 'Na', 'Li']
     """
     check_table(table)
+    if color not in ("family", *get_args(Color)):
+        msg = f"color must be one of family, {', '.join(get_args(Color))}, got {color!r}"
+        raise ValueError(msg)
     chosen = table.subset(kind=kind)
     if len(chosen) > _MAX_LEAVES:
         few = 'table.subset(table.tokens[:100]) and kind=None, or table.subset(["Fe", ...])'

@@ -35,7 +35,8 @@ def embedding_map(
     """Draw a table as a map: one point per token, near each other when their vectors are.
 
     The two axes of a map have the same scale. PCA shows the two directions in which the vectors differ most; t-SNE [1]_
-    and UMAP [2]_ keep neighbours by cosine similarity, and distances between their clusters mean little.
+    and UMAP [2]_ keep neighbours by cosine similarity, and distances between their clusters mean little. A large map, of
+    over 2,000 tokens, has small points without outlines (rasterised, in an SVG or PDF), and says how many share a colour.
 
     Parameters
     ----------
@@ -43,14 +44,15 @@ def embedding_map(
         Three tokens or more (five for "tsne" and "umap"), ``dim`` 2 or more.
     method : {"pca", "tsne", "umap"}
         Principal components of the vectors as they are; t-SNE of perplexity 30 (less for under 91 tokens); UMAP of 15
-        neighbours, for which the extra ``viz`` must be installed.
+        neighbours (more spread out in a large map), for which the extra ``viz`` must be installed.
     color : {"block", "group", "geometry", "cn", "element"}, optional
         Block or group of the element (of a motif: of its centre); ChemEnv geometry, coordination number or centre of a
-        motif. The commonest seven geometries or elements get their own colour. By default block for elements and
+        motif. The commonest seven geometries or elements (twelve in a large map) get their own colour. By default block for elements and
         species, geometry for motifs, coordination number for geometries, and one colour for anything else.
     labels : "auto", bool, or collection of str
-        Write the first 40 tokens (and every element) of the table, as many as there is room for, none, or these. Labels
-        never overlap: those without room are left out, the last ones first.
+        Write the first 40 tokens (and every element) of the table, or the first three of each colour in a large map; as
+        many as there is room for; none; or these. Labels never overlap: those without room are left out, the last ones
+        first.
     seed : int, default 0
         Seed of t-SNE and UMAP.
     title : str, optional
@@ -159,6 +161,12 @@ def _map_points(table: EmbeddingTable, method: Method, seed: int) -> tuple[NDArr
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # notes on its start from few neighbours and on single threads
         reducer = umap.UMAP(
-            n_neighbors=min(15, len(table) - 1), metric="cosine", init="pca", random_state=seed, n_jobs=1
+            n_neighbors=min(15, len(table) - 1),
+            min_dist=0.5 if len(table) > DENSE else 0.1,
+            n_epochs=200 if len(table) > DENSE else None,
+            metric="cosine",
+            init="pca",
+            random_state=seed,
+            n_jobs=1,
         )
         return reducer.fit_transform(vectors).astype(np.float64), ("UMAP 1", "UMAP 2")
