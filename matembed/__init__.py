@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from matembed.encoders.word2vec import Word2Vec
     from matembed.interchange import from_keyed_vectors, read_table, to_keyed_vectors, write_table
     from matembed.motifs import Connection, Crystal, Motif, MotifError, MotifGraph, find_motifs
+    from matembed.pretrained import available, load
     from matembed.recipes import fit_elements, fit_formula_elements, fit_motifs, fit_species
     from matembed.sources.prototypes import read_prototypes
     from matembed.tokens import Token, parse_token
@@ -70,6 +71,7 @@ _HOMES = {
     "UnknownTokenError": "matembed.embeddings",
     "Vocabulary": "matembed.vocabulary",
     "Word2Vec": "matembed.encoders.word2vec",
+    "available": "matembed.pretrained",
     "back_off": "matembed.back_off",
     "back_off_error": "matembed.back_off",
     "build_corpus": "matembed.corpus.build",
@@ -86,6 +88,7 @@ _HOMES = {
     "formula_sentences": "matembed.corpus.contexts",
     "from_keyed_vectors": "matembed.interchange",
     "learning_curve": "matembed.downstream.learning_curves",
+    "load": "matembed.pretrained",
     "make_model": "matembed.downstream.models",
     "motif_sentences": "matembed.corpus.walks",
     "parse_formula": "matembed.corpus.formulas",
@@ -125,6 +128,7 @@ __all__ = [
     "UnknownTokenError",
     "Vocabulary",
     "Word2Vec",
+    "available",
     "back_off",
     "back_off_error",
     "build_corpus",
@@ -141,6 +145,7 @@ __all__ = [
     "formula_sentences",
     "from_keyed_vectors",
     "learning_curve",
+    "load",
     "make_model",
     "motif_sentences",
     "parse_formula",

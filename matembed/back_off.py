@@ -16,9 +16,9 @@ geometry `PartsModel` of the geometries, beside the mean vector of the motifs of
          number
 ======== =========================================================================================================
 
-Where a corpus writes oxidation states, motifs without one are those whose valences could not be settled, found in other
-company: over 2,500 oxides (ContextSVD, 49 motifs with both spellings) the cosine of ``MgO6:O:6`` to ``Mg2+O6:O:6`` and the
-like averages 0.02, that of the model 0.56. So the other spelling stands in only where there is no other choice.
+Where a corpus writes oxidation states, motifs without one are those whose valences could not be settled, found in
+other company: over 2,500 oxides (walks, 49 motifs with both spellings) the cosine of ``MgO6:O:6`` to ``Mg2+O6:O:6`` and
+the like averages 0.02, that of the model 0.56. So the other spelling stands in only where there is no other choice.
 """
 
 from collections import defaultdict

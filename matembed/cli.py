@@ -144,6 +144,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--overwrite", action="store_true", help="replace a table that is there")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
 
+    command = add("fit", _fit, "Learn vectors of elements, species or motifs by the recipe that has proven best.")
+    command.add_argument("what", choices=("elements", "formula-elements", "species", "motifs"))
+    command.add_argument("input", help="motif tables; for formula-elements also a file or a corpus of formulas")
+    command.add_argument("--out", type=Path, required=True, help="folder of the table")
+    command.add_argument("--exclude", type=Path, help="file of reduced formulas to leave out, a line each")
+    command.add_argument("--n-networks", type=int, default=3, help="networks of each kind; 0 for counts only (3)")
+    command.add_argument("--seed", type=int, default=0, help="of networks, rotation and widening (0)")
+    command.add_argument("--overwrite", action="store_true", help="replace a table that is there")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    command = add("list", _list, "List the tables that come with the package; their names go where a table is asked.")
+
     command = add("nearest", _nearest, "Print the tokens most similar to a token.")
     command.add_argument("table", type=Path)
     command.add_argument("token", nargs="+", help="tokens, such as Ti or TiO6:O:6")
@@ -431,6 +443,42 @@ def _train_preset(options: argparse.Namespace) -> "tuple[EmbeddingTable, str]":
     return table, read
 
 
+def _fit(options: argparse.Namespace) -> None:
+    from matembed._atomic import refuse_occupied
+    from matembed.corpus.motif_tables import MotifTables
+    from matembed.downstream.inputs import read_inputs
+    from matembed.recipes import fit_elements, fit_formula_elements, fit_motifs, fit_species
+
+    refuse_occupied(options.out, kind="EmbeddingTable", overwrite=options.overwrite)
+    exclude = options.exclude.read_text(encoding="utf-8").split() if options.exclude else []
+    trained = {"exclude": exclude, "n_networks": options.n_networks, "seed": options.seed}
+    trained["progress"] = not options.quiet
+    if options.what == "formula-elements":
+        holds_motifs = (Path(options.input) / "motifs.parquet").exists()
+        if holds_motifs:
+            tables = MotifTables.read(options.input)
+            formulas, card = tables.materials()["formula"].unique().tolist(), tables.card
+        else:
+            formulas, card = read_inputs(options.input).materials, None
+        table = fit_formula_elements(formulas, card=card, **trained)
+    else:
+        tables = MotifTables.read(options.input)
+        if options.what == "elements":
+            table = fit_elements(tables, **trained)
+        else:
+            table = (fit_species if options.what == "species" else fit_motifs)(tables, exclude=exclude)
+    table.write(options.out, overwrite=options.overwrite)
+    print(table)
+    print(f"the card: {options.out / 'README.md'}")
+
+
+def _list(_: argparse.Namespace) -> None:
+    from matembed.pretrained import available
+
+    for name, what in available().items():
+        print(f"{name:<24} {what}")
+
+
 def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
@@ -594,9 +642,10 @@ def _plot(options: argparse.Namespace) -> None:
     elif options.figure == "families":
         figure = plots.element_families(table, n_families=options.n_families)
     elif options.figure == "dendrogram":
-        kind = None if options.tokens else options.kind or "element"
-        color = options.color or "family"
-        figure = plots.dendrogram(table, kind=kind, color=color, n_families=options.n_families)
+        wanted = {"color": options.color, "n_families": options.n_families}
+        shown: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+        chosen = options.tokens or options.kind  # above; elements by default
+        figure = plots.dendrogram(table, kind=None if chosen else "element", **shown)
     elif options.figure == "similarity":
         figure = plots.similarity_heatmap(table)
     elif options.similar_to:
@@ -631,9 +680,11 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _read_table(path: Path) -> "EmbeddingTable":
+    """Read a table from disk, or one that comes with the package, by its name."""
     from matembed.interchange import read_table
+    from matembed.pretrained import TABLES, load
 
-    return read_table(path)
+    return load(str(path)) if str(path) in TABLES and not path.exists() else read_table(path)
 
 
 def _read_tables(paths: Sequence[Path]) -> "dict[str, EmbeddingTable]":

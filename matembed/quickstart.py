@@ -1,4 +1,4 @@
-"""The main job, end to end, on the prototype crystals that pymatgen ships: what `matembed quickstart` runs."""
+"""The main job, end to end, with the vectors and the crystals that come with the packages: `matembed quickstart`."""
 
 import base64
 import html
@@ -36,9 +36,13 @@ _MINERALS_SHOWN = (
     "Molybdenite",
 )
 _ELEMENTS_SHOWN = ("Li", "Ca", "Ti", "Fe", "Zn", "Al", "Si", "O", "S", "Cl")
+_MOTIFS_SHOWN = ("TiO6:O:6", "SiO4:T:4", "FeS6:O:6", "CuO4:S:4", "CsCl8:C:8", "PbO4:S:4")
+_SPECIES_SHOWN = ("Fe3+", "Ti4+", "La3+", "O2-")
+_N_MOTIFS_MAPPED = 4000
 _N_MOTIFS_SHOWN = 8
 _N_MOTIFS_COMPARED = 30
 _ELEMENT_VECTORS = "element_vectors"
+_PRETRAINED = "pretrained_elements"
 _KIND = "Quickstart"
 _SCORES_SHOWN = ["kind", "mae", "mae_se", "r2", "vs_one_hot_elements", "vs_one_hot_elements_se"]
 
@@ -52,10 +56,10 @@ def quickstart(
     progress: bool = True,
     overwrite: bool = False,
 ) -> Path:
-    """Go from crystals to corpora, vectors, neighbours, a prediction and pictures, and report it on one page.
+    """Look at the pretrained vectors, train others on prototypes, predict with both, and report it on one page.
 
-    The crystals are the AFLOW prototypes that pymatgen ships, named after minerals: no network, no key. So few
-    crystals teach little chemistry; the page shows the path and says so.
+    The pretrained tables come with the package. The crystals are the AFLOW prototypes that pymatgen ships, named after
+    minerals: no network, no key. So few crystals teach little chemistry; the page shows the path and says so.
 
     Parameters
     ----------
@@ -90,6 +94,7 @@ def quickstart(
     """
     from matembed.downstream.benchmark import evaluate
     from matembed.encoders.context_svd import ContextSVD
+    from matembed.pretrained import load
 
     folder = Path(out)
     report = folder / "report.html"
@@ -98,9 +103,17 @@ def quickstart(
     with whole_file(folder / "config.json") as partial:
         partial.write_text(json.dumps({"schema": 1, "type": _KIND, "seed": seed}) + "\n", encoding="utf-8")
     report.unlink(missing_ok=True)
-    _say("1 of 4  crystals -> formula and motif corpora")
+    _say("1 of 5  pretrained vectors of elements, species and motifs")
+    pretrained = {name: load(name) for name in ("elements", "species", "motifs")}
+    known_rows = [
+        *_neighbours(pretrained["elements"], _ELEMENTS_SHOWN, kind="element"),
+        *_neighbours(pretrained["species"], _SPECIES_SHOWN, kind="species"),
+        *_neighbours(pretrained["motifs"], _MOTIFS_SHOWN, kind="motif"),
+    ]
+    _say_rows(known_rows)
+    _say("2 of 5  crystals -> formula and motif corpora")
     corpus = _build(folder / "corpus", seed=seed, workers=workers, limit=limit, progress=progress)
-    _say("2 of 4  corpora -> element and motif vectors")
+    _say("3 of 5  corpora -> element and motif vectors")
     elements = ContextSVD(dim=32, rows="element").fit(corpus.with_view("environments")).embeddings()
     motifs = _motif_encoder(seed).fit(corpus.with_view("walks")).embeddings()
     elements.write(folder / "element-vectors", overwrite=True)
@@ -109,12 +122,11 @@ def quickstart(
     commonest = _commonest_motifs(corpus, motifs)
     element_rows = _neighbours(elements, [token for token in _ELEMENTS_SHOWN if token in elements], kind="element")
     motif_rows = _neighbours(motifs, commonest[:_N_MOTIFS_SHOWN], kind="motif")
-    for token, found in (*element_rows, *motif_rows):
-        _say(f"        {token:<14} {found}")
-    _say("3 of 4  vectors -> volume per atom (Å³) of crystals whose formula was not in the training part")
+    _say_rows([*element_rows, *motif_rows])
+    _say("4 of 5  vectors -> volume per atom (Å³) of crystals whose formula was not in the training part")
     materials = corpus.materials()
     evaluation = evaluate(
-        {_ELEMENT_VECTORS: elements},
+        {_PRETRAINED: pretrained["elements"], _ELEMENT_VECTORS: elements},
         materials["formula"],
         materials["volume_per_atom"],
         pooling=["mean", "std"],
@@ -124,16 +136,18 @@ def quickstart(
     )
     summary = evaluation.summary()
     _say(summary.to_string(float_format=lambda value: f"{value:.3g}"))
-    _say("4 of 4  pictures and report")
-    figures = _draw(
-        elements, motifs, commonest, evaluation.plot(_ELEMENT_VECTORS, unit="Å³/atom", label="volume per atom")
+    _say("5 of 5  pictures and report")
+    parity = evaluation.plot(_PRETRAINED, unit="Å³/atom", label="volume per atom")
+    figures = _draw_pretrained(pretrained["elements"], pretrained["motifs"]) | _draw(
+        elements, motifs, commonest, parity
     )
     with whole_file(folder / "scores.csv") as partial:
         evaluation.scores.to_csv(partial, index=False)
     for name, (figure, _) in figures.items():
         with whole_file(folder / "figures" / f"{name}.png") as partial:
             figure.savefig(partial, format="png", dpi=120)
-    page = _report(corpus, crystals, element_rows, motif_rows, summary, figures, folder / "figures", motifs.card.name)
+    tables = {"pretrained": known_rows, "elements": element_rows, "motifs": motif_rows}
+    page = _report(corpus, crystals, tables, summary, figures, folder / "figures", motifs.card.name)
     with whole_file(report) as partial:
         partial.write_text(page, encoding="utf-8")
     return report
@@ -175,6 +189,11 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
+def _say_rows(rows: Iterable[tuple[str, str]]) -> None:
+    for token, found in rows:
+        _say(f"        {token:<14} {found}")
+
+
 def _minerals(corpus: "Corpus") -> list[tuple[str, str]]:
     named = corpus.materials().set_index("id")["mineral"]
     return [(str(named[name]), str(graph)) for name, graph in corpus.motif_graphs() if named[name] in _MINERALS_SHOWN]
@@ -192,6 +211,28 @@ def _neighbours(table: "EmbeddingTable", tokens: Iterable[str], kind: "Kind") ->
         (token, ", ".join(f"{found.token} {found.similarity:.2f}" for found in table.nearest(token, 5, kind=kind)))
         for token in tokens
     ]
+
+
+def _draw_pretrained(elements: "EmbeddingTable", motifs: "EmbeddingTable") -> dict[str, tuple["Figure", str]]:
+    """Figures of the tables that come with the package."""
+    from matembed.downstream import plots
+
+    return {
+        "families": (
+            plots.element_families(elements, title="Families of elements"),
+            "Families of nearest neighbours among the pretrained element vectors; each element names the one nearest "
+            "to it. Hatched elements are in no formula that the vectors were learnt from: theirs are made from "
+            "their neighbours'.",
+        ),
+        "pretrained-motifs": (
+            plots.embedding_map(
+                motifs.subset(motifs.tokens[:_N_MOTIFS_MAPPED]),
+                color="geometry",
+                title="Motifs of the Materials Project",
+            ),
+            f"The {_N_MOTIFS_MAPPED:,} commonest motifs of 138,233 crystals along their two principal components.",
+        ),
+    }
 
 
 def _draw(
@@ -219,8 +260,8 @@ def _draw(
         ),
         "parity": (
             parity,
-            "Volume per atom of crystals whose formula was not in the training part, predicted from the element "
-            "vectors. Its figures are over all crystals at once; those of the table are means over folds.",
+            "Volume per atom of crystals whose formula was not in the training part, predicted from the pretrained "
+            "element vectors. Its figures are over all crystals at once; those of the table are means over folds.",
         ),
     }
 
@@ -228,8 +269,7 @@ def _draw(
 def _report(
     corpus: "Corpus",
     crystals: list[tuple[str, str]],
-    element_rows: list[tuple[str, str]],
-    motif_rows: list[tuple[str, str]],
+    neighbours: dict[str, list[tuple[str, str]]],
     summary: "pd.DataFrame",
     figures: dict[str, tuple["Figure", str]],
     pictures: Path,
@@ -246,8 +286,7 @@ def _report(
         if len(rejected)
         else "<p>No crystal was rejected.</p>",
         crystals=_table(["mineral", "what it became"], crystals),
-        elements=_table(["element", "nearest, with cosine similarity"], element_rows),
-        motifs=_table(["motif", "nearest, with cosine similarity"], motif_rows),
+        **{name: _table(["token", "nearest, with cosine similarity"], rows) for name, rows in neighbours.items()},
         scores=summary[_SCORES_SHOWN].round(2).to_html(border=0),
         **{
             name.replace("-", "_"): _picture(pictures / f"{name}.png", caption)

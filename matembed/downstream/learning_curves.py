@@ -109,7 +109,7 @@ class LearningCurve:
         if chosen not in metrics:
             msg = f"score must be one of {', '.join(metrics)}; got {chosen!r}"
             raise ValueError(msg)
-        rows = self.scores.groupby(["features", "n_train", "repeat"], sort=False)[chosen].mean().reset_index()
+        rows = self.scores.groupby(["features", "kind", "n_train", "repeat"], sort=False)[chosen].mean().reset_index()
         return draw(rows, score=chosen, unit=unit, label=label)
 
 

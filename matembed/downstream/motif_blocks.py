@@ -15,9 +15,14 @@ bond_lengths   lengths of the bonds of motifs, and relative to covalent radii   
 bond_physics   reduced mass, electronegativity and stiffness of bonds                 yes
 ============== ====================================================================== ==========================
 
-A mean, std, min or max is over the motifs of the cell unless the name says "per bond", "per link" or "ligand". A mean
-over a class of centres is 0 where the crystal has none, and so is everything of a crystal without motifs, which the
-column "without motifs" tells from others.
+A mean, std, min or max is over the motifs of the cell unless the name says "per bond", "per link" or "per ligand"; what
+is "per atom" is summed over the cell and divided by its atoms. A mean over a class of centres is 0 where the crystal
+has none, and so is everything of a crystal without motifs, which the column "without motifs" tells from others. chi is
+Pauling's electronegativity; strength is oxidation / cn, and 0 where oxidation states are not known. These may have been
+found by bond valences, from lengths.
+
+Blocks with lengths tell more where every site is a centre (``valences="none"``): the stiffest bond need not be one
+between a cation and an anion.
 """
 
 import math

@@ -322,11 +322,17 @@ class ContextSVD:
             source="; ".join(dict.fromkeys(filter(None, (card.source for card in cards.values())))),
             licence=" AND ".join(dict.fromkeys(filter(None, (card.licence for card in cards.values())))),
             citation=tuple(dict.fromkeys(cited for card in cards.values() for cited in card.citation)),
-            corpus={name: card.to_dict() for name, card in cards.items()},
+            corpus={name: _said(card) for name, card in cards.items()},
             counts={"vectors": len(self.vocabulary_.tokens)},
             settings=settings,
             versions=package_versions(),
         )
+
+
+def _said(card: Card) -> dict[str, Any]:
+    """Repeat what tells one view from another; source, licence and versions are on the card of the table."""
+    facts = {"name": card.name, "counts": dict(card.counts), "settings": dict(card.settings)}
+    return facts if card.seed is None else facts | {"seed": card.seed}
 
 
 class _Block(NamedTuple):

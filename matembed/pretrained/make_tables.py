@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
         said = f" {len(exclude):,} formulas of benchmark tasks were left out." if exclude else ""
         card = replace(table.card, what=table.card.what + said, settings={"command": _COMMAND, **table.card.settings})
         done: EmbeddingTable = replace(table, card=card)
-        print(done, done.write(given.out / name, overwrite=True, half=name == "motifs"))  # noqa: T201
+        print(done, done.write(given.out / name, overwrite=True, half=name == "motifs"))
 
 
 if __name__ == "__main__":

@@ -475,7 +475,10 @@ def test_the_card_names_all_views_with_their_sources_and_licences():
     assert card.source == "source a; source b; source v"
     assert card.licence == "licence a AND licence b AND licence v"
     assert card.citation == ("paper a", "paper b", "paper v")
-    assert card.corpus == {name: view.card.to_dict() for name, view in views.items()}
+    assert card.corpus.keys() == views.keys()
+    for name, view in views.items():
+        assert card.corpus[name]["name"] == view.card.name
+        assert card.corpus[name]["settings"] == view.card.settings
     assert card.settings["weights"] == {"a": 1.0, "b": 1.0, "v": 2.0}
     assert card.settings["weighting"] == {"b": "hellinger"}
     assert card.counts == {"vectors": 15}

@@ -189,7 +189,15 @@ def dendrogram(
         families = cut_into_families(tree, n_families)
         branch_colors = _branch_colors(tree, families)
         for row, family in enumerate(families):
-            axes.plot(0, place[row], "o", color=FAMILY_PALETTE[family], markersize=4, clip_on=False, zorder=3)
+            axes.plot(
+                0,
+                place[row],
+                "o",
+                color=FAMILY_PALETTE[family],
+                markersize=min(4.0, 40 * pitch),
+                clip_on=False,
+                zorder=3,
+            )
     else:
         branch_colors = [GREY] * (n_leaves - 1)
         for style in categories_of(tree.tokens, color):

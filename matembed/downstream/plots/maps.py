@@ -35,8 +35,8 @@ def embedding_map(
     """Draw a table as a map: one point per token, near each other when their vectors are.
 
     The two axes of a map have the same scale. PCA shows the two directions in which the vectors differ most; t-SNE [1]_
-    and UMAP [2]_ keep neighbours by cosine similarity, and distances between their clusters mean little. A large map, of
-    over 2,000 tokens, has small points without outlines (rasterised, in an SVG or PDF), and says how many share a colour.
+    and UMAP [2]_ keep neighbours by cosine similarity, and distances between their clusters mean little. Large maps, of
+    over 2,000 tokens, have small points (rasterised in SVG and PDF) and say how many share a colour.
 
     Parameters
     ----------
@@ -47,8 +47,9 @@ def embedding_map(
         neighbours (more spread out in a large map), for which the extra ``viz`` must be installed.
     color : {"block", "group", "geometry", "cn", "element"}, optional
         Block or group of the element (of a motif: of its centre); ChemEnv geometry, coordination number or centre of a
-        motif. The commonest seven geometries or elements (twelve in a large map) get their own colour. By default block for elements and
-        species, geometry for motifs, coordination number for geometries, and one colour for anything else.
+        motif. The commonest seven geometries or elements, in a large map twelve, get their own colour. By default block
+        for elements and species, geometry for motifs, coordination number for geometries, and one colour for anything
+        else.
     labels : "auto", bool, or collection of str
         Write the first 40 tokens (and every element) of the table, or the first three of each colour in a large map; as
         many as there is room for; none; or these. Labels never overlap: those without room are left out, the last ones
@@ -88,6 +89,7 @@ def embedding_map(
     'PC 1 (100 %)'
     """
     check_table(table)
+    _check_map(table, method)
     color = color_for(table.tokens, color)
     categories = categories_of(table.tokens, color)
     wanted = tokens_to_label(table, labels, categories)
@@ -128,8 +130,8 @@ def embedding_map(
     return figure
 
 
-def _map_points(table: EmbeddingTable, method: Method, seed: int) -> tuple[NDArray[np.float64], tuple[str, str]]:
-    """Bring the vectors to two dimensions: points of shape (n_tokens, 2) and the names of the two axes."""
+def _check_map(table: EmbeddingTable, method: Method) -> None:
+    """Refuse what no map can be made of, before time is spent on it."""
     if method not in get_args(Method):
         msg = f'method must be "pca", "tsne" or "umap", got {method!r}'
         raise ValueError(msg)
@@ -137,10 +139,14 @@ def _map_points(table: EmbeddingTable, method: Method, seed: int) -> tuple[NDArr
     if len(table) < fewest or table.dim < 2:
         msg = f"a {method} map needs {fewest} tokens or more and dim 2 or more, got {len(table)} and dim {table.dim}"
         raise ValueError(msg)
-    vectors = table.vectors.astype(np.float64)
-    if np.ptp(vectors, axis=0).max() == 0:
+    if np.ptp(table.vectors, axis=0).max() == 0:
         msg = "all vectors of the table are the same; there is nothing to map"
         raise ValueError(msg)
+
+
+def _map_points(table: EmbeddingTable, method: Method, seed: int) -> tuple[NDArray[np.float64], tuple[str, str]]:
+    """Bring the vectors to two dimensions: points of shape (n_tokens, 2) and the names of the two axes."""
+    vectors = table.vectors.astype(np.float64)
     if method == "pca":
         from sklearn.decomposition import PCA
 
@@ -154,7 +160,14 @@ def _map_points(table: EmbeddingTable, method: Method, seed: int) -> tuple[NDArr
         from sklearn.manifold import TSNE
         from threadpoolctl import threadpool_limits
 
-        tsne = TSNE(perplexity=min(30, (len(table) - 1) / 3), metric="cosine", init="pca", random_state=seed, n_jobs=1)
+        tsne = TSNE(
+            perplexity=min(30, (len(table) - 1) / 3),
+            max_iter=600 if len(table) > DENSE else 1000,
+            metric="cosine",
+            init="pca",
+            random_state=seed,
+            n_jobs=1,
+        )
         with threadpool_limits(1):  # more threads slow so few points down, most of all on a busy machine
             return tsne.fit_transform(vectors).astype(np.float64), ("t-SNE 1", "t-SNE 2")
     umap = import_extra("umap", extra="viz")

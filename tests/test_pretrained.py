@@ -1,0 +1,88 @@
+"""The tables that come with the package: whole, documented, small, and chemically sensible."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import matembed as me
+from matembed.elements import SYMBOLS
+from matembed.pretrained import TABLES, make_tables
+
+
+@pytest.fixture(scope="module", params=TABLES)
+def table(request):
+    return me.load(request.param)
+
+
+def test_cards_say_what_is_needed_to_judge_and_repeat(table):
+    card = table.card
+    assert card.licence == "CC-BY-4.0"
+    assert "Materials Project" in card.source
+    assert any("Jain" in reference for reference in card.citation)
+    assert "make_tables" in card.settings["command"]
+    assert "benchmark tasks were left out" in card.what
+    assert set(card.sha256) == {"vectors.safetensors", "vocab.json"}
+
+
+def test_vectors_are_finite_and_differ(table):
+    assert np.isfinite(table.vectors).all()
+    assert len(np.unique(table.vectors, axis=0)) > 0.9 * len(table)
+
+
+def test_all_together_are_small():
+    folder = Path(make_tables.__file__).parent / "tables"
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 10e6
+
+
+@pytest.mark.parametrize("name", ["elements", "elements-from-formulas"])
+def test_every_element_to_lawrencium_has_a_vector(name):
+    elements = me.load(name)
+    assert set(elements.tokens) == set(SYMBOLS[1:104])
+    assert {"Fr", "Po", "Lr"} <= elements.backed_off
+    assert not {"Na", "Fe", "O", "La"} & elements.backed_off
+    for element, family in (
+        ("Na", {"Li", "K", "Rb", "Ag"}),
+        ("Br", {"Cl", "I"}),
+        ("Ca", {"Sr", "Mg", "Ba", "Eu", "Yb"}),
+        ("Nd", {"Pr", "Sm", "Ce"}),
+        ("Zr", {"Hf"}),
+    ):
+        assert elements.nearest(element, 1)[0].token in family
+
+
+def test_species_and_motifs_have_sensible_neighbours():
+    species, motifs = me.load("species"), me.load("motifs")
+    assert {found.token for found in species.nearest("Fe3+", 5)} & {"Mn3+", "Cr3+", "V3+", "Co3+"}
+    found = motifs.nearest("SiO4:T:4", 5)
+    assert all(neighbour.token.endswith("T:4") for neighbour in found)
+    assert "GeO4:T:4" in {neighbour.token for neighbour in found}
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="no pretrained table 'mat2vec'; there are elements, "):
+        me.load("mat2vec")
+
+
+def test_loading_needs_neither_torch_nor_gensim():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, matembed as me; me.load('elements').nearest('Na');"
+        "print([name for name in ('torch', 'gensim', 'pymatgen.core.structure') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_they_are_made_by_one_command(tmp_path):
+    tables = me.build_motif_tables(
+        me.read_prototypes(limit=40), tmp_path / "motifs", max_rejected=1, progress=False, card=me.Card("prototypes")
+    )
+    (tmp_path / "exclude.txt").write_text("NaCl\n")
+    make_tables.main(
+        [str(tables.path), "--exclude", str(tmp_path / "exclude.txt"), "--out", str(tmp_path), "--n-networks", "0"]
+    )
+    for name in TABLES:
+        assert "1 formulas of benchmark tasks were left out" in me.EmbeddingTable.read(tmp_path / name).card.what
