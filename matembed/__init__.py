@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matembed.back_off import back_off, back_off_error
+    from matembed.backoff import back_off, back_off_error
     from matembed.cards import Card
     from matembed.corpus.build import TooManyRejectedError, build_corpus
     from matembed.corpus.context_counts import ContextCounts
@@ -72,8 +72,8 @@ _HOMES = {
     "Vocabulary": "matembed.vocabulary",
     "Word2Vec": "matembed.encoders.word2vec",
     "available": "matembed.pretrained",
-    "back_off": "matembed.back_off",
-    "back_off_error": "matembed.back_off",
+    "back_off": "matembed.backoff",
+    "back_off_error": "matembed.backoff",
     "build_corpus": "matembed.corpus.build",
     "build_motif_tables": "matembed.corpus.motif_tables",
     "count_contexts": "matembed.corpus.motif_contexts",

@@ -292,7 +292,7 @@ def _add_materials(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--on-missing",
-        choices=("error", "nan", "mean", "neighbours", "zero"),
+        choices=("error", "nan", "mean", "neighbours", "back_off", "zero"),
         default="error",
         help="tokens with no vector",
     )

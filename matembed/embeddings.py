@@ -54,7 +54,7 @@ class EmbeddingTable:
         The corpus, settings and licence behind the numbers.
     backed_off : frozenset of str
         Tokens whose vectors were not learned but made from their parts or neighbours, as
-        `matembed.back_off.back_off` does. Empty by default.
+        `matembed.back_off` does. Empty by default.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from matembed.back_off import back_off
+from matembed.backoff import back_off
 from matembed.cards import Card
 from matembed.corpus.contexts import formula_sentences
 from matembed.corpus.formula_contexts import count_formula_contexts

@@ -178,7 +178,7 @@ def evaluate(
         What to predict. In a classification there are two classes, and the second in sorted order is positive.
     pooling : str or sequence of str, default ("mean", "std")
         Statistics; see `FormulaFeaturizer`. The same for tables and baselines.
-    on_missing : {"error", "nan", "mean", "neighbours", "zero"}, default "error"
+    on_missing : {"error", "nan", "mean", "neighbours", "back_off", "zero"}, default "error"
         What to do about tokens that have no vector; see `FormulaFeaturizer`. ``n_missing`` counts them.
     model : {"ridge", "kernel_ridge", "extra_trees", "random_forest", "boosted_trees"} or scikit-learn estimator
         A name, whose settings `matembed.downstream.models` lists, or a model of your own; cloned for every fold.

@@ -10,6 +10,8 @@ A table may lack a token. What then happens is the choice of `on_missing`:
              at the smallest distance in periods (of the lanthanides or actinides, in atomic number); if there is
              none, those at the smallest distance in atomic number. Motifs: those with the same centre and
              geometry; else the same geometry; else the same coordination number; else all
+"back_off"   the token gets the vector that `matembed.back_off` makes of its parts; a structure without motifs
+             gets the mean of all
 "zero"       the token gets a vector of zeros
 ============ ==================================================================================================
 """
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from matembed.backoff import back_off, nearest_elements
 from matembed.downstream.materials import Column, as_graph, as_list, read_amounts, read_bags, read_graphs, read_motifs
 from matembed.downstream.motif_batch import MotifBatch
 from matembed.downstream.motif_blocks import BLOCKS, MEASURED_BLOCKS, Block, block_columns, describe_motifs
@@ -46,7 +49,7 @@ __all__ = [
     "motif_tokens",
 ]
 
-OnMissing = Literal["error", "nan", "mean", "neighbours", "zero"]
+OnMissing = Literal["error", "nan", "mean", "neighbours", "back_off", "zero"]
 MotifLevel = Literal["species_motifs", "motifs", "geometries"]
 
 FeatureBlock = Literal[Block, "vectors"]
@@ -69,7 +72,7 @@ class FormulaFeaturizer(TransformerMixin, BaseEstimator):
         Statistics of the element vectors, each of which makes ``embeddings.dim`` columns.
         `matembed.downstream.pooling` defines them. "mean" and "std" are weighted by atomic fraction; "sum" is
         per reduced formula, and per formula as written where an amount is no integer.
-    on_missing : {"error", "nan", "mean", "neighbours", "zero"}, default "error"
+    on_missing : {"error", "nan", "mean", "neighbours", "back_off", "zero"}, default "error"
         What to do about elements that have no vector; `matembed.downstream.features` defines each.
         A formula that cannot be read is always an error.
 
@@ -164,14 +167,14 @@ class FormulaFeaturizer(TransformerMixin, BaseEstimator):
             read_bags(formulas),
             self.embeddings,
             dict.fromkeys(_elements(self.embeddings)),
-            _nearest_elements,
+            nearest_elements,
             self.statistics_,
             self.on_missing,
             name=lambda position: f"{_written(formulas[position])} (position {position})",
         )
 
     def missing(self, X: "Column") -> list[tuple[str, ...]]:
-        """List the elements of each formula that have no vector.
+        """List the elements of each formula that have no learned vector: none at all, or one that is backed off.
 
         Parameters
         ----------
@@ -195,7 +198,7 @@ class FormulaFeaturizer(TransformerMixin, BaseEstimator):
         >>> FormulaFeaturizer(table).missing(["H2O", "PoO2"])
         [(), ('Po',)]
         """
-        known = set(_elements(self.embeddings))
+        known = set(_elements(self.embeddings)) - self.embeddings.backed_off
         return [tuple(sorted(amounts.keys() - known)) for amounts in read_amounts(X)]
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:  # noqa: ARG002
@@ -237,7 +240,7 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
     pooling : {"mean", "std", "min", "max", "range", "sum", "mode"} or sequence of them, default "mean"
         Statistics of the motif vectors, each of which makes ``embeddings.dim`` columns.
         `matembed.downstream.pooling` defines them. "sum" is per reduced formula.
-    on_missing : {"error", "nan", "mean", "neighbours", "zero"}, default "error"
+    on_missing : {"error", "nan", "mean", "neighbours", "back_off", "zero"}, default "error"
         What to do about motifs that have no vector, and about structures without motifs, where "neighbours"
         are all motifs of the table; `matembed.downstream.features` defines each.
     engine, strategy : str
@@ -383,7 +386,7 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
         )
 
     def missing(self, X: "Column") -> list[tuple[str, ...]]:
-        """List the motifs of each structure that have no vector.
+        """List the motifs of each structure that have no learned vector: none at all, or one that is backed off.
 
         Parameters
         ----------
@@ -405,7 +408,8 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
         """
         table, level = self._table, motif_level(self._table)
         found = [set(motif_tokens(graph, level)) or {_NO_MOTIFS} for graph in read_graphs(X, **self._settings())]
-        return [tuple(sorted(token for token in tokens if token not in table)) for tokens in found]
+        learned = set(table.tokens) - table.backed_off
+        return [tuple(sorted(token for token in tokens if token not in learned)) for tokens in found]
 
     @property
     def _table(self) -> EmbeddingTable:
@@ -571,42 +575,27 @@ def _pooled(
     touched = np.unique(bags.bag_idx[missing[bags.token_idx]])
     if on_missing == "error" and len(touched):
         inside = bags.token_idx[bags.starts[touched[0]] : bags.starts[touched[0] + 1]]
-        lacking = ", ".join(bags.tokens[idx] for idx in inside if missing[idx])
+        unknown = ", ".join(bags.tokens[idx] for idx in inside if missing[idx])
         others = f" and in {len(touched) - 1:,} more of {len(bags):,} materials" if len(touched) > 1 else ""
         msg = (
-            f"no vector for {lacking} in {name(int(touched[0]))}{others}; {len(known):,} are known: choose another "
-            'table, leave such materials out, or pass on_missing="mean", "neighbours", "zero" or "nan"'
+            f"no vector for {unknown} in {name(int(touched[0]))}{others}; {len(known):,} are known: choose another "
+            'table, leave such materials out, or pass on_missing="mean", "neighbours", "back_off", "zero" or "nan"'
         )
         raise UnknownTokenError(msg)
     vectors = np.zeros((len(bags.tokens), table.dim))
+    lacking = [token for idx, token in enumerate(bags.tokens) if missing[idx] and token != _NO_MOTIFS]
+    whole = back_off(table, lacking) if on_missing == "back_off" else table
     for idx, token in enumerate(bags.tokens):
-        if not missing[idx]:
-            vectors[idx] = table[token]
-        elif on_missing in ("mean", "neighbours"):
-            stand_ins = known if on_missing == "mean" else nearest(token, known)
+        if token in whole and (on_missing == "back_off" or not missing[idx]):
+            vectors[idx] = whole[token]
+        elif on_missing in ("mean", "neighbours", "back_off"):
+            stand_ins = nearest(token, known) if on_missing == "neighbours" else known
             rows = [table.row(stand_in) for stand_in in stand_ins]
             vectors[idx] = table.vectors[rows].mean(axis=0, dtype=np.float64)
     pooled = pool(bags, vectors, statistics)
     if on_missing == "nan":
         pooled[touched] = np.nan
     return pooled
-
-
-def _nearest_elements(symbol: str, known: Collection[str]) -> list[str]:
-    from pymatgen.core.periodic_table import Element
-
-    def family(element: Element) -> tuple[bool, bool, int]:
-        return element.is_lanthanoid, element.is_actinoid, element.group
-
-    wanted = Element(symbol)
-    others = [Element(other) for other in known]
-    same_family = [other for other in others if family(other) == family(wanted)]
-    by_period = bool(same_family) and not (wanted.is_lanthanoid or wanted.is_actinoid)
-    distance = {
-        other.symbol: abs(other.row - wanted.row) if by_period else abs(other.Z - wanted.Z)
-        for other in same_family or others
-    }
-    return [other for other, steps in distance.items() if steps == min(distance.values())]
 
 
 def _nearest_motifs(token: str, known: Collection[str]) -> list[str]:

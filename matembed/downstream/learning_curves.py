@@ -153,7 +153,7 @@ def learning_curve(
         As for `matembed.evaluate`. Ridge is unsteady where there are about as many rows as columns.
     pooling : str or sequence of str, default ("mean", "std")
         Statistics; see `FormulaFeaturizer`. The same for tables and baselines.
-    on_missing : {"error", "nan", "mean", "neighbours", "zero"}, default "error"
+    on_missing : {"error", "nan", "mean", "neighbours", "back_off", "zero"}, default "error"
         What to do about tokens that have no vector; see `FormulaFeaturizer`.
     task : {"auto", "regression", "classification"}
         As for `matembed.evaluate`.

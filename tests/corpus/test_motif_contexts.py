@@ -207,7 +207,7 @@ def test_card_says_where_counts_come_from(textbook):
 
 
 def test_unknown_views_are_refused(textbook):
-    with pytest.raises(ValueError, match="views must be one or more of partners.*got 'neighbours'"):
+    with pytest.raises(ValueError, match=r"views must be one or more of partners.*got 'neighbours'"):
         count_contexts(textbook, ["partners", "neighbours"])
     with pytest.raises(ValueError, match="views must be one or more"):
         count_contexts(textbook, [])

@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from matembed import Card, EmbeddingTable, Motif, MotifGraph, UnknownTokenError, find_motifs
+from matembed import Card, EmbeddingTable, Motif, MotifGraph, UnknownTokenError, back_off, find_motifs
 from matembed.corpus.formulas import FormulaError
 from matembed.downstream.features import FormulaFeaturizer, StructureFeaturizer, motif_level
 from matembed.downstream.pooling import STATISTICS
@@ -125,7 +125,10 @@ def test_grid_search_over_pooling_and_tables(kind, table, X, other) -> None:
         ({"pooling": "median"}, "pooling must be one or more of mean, std, .*got 'median'"),
         ({"pooling": []}, "pooling must be"),
         ({"pooling": ["mean", "mean"]}, "each once"),
-        ({"on_missing": "ignore"}, "on_missing must be one of error, nan, mean, neighbours, zero, got 'ignore'"),
+        (
+            {"on_missing": "ignore"},
+            "on_missing must be one of error, nan, mean, neighbours, back_off, zero, got 'ignore'",
+        ),
     ],
 )
 def test_unknown_settings_are_refused_by_fit(kind, table, X, other, settings, message) -> None:
@@ -202,7 +205,7 @@ def test_missing_elements_are_listed(elements: EmbeddingTable) -> None:
     assert featurizer.missing(["H2O", "PoAtO2"]) == [(), ("At", "Po")]
 
 
-@pytest.mark.parametrize("policy", ["nan", "mean", "neighbours", "zero"])
+@pytest.mark.parametrize("policy", ["nan", "mean", "neighbours", "back_off", "zero"])
 def test_only_materials_with_a_missing_element_are_touched(policy: str, elements: EmbeddingTable) -> None:
     featurizer = FormulaFeaturizer(elements, pooling=STATISTICS, on_missing=policy).fit()
     rows = featurizer.transform(["H2O", "PoO2", "NaCl"])
@@ -220,6 +223,25 @@ def test_what_stands_in_for_a_missing_element() -> None:
     assert row("zero") == 0
     assert row("mean") == 5  # the mean of the elements; the motif is no part of it
     assert row("neighbours") == 4  # S, nearest in the group
+    assert row("back_off") == 4
+
+
+def test_backed_off_vectors_are_used_and_counted_as_missing() -> None:
+    table = back_off(EmbeddingTable(("O", "S"), [[2.0], [4.0]], Card("test")), ["Se"])
+    featurizer = FormulaFeaturizer(table)
+    assert featurizer.fit_transform(["Se"]).tolist() == [[4.0]]
+    assert featurizer.missing(["Se", "SO2"]) == [("Se",), ()]
+
+
+def test_unknown_motifs_are_made_from_their_parts() -> None:
+    tokens = ("TiO6:O:6", "VO6:O:6", "TiO4:T:4", "VS6:O:6", "TiS6:O:6")
+    table = EmbeddingTable(tokens, np.eye(5), Card("test"))
+    unknown = graph_of(motif(0, "V", "O", "T:4"))
+    expected = back_off(table, ["VO4:T:4"])["VO4:T:4"]
+    row = vectors(table, on_missing="back_off").fit_transform([unknown])[0]
+    assert row == pytest.approx(expected)
+    nothing = MotifGraph("He", ("He",), (), (), "numba", "simplest", "none")
+    assert vectors(table, on_missing="back_off").fit_transform([nothing])[0] == pytest.approx(np.full(5, 0.2))
 
 
 @pytest.mark.parametrize(

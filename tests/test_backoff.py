@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from matembed.back_off import BackOffCosines, PartsModel, back_off, back_off_error, nearest_elements
+from matembed.backoff import BackOffCosines, PartsModel, back_off, back_off_error, nearest_elements
 from matembed.cards import Card
 from matembed.elements import SYMBOLS
 from matembed.embeddings import EmbeddingTable

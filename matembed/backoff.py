@@ -300,7 +300,7 @@ def _nearest_numbers(number: float, known: Collection[float]) -> list[float]:
 def back_off(table: EmbeddingTable, tokens: Iterable[str]) -> EmbeddingTable:
     """Add vectors for tokens that a table lacks, made from their parts or neighbours, and flag them.
 
-    The head of `matembed.back_off` says how each kind is made. Elements, species, motifs and geometries can be;
+    The head of `matembed.backoff` says how each kind is made. Elements, species, motifs and geometries can be;
     every element has a nearest one, so a table of elements covers all formulas, and a table of motifs all motifs.
 
     Parameters
