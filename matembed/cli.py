@@ -148,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("what", choices=("elements", "formula-elements", "species", "motifs"))
     command.add_argument("input", help="motif tables; for formula-elements also a file or a corpus of formulas")
     command.add_argument("--out", type=Path, required=True, help="folder of the table")
+    command.add_argument("--all-sites", type=Path, help="for elements: motif tables made with --valences none")
     command.add_argument("--exclude", type=Path, help="file of reduced formulas to leave out, a line each")
     command.add_argument("--n-networks", type=int, default=3, help="networks of each kind; 0 for counts only (3)")
     command.add_argument("--seed", type=int, default=0, help="of networks, rotation and widening (0)")
@@ -464,7 +465,8 @@ def _fit(options: argparse.Namespace) -> None:
     else:
         tables = MotifTables.read(options.input)
         if options.what == "elements":
-            table = fit_elements(tables, **trained)
+            all_sites = None if options.all_sites is None else MotifTables.read(options.all_sites)
+            table = fit_elements(tables, all_sites=all_sites, **trained)
         else:
             table = (fit_species if options.what == "species" else fit_motifs)(tables, exclude=exclude)
     table.write(options.out, overwrite=options.overwrite)

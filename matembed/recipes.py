@@ -24,6 +24,7 @@ from matembed.encoders.site_net import SiteNet
 __all__ = ["fit_elements", "fit_formula_elements", "fit_motifs", "fit_species"]
 
 _LAST_ELEMENT = 103
+_EPOCHS = 20  # of MaskedSet
 _CONTACTS = 0.4  # weight of the view, beside 1 for all networks of a kind
 
 
@@ -98,6 +99,7 @@ def fit_formula_elements(
 def fit_elements(
     tables: MotifTables,
     *,
+    all_sites: MotifTables | None = None,
     exclude: Collection[str] = (),
     dim: int | None = 256,
     n_networks: int = 3,
@@ -116,6 +118,9 @@ def fit_elements(
     ----------
     tables : MotifTables
         Motifs of crystals, from `build_motif_tables`.
+    all_sites : MotifTables, optional
+        Motifs of the same crystals around every site, built with ``valences="none"``: what `SiteNet` is told of anions
+        is then as much as of cations, and the vectors are better.
     exclude : collection of str
         Reduced formulas, as pymatgen writes them, to leave out, such as those a benchmark tests.
     dim : int or None, default 256
@@ -152,7 +157,7 @@ def fit_elements(
         rest = count_formula_contexts(formulas, "rest", exclude=exclude, card=tables.card)
         weighting = dict.fromkeys(sites, "hellinger")
         return _finished(rest | sites, weighting, {}, dim=dim, seed=seed, name=name)
-    statistics = count_sites(tables, exclude=exclude)
+    statistics = count_sites(tables, all_sites=all_sites, exclude=exclude)
     sentences = sorted({_amounts(formula) for formula in statistics.formulas})
     views = _masked(sentences, tables.card, n_networks, seed, progress)
     for draw in range(n_networks):
@@ -270,7 +275,7 @@ def _masked(
 ) -> dict[str, View]:
     corpus = _Formulas(sentences, card)
     return {
-        f"masked {draw}": MaskedSet(seed=seed + draw, progress=progress).fit(corpus).embeddings()
+        f"masked {draw}": MaskedSet(epochs=_EPOCHS, seed=seed + draw, progress=progress).fit(corpus).embeddings()
         for draw in range(n_networks)
     }
 

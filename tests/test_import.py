@@ -1,5 +1,6 @@
 """Importing matembed is cheap, and every public name is there."""
 
+import importlib.util
 import subprocess
 import sys
 
@@ -38,3 +39,8 @@ def test_every_public_name_is_there(name):
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no_such_name"):
         matembed.no_such_name  # noqa: B018
+
+
+def test_no_public_name_is_that_of_a_module():
+    """Importing a module puts it into the package under its name, where it would hide the public one."""
+    assert [name for name in matembed.__all__ if importlib.util.find_spec(f"matembed.{name}")] == []

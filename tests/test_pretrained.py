@@ -80,9 +80,21 @@ def test_they_are_made_by_one_command(tmp_path):
     tables = me.build_motif_tables(
         me.read_prototypes(limit=40), tmp_path / "motifs", max_rejected=1, progress=False, card=me.Card("prototypes")
     )
+    around = me.build_motif_tables(
+        me.read_prototypes(limit=40), tmp_path / "all", max_rejected=1, progress=False, valences="none"
+    )
     (tmp_path / "exclude.txt").write_text("NaCl\n")
     make_tables.main(
-        [str(tables.path), "--exclude", str(tmp_path / "exclude.txt"), "--out", str(tmp_path), "--n-networks", "0"]
+        [
+            str(tables.path),
+            str(around.path),
+            "--exclude",
+            str(tmp_path / "exclude.txt"),
+            "--out",
+            str(tmp_path),
+            "--n-networks",
+            "0",
+        ]
     )
     for name in TABLES:
         assert "1 formulas of benchmark tasks were left out" in me.EmbeddingTable.read(tmp_path / name).card.what

@@ -25,10 +25,10 @@ def finished(tmp_path_factory):
 
 def test_report_is_one_page_with_its_pictures(finished):
     page = finished.read_text(encoding="utf-8")
-    assert page.count('<img src="data:image/png;base64,') == 5
+    assert page.count('<img src="data:image/png;base64,') == 7
     assert "http" not in page
     assert "$" not in page.split("</style>")[1].split("<pre>")[0]  # every blank was filled in
-    for row in ("one_hot_elements", "random_elements_", "element_vectors", "dummy"):
+    for row in ("one_hot_elements", "random_elements_", "pretrained_elements", "element_vectors", "dummy"):
         assert row in page
 
 

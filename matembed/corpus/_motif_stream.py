@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MotifChunk", "motif_chunks"]
 
-_MOTIFS_AT_ONCE = 50_000
+_CRYSTALS_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,16 +107,11 @@ def motif_chunks(tables: "MotifTables", *, links: bool = True) -> Iterator[Motif
     columns = ["site", "geometry", "cn", "csm", "token", "ligands", "lengths"]
     motif_slices = _Slices(tables, "motifs", columns)
     link_slices = _Slices(tables, "connections", ["source", "target", "sharing"]) if links else None
-    ends = np.cumsum(n_motifs)
-    start = 0
-    while start < len(materials):
-        done = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, done + _MOTIFS_AT_ONCE, side="right")))
-        rows = slice(start, stop)
+    for start in range(0, len(materials), _CRYSTALS_AT_ONCE):
+        rows = slice(start, start + _CRYSTALS_AT_ONCE)
         found = motif_slices.take(int(n_motifs[rows].sum()))
         connections = None if link_slices is None else link_slices.take(int(n_links[rows].sum()))
         yield _chunk(materials.iloc[rows], found, connections)
-        start = stop
 
 
 class _Slices:

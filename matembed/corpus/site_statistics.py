@@ -68,7 +68,9 @@ class SiteStatistics:
         return f"SiteStatistics({len(self.elements):,} elements of {len(self.formulas):,} formulas, {len(self.names)})"
 
 
-def count_sites(tables: MotifTables, *, exclude: Collection[str] = ()) -> SiteStatistics:
+def count_sites(
+    tables: MotifTables, *, all_sites: MotifTables | None = None, exclude: Collection[str] = ()
+) -> SiteStatistics:
     """Average what is known of the sites of each element in each compound.
 
     Entries of one reduced formula, polymorphs and duplicates, count alike, and so do the sites of an element in an
@@ -78,6 +80,9 @@ def count_sites(tables: MotifTables, *, exclude: Collection[str] = ()) -> SiteSt
     ----------
     tables : MotifTables
         Motifs of crystals.
+    all_sites : MotifTables, optional
+        Motifs of the same crystals around every site, built with ``valences="none"``. Bonds and shapes are then taken
+        from them, so that anions have shapes too; oxidation states and roles are those of `tables`.
     exclude : collection of str
         Reduced formulas, as pymatgen writes them, to leave out, such as those a benchmark tests.
 
@@ -90,7 +95,7 @@ def count_sites(tables: MotifTables, *, exclude: Collection[str] = ()) -> SiteSt
     Raises
     ------
     ValueError
-        If no material of two elements or more is left.
+        If no material of two elements or more is left, or the two sets of tables are not of the same crystals.
 
     Examples
     --------
@@ -108,14 +113,19 @@ def count_sites(tables: MotifTables, *, exclude: Collection[str] = ()) -> SiteSt
     if not kept.any():
         msg = f"none of {len(materials):,} materials is left, of two elements or more; nothing can be averaged"
         raise ValueError(msg)
+    same = ["id", "formula", "n_sites"]
+    if all_sites is not None and not materials[same].equals(all_sites.materials()[same]):
+        msg = "all_sites must hold the same crystals as tables, in the same order; build both from one source"
+        raise ValueError(msg)
+    shaped = tables if all_sites is None else all_sites
     formulas, formula_of = np.unique(materials["formula"].to_numpy(str), return_inverse=True)
-    geometries = _commonest_geometries(tables)
+    geometries = _commonest_geometries(shaped)
     parts = []
     start = 0
-    for chunk in motif_chunks(tables, links=False):
+    for chunk, shapes in zip(motif_chunks(tables, links=False), motif_chunks(shaped, links=False), strict=True):
         rows = slice(start, start + len(chunk.materials))
         start = rows.stop
-        parts.append(_averaged(chunk, formula_of[rows], kept[rows], geometries))
+        parts.append(_averaged(chunk, shapes, formula_of[rows], kept[rows], geometries))
     keys, sums, weights, fractions = (np.concatenate(column) for column in zip(*parts, strict=True))
     pairs, inverse = np.unique(keys, return_inverse=True)
     total, weight = np.zeros((2, len(pairs), sums.shape[1]))
@@ -141,7 +151,10 @@ def count_sites(tables: MotifTables, *, exclude: Collection[str] = ()) -> SiteSt
             citation=tables.card.citation,
             corpus={"name": tables.card.name, "counts": dict(tables.card.counts)},
             counts={"materials": int(kept.sum()), "formulas": len(found_formulas)},
-            settings={"weights": "a formula counts once, shared by its entries"},
+            settings={
+                "weights": "a formula counts once, shared by its entries",
+                "shapes": "of all sites" if all_sites is not None else "of the centres of motifs",
+            },
             versions=tables.card.versions,
         ),
     )
@@ -157,10 +170,14 @@ def _commonest_geometries(tables: MotifTables) -> tuple[str, ...]:
 
 
 def _averaged(
-    chunk: MotifChunk, formula_of: NDArray[np.int64], kept: NDArray[np.bool_], geometries: tuple[str, ...]
+    chunk: MotifChunk,
+    shapes: MotifChunk,
+    formula_of: NDArray[np.int64],
+    kept: NDArray[np.bool_],
+    geometries: tuple[str, ...],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Average the sites of each element in each entry: formula and element as one number, sums, weights, fractions."""
-    first, _, lengths = chunk.bonds()
+    first, _, lengths = shapes.bonds()
     n_sites = len(chunk.site_numbers)
     values = np.full((n_sites, len(_NUMBERS) + len(geometries)), np.nan)
     cns = np.bincount(first, minlength=n_sites)
@@ -173,7 +190,7 @@ def _averaged(
     values[:, 0] = np.where(bonded, cns, np.nan)
     values[bonded, 1], values[bonded, 2] = np.log(mean[bonded]), np.log(shortest[bonded])
     values[:, 3] = spread
-    values[chunk.motif_sites, 4] = chunk.csms
+    values[shapes.motif_sites, 4] = shapes.csms
     states = {token: parse_token(token).oxidation for token in set(chunk.site_tokens)}
     values[:, 5] = np.array([states[token] for token in chunk.site_tokens], dtype=np.float64)
     signed = (chunk.materials["valences"] != "none").to_numpy()[chunk.site_material]
@@ -183,8 +200,8 @@ def _averaged(
     volume = np.log(chunk.materials["volume_per_atom"].to_numpy(np.float64))
     values[:, 8] = volume[chunk.site_material]
     place = {geometry: column for column, geometry in enumerate(geometries)}
-    columns = np.array([place.get(geometry, -1) for geometry in chunk.geometries], dtype=np.int64)
-    values[chunk.motif_sites, len(_NUMBERS) :] = columns[:, None] == np.arange(len(geometries))
+    columns = np.array([place.get(geometry, -1) for geometry in shapes.geometries], dtype=np.int64)
+    values[shapes.motif_sites, len(_NUMBERS) :] = columns[:, None] == np.arange(len(geometries))
 
     used = np.flatnonzero(kept[chunk.site_material])
     entry = chunk.site_material[used] * len(SYMBOLS) + chunk.site_numbers[used]

@@ -1,4 +1,4 @@
-"""Make the tables that come with the package: ``python -m matembed.pretrained.make_tables MOTIFS --exclude FILE``."""
+"""Make the tables that come with the package: ``python -m matembed.pretrained.make_tables MOTIFS ALL_SITES``."""
 
 import argparse
 from dataclasses import replace
@@ -9,7 +9,7 @@ from matembed.embeddings import EmbeddingTable
 from matembed.recipes import fit_elements, fit_formula_elements, fit_motifs, fit_species
 
 _HERE = Path(__file__).parent / "tables"
-_COMMAND = "python -m matembed.pretrained.make_tables MOTIFS --exclude FORMULAS"
+_COMMAND = "python -m matembed.pretrained.make_tables MOTIFS ALL_SITES --exclude FORMULAS"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("motifs", help="folder of motif tables, from matembed motifs")
+    parser.add_argument("all_sites", help="the same around every site: matembed motifs --valences none")
     parser.add_argument("--exclude", type=Path, help="file of reduced formulas to leave out, a line each")
     parser.add_argument("--out", type=Path, default=_HERE, help="folder for the tables")
     parser.add_argument("--only", nargs="*", help="names of tables to make; all by default")
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     formulas = tables.materials()["formula"].unique().tolist()
     settings = {"exclude": exclude, "n_networks": given.n_networks}
     makers = {
-        "elements": lambda: fit_elements(tables, **settings),
+        "elements": lambda: fit_elements(tables, all_sites=MotifTables.read(given.all_sites), **settings),
         "elements-from-formulas": lambda: fit_formula_elements(formulas, card=tables.card, **settings),
         "species": lambda: fit_species(tables, exclude=exclude),
         "motifs": lambda: fit_motifs(tables, exclude=exclude),

@@ -195,7 +195,7 @@ def test_excluded_formulas_are_not_counted(textbook):
 def test_reading_in_small_pieces_changes_nothing(build, monkeypatch):
     tables = build(read_prototypes(limit=25))
     whole = count_contexts(tables, ALL)
-    monkeypatch.setattr(_motif_stream, "_MOTIFS_AT_ONCE", 7)
+    monkeypatch.setattr(_motif_stream, "_CRYSTALS_AT_ONCE", 3)
     same(whole, count_contexts(tables, ALL))
 
 

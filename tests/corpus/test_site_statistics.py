@@ -67,6 +67,18 @@ def test_no_choice_of_cell_changes_them(build):
         assert list(second[key].values()) == pytest.approx(list(values.values()), nan_ok=True, abs=1e-6), key
 
 
+def test_shapes_of_all_sites(build, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("all") / "motifs"
+    around = build_motif_tables([salt(), perovskite()], folder, valences="none", progress=False)
+    found = rows(count_sites(build([salt(), perovskite()]), all_sites=around))
+    cl = found["NaCl", "Cl"]
+    assert cl["share of O:6"] == 1  # an anion has a shape now
+    assert cl["continuous symmetry measure"] == pytest.approx(0, abs=1e-6)
+    assert (cl["oxidation state"], cl["share of anions"]) == (-1, 1)
+    with pytest.raises(ValueError, match="all_sites must hold the same crystals"):
+        count_sites(build([perovskite(), salt()]), all_sites=around)
+
+
 def test_entries_of_a_formula_count_alike(build):
     found = rows(count_sites(build([salt(5.6), salt(6.0)])))
     mean = (np.log(2.8) + np.log(3.0)) / 2
