@@ -27,7 +27,8 @@ def test_cards_say_what_is_needed_to_judge_and_repeat(table):
 
 def test_vectors_are_finite_and_differ(table):
     assert np.isfinite(table.vectors).all()
-    assert len(np.unique(table.vectors, axis=0)) > 0.9 * len(table)
+    learned = [row for row, token in enumerate(table.tokens) if token not in table.backed_off]
+    assert len(np.unique(table.vectors[learned], axis=0)) > 0.9 * len(learned)
 
 
 def test_all_together_are_small():
@@ -91,10 +92,12 @@ def test_they_are_made_by_one_command(tmp_path):
             "--exclude",
             str(tmp_path / "exclude.txt"),
             "--out",
-            str(tmp_path),
+            str(tmp_path / "made"),
             "--n-networks",
             "0",
         ]
     )
     for name in TABLES:
-        assert "1 formulas of benchmark tasks were left out" in me.EmbeddingTable.read(tmp_path / name).card.what
+        assert (
+            "1 formulas of benchmark tasks were left out" in me.EmbeddingTable.read(tmp_path / "made" / name).card.what
+        )
