@@ -1,7 +1,7 @@
 """What are the vectors worth? Element tables on ten property tasks beside published ones, all in one run.
 
-``python benchmarks/embeddings.py DATA MOTIFS ALL_SITES --write benchmarks/embeddings.md`` evaluates; ``DATA`` holds the tasks
-(``matbench_composition_tasks.csv.gz``, ``matbench_small_targets_folds.csv.gz``) and, beside it,
+``python benchmarks/embeddings.py DATA MOTIFS ALL_SITES --write benchmarks/embeddings.md`` evaluates; ``DATA`` holds
+the tasks (``matbench_composition_tasks.csv.gz``, ``matbench_small_targets_folds.csv.gz``) and, beside it,
 ``element_tables/jarvis.csv.gz``; ``MOTIFS`` and ``ALL_SITES`` are folders of motif tables (``matembed motifs``, the
 second with ``--valences none``). Every measurement is a row of ``--results`` as soon as it is made, and rows that are
 there are not made again.
@@ -18,9 +18,13 @@ import argparse
 import csv
 import gzip
 import hashlib
+import itertools
 import json
+import resource
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,60 +154,59 @@ Named = tuple[str, str, Callable[[], EmbeddingTable]]
 
 
 def all_tables(options: argparse.Namespace, exclude: list[str]) -> Iterator[Named]:
-    """List (name, form, maker) of every table, ours first."""
+    """List (name, form, maker) of every table: one training of ours, the others, two more trainings of ours."""
     kept = options.results.parent / "trained"
-
-    def trained(name: str, make: Callable[[], EmbeddingTable]) -> EmbeddingTable:
-        if not (kept / name).exists():
-            kept.mkdir(parents=True, exist_ok=True)
-            make().write(kept / name)
-        return EmbeddingTable.read(kept / name)
-
     motifs, around = MotifTables.read(options.motifs), MotifTables.read(options.all_sites)
     formulas = motifs.materials()["formula"].unique().tolist()
-    for seed in range(3):
-        made = {
-            "elements": lambda s=seed: fit_elements(motifs, all_sites=around, exclude=exclude, dim=None, seed=10 * s),
-            "elements-from-formulas": lambda s=seed: fit_formula_elements(
-                formulas, exclude=exclude, dim=None, seed=10 * s
-            ),
-        }
-        for name, make in made.items():
-            for turn in range(3):
-                yield (
-                    name,
-                    f"training {seed}, rotation {turn}",
-                    lambda n=name, s=seed, m=make, t=turn: (
-                        trained(f"{n}-{s}", m).rebase(1.0, seed=t).widen(WIDTH, seed=t)
-                    ),
-                )
-    yield (
-        "elements, counts only",
-        "rotation 0",
-        lambda: (
-            trained("counts", lambda: fit_elements(motifs, exclude=exclude, dim=None, n_networks=0))
-            .rebase(1.0)
-            .widen(WIDTH)
-        ),
-    )
-    yield (
-        "elements, not widened",
-        "rotation 0",
-        lambda: EmbeddingTable.read(kept / "elements-0").rebase(1.0),
-    )
-    yield (
-        "elements, widened to 512",
-        "rotation 0",
-        lambda: EmbeddingTable.read(kept / "elements-0").rebase(1.0).widen(512),
-    )
+
+    def crystals(seed: int, n_networks: int = 6) -> EmbeddingTable:
+        settings = {"exclude": exclude, "dim": None, "n_networks": n_networks, "seed": seed}
+        return fit_elements(motifs, all_sites=around, **settings)
+
+    def alone(seed: int) -> EmbeddingTable:
+        return fit_formula_elements(formulas, exclude=exclude, dim=None, seed=seed)
+
+    def ours(draw: int) -> Iterator[Named]:
+        recipes = {"elements": crystals, "elements-from-formulas": alone}
+        for turn, (name, fit) in itertools.product(range(3), recipes.items()):
+            make = partial(_trained, kept / f"{name}-{draw}", partial(fit, 10 * draw))
+            yield name, f"training {draw}, rotation {turn}", partial(_finished, make, turn, WIDTH)
+
+    yield from ours(0)
+    first = partial(_trained, kept / "elements-0", partial(crystals, 0))
+    counts = partial(_trained, kept / "counts", partial(crystals, 0, 0))
+    yield "elements, counts only", "rotation 0", partial(_finished, counts, 0, WIDTH)
+    yield "elements, not widened", "rotation 0", partial(_finished, first, 0, None)
+    yield "elements, widened to 512", "rotation 0", partial(_finished, first, 0, 512)
     yield "one-hot", "raw", lambda: one_hot_table(SYMBOLS[1:104])
     yield "random", "raw", lambda: random_table(SYMBOLS[1:104], WIDTH)
     anchors = published(options.data)
-    for name in ("oliynyk", "jarvis", "xenonpy", *anchors):
+    for name in dict.fromkeys(("oliynyk", "jarvis", "xenonpy", "crystallm", *anchors)):
         table = anchors[name]
         yield name, "raw", lambda t=table: t
         yield name, "rebased", lambda t=table: t.rebase(1.0)
         yield name, "widened", lambda t=table: t.rebase(1.0).widen(WIDTH)
+    yield from ours(1)
+    yield from ours(2)
+
+
+def _trained(folder: Path, make: Callable[[], EmbeddingTable]) -> EmbeddingTable:
+    """Read a table that was trained before, or train it and note what that took."""
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        start = time.process_time()
+        made = make()
+        seconds = time.process_time() - start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        made.write(folder)
+        cost = json.dumps({"cpu_seconds": seconds, "peak_gb": peak})
+        folder.with_suffix(".json").write_text(cost, encoding="utf-8")
+    return EmbeddingTable.read(folder)
+
+
+def _finished(make: Callable[[], EmbeddingTable], turn: int, width: int | None) -> EmbeddingTable:
+    table = make().rebase(1.0, seed=turn)
+    return table if width is None else table.widen(width, seed=turn)
 
 
 # Measurements --------------------------------------------------------------------------------------------------------
@@ -253,7 +256,10 @@ def curve(table: EmbeddingTable, task: Task, size: int) -> list[float]:
 def measure(options: argparse.Namespace) -> pd.DataFrame:
     """Make every measurement that is not there yet."""
     tasks = read_tasks(options.data)
-    exclude = sorted({formula for task in tasks.values() for formula in task.reduced})
+    reduced = {formula for task in tasks.values() for formula in task.reduced}
+    exclude = sorted(
+        formula for formula in reduced if "e-" not in formula
+    )  # no crystal holds a millionth of an element
     columns = ["table", "form", "dim", "n_missing", "model", "task", "size", "error", "sem"]
     if options.results.exists():
         done = pd.read_csv(options.results)
@@ -366,6 +372,23 @@ def mean_of(rows: pd.DataFrame, model: str, tasks: tuple[str, ...], size: int) -
     return pivot.reindex(columns=list(tasks)).mean(axis=1, skipna=False).dropna()
 
 
+def costs(kept: Path) -> list[str]:
+    """Write what training took."""
+    lines = [
+        "",
+        "## What it costs",
+        "",
+        "One core, from motif tables (formulas and sites) to vectors; peak memory of",
+        "",
+    ]
+    lines[-2] += " the process so far."
+    lines += ["| | CPU s | peak GB |", "|---|---|---|"]
+    for path in sorted(kept.glob("*.json")):
+        cost = json.loads(path.read_text(encoding="utf-8"))
+        lines.append(f"| {path.stem} | {cost['cpu_seconds']:.0f} | {cost['peak_gb']:.2f} |")
+    return lines
+
+
 def report(rows: pd.DataFrame) -> str:
     """Write the page."""
     lines = ["# What the element vectors are worth", ""]
@@ -437,7 +460,8 @@ if __name__ == "__main__":
     parser.add_argument("--final", action="store_true", help="look at the held-back tasks too")
     parser.add_argument("--write", type=Path, help="Markdown file to write")
     given = parser.parse_args()
-    page = report(measure(given)) + "\n".join(probes(given.data)) + "\n"
+    page = report(measure(given))
+    page += "\n".join([*costs(given.results.parent / "trained"), *probes(given.data)]) + "\n"
     print(page)
     if given.write:
         given.write.write_text(page, encoding="utf-8")

@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, help="folder of the table")
     command.add_argument("--all-sites", type=Path, help="for elements: motif tables made with --valences none")
     command.add_argument("--exclude", type=Path, help="file of reduced formulas to leave out, a line each")
-    command.add_argument("--n-networks", type=int, default=3, help="networks of each kind; 0 for counts only (3)")
+    command.add_argument("--n-networks", type=int, default=6, help="networks of each kind; 0 for counts only (6)")
     command.add_argument("--seed", type=int, default=0, help="of networks, rotation and widening (0)")
     command.add_argument("--overwrite", action="store_true", help="replace a table that is there")
     command.add_argument("--quiet", action="store_true", help="no progress bar")

@@ -24,7 +24,6 @@ from matembed.encoders.site_net import SiteNet
 __all__ = ["fit_elements", "fit_formula_elements", "fit_motifs", "fit_species"]
 
 _LAST_ELEMENT = 103
-_EPOCHS = 20  # of MaskedSet
 _CONTACTS = 0.4  # weight of the view, beside 1 for all networks of a kind
 
 
@@ -33,7 +32,7 @@ def fit_formula_elements(
     *,
     exclude: Collection[str] = (),
     dim: int | None = 256,
-    n_networks: int = 3,
+    n_networks: int = 6,
     seed: int = 0,
     name: str = "elements-from-formulas",
     card: Card | None = None,
@@ -54,7 +53,7 @@ def fit_formula_elements(
         Formulas to leave out, in any spelling, such as those a benchmark tests.
     dim : int or None, default 256
         Length of the vectors; None leaves them as the decomposition made them, neither turned nor widened.
-    n_networks : int, default 3
+    n_networks : int, default 6
         Networks to train, with `seed`, `seed` + 1, ...; 0 for counts only. Needs PyTorch unless 0.
     seed : int, default 0
         Of networks, rotation and widening.
@@ -102,7 +101,7 @@ def fit_elements(
     all_sites: MotifTables | None = None,
     exclude: Collection[str] = (),
     dim: int | None = 256,
-    n_networks: int = 3,
+    n_networks: int = 6,
     seed: int = 0,
     name: str = "elements",
     progress: bool = False,
@@ -125,7 +124,7 @@ def fit_elements(
         Reduced formulas, as pymatgen writes them, to leave out, such as those a benchmark tests.
     dim : int or None, default 256
         Length of the vectors; None leaves them as the decomposition made them, neither turned nor widened.
-    n_networks : int, default 3
+    n_networks : int, default 6
         Networks of each kind to train, with `seed`, `seed` + 1, ...; 0 for counts only. Needs PyTorch unless 0.
     seed : int, default 0
         Of networks, rotation and widening.
@@ -275,7 +274,7 @@ def _masked(
 ) -> dict[str, View]:
     corpus = _Formulas(sentences, card)
     return {
-        f"masked {draw}": MaskedSet(epochs=_EPOCHS, seed=seed + draw, progress=progress).fit(corpus).embeddings()
+        f"masked {draw}": MaskedSet(seed=seed + draw, progress=progress).fit(corpus).embeddings()
         for draw in range(n_networks)
     }
 

@@ -315,6 +315,7 @@ class ContextSVD:
             "shift": self.shift,
             "min_count": self.min_count,
             "min_tokens": self.min_tokens,
+            "rows": self.rows if self.rows is None or isinstance(self.rows, str) else list(self.rows),
         }
         return Card(
             name="-".join(("contextsvd", *views)),

@@ -42,7 +42,7 @@ class SiteNet:
         Length of the vectors.
     hidden : int, default 192
         Width of the hidden layers.
-    epochs : int, default 12
+    epochs : int, default 8
         Passes over the compounds. The default suits some 100,000.
     batch_size : int, default 512
         Compounds in a step.
@@ -81,7 +81,7 @@ class SiteNet:
 
     dim: int = 64
     hidden: int = 192
-    epochs: int = 12
+    epochs: int = 8
     batch_size: int = 512
     learning_rate: float = 0.003
     weight_decay: float = 0.01

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--exclude", type=Path, help="file of reduced formulas to leave out, a line each")
     parser.add_argument("--out", type=Path, default=_HERE, help="folder for the tables")
     parser.add_argument("--only", nargs="*", help="names of tables to make; all by default")
-    parser.add_argument("--n-networks", type=int, default=3)
+    parser.add_argument("--n-networks", type=int, default=6)
     given = parser.parse_args(arguments)
     tables = MotifTables.read(given.motifs)
     exclude = given.exclude.read_text(encoding="utf-8").split() if given.exclude else []
