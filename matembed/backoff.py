@@ -356,7 +356,8 @@ def back_off(table: EmbeddingTable, tokens: Iterable[str]) -> EmbeddingTable:
     for idx, token in enumerate(lacking):
         kind = kind_of(token)
         if kind not in makers:
-            msg = f"a vector can be made for an element, species, motif or geometry, got {token!r}; leave it out"
+            got = f"{token!r}, a token of kind {kind}" if kind else f"{token!r}, which is no token: see matembed.tokens"
+            msg = f"a vector can be made for an element, species, motif or geometry, got {got}; leave it out"
             raise ValueError(msg)
         by_kind[kind].append(idx)
     made = np.zeros((len(lacking), table.dim))
@@ -458,8 +459,6 @@ class _Learned:
 
     def _motifs_without_motifs(self, tokens: Sequence[str]) -> NDArray[np.float64]:
         """Make motifs from their geometry, or else from the elements of centre and ligands, half each."""
-        if not self._by_element and not self.tokens["geometry"]:
-            raise self._nothing_for(tokens[0], "motifs, geometries, elements or species")
         if not self._by_element and not self.tokens["geometry"]:
             raise self._nothing_for(tokens[0], "motifs, geometries, elements or species")
         parsed = [parse_token(token) for token in tokens]

@@ -11,7 +11,7 @@ __all__ = ["Card", "package_versions"]
 
 _PACKAGES = (
     *("matembed", "gensim", "numba", "numpy", "pandas", "pyarrow"),
-    *("pymatgen", "pymatgen-core", "scikit-learn", "scipy", "spglib"),
+    *("pymatgen", "pymatgen-core", "scikit-learn", "scipy", "spglib", "torch"),
 )
 
 

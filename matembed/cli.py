@@ -150,8 +150,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, help="folder of the table")
     command.add_argument("--all-sites", type=Path, help="for elements: motif tables made with --valences none")
     command.add_argument("--exclude", type=Path, help="file of reduced formulas to leave out, a line each")
-    command.add_argument("--n-networks", type=int, default=6, help="networks of each kind; 0 for counts only (6)")
-    command.add_argument("--seed", type=int, default=0, help="of networks, rotation and widening (0)")
+    command.add_argument(
+        "--n-networks", type=whole_number, default=6, help="of elements: networks of each kind; 0 for counts only (6)"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of networks, rotation and widening (0); motifs have none")
     command.add_argument("--overwrite", action="store_true", help="replace a table that is there")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -238,6 +240,14 @@ def positive_integer(text: str) -> int:
     value = int(text)
     if value < 1:
         msg = f"must be 1 or more, got {text}"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def whole_number(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        msg = f"must be 0 or more, got {text}"
         raise argparse.ArgumentTypeError(msg)
     return value
 
@@ -468,7 +478,11 @@ def _fit(options: argparse.Namespace) -> None:
             all_sites = None if options.all_sites is None else MotifTables.read(options.all_sites)
             table = fit_elements(tables, all_sites=all_sites, **trained)
         else:
-            table = (fit_species if options.what == "species" else fit_motifs)(tables, exclude=exclude)
+            table = (
+                fit_species(tables, exclude=exclude, seed=options.seed)
+                if options.what == "species"
+                else fit_motifs(tables, exclude=exclude)
+            )
     table.write(options.out, overwrite=options.overwrite)
     print(table)
     print(f"the card: {options.out / 'README.md'}")
@@ -662,13 +676,13 @@ def _plot(options: argparse.Namespace) -> None:
 def _info(options: argparse.Namespace) -> None:
     from matembed.corpus.corpus import Corpus
     from matembed.corpus.motif_tables import MotifTables
-    from matembed.embeddings import EmbeddingTable
 
-    if not options.path.exists():
+    pretrained = _is_pretrained(options.path) and not options.path.exists()
+    if not pretrained and not options.path.exists():
         msg = f"{options.path} does not exist; wanted the folder of a corpus, of motifs or of a table"
         raise FileNotFoundError(msg)
-    if (options.path / "vectors.safetensors").exists():
-        table = EmbeddingTable.read(options.path)
+    if pretrained or (options.path / "vectors.safetensors").exists():
+        table = _read_table(options.path)
         print(table)
         _print_card(table.card)
     elif (options.path / "motifs.parquet").exists():
@@ -682,11 +696,17 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _read_table(path: Path) -> "EmbeddingTable":
-    """Read a table from disk, or one that comes with the package, by its name."""
+    """Read a table from disk, or one that comes with the package by its name, unless a table of that name is here."""
     from matembed.interchange import read_table
-    from matembed.pretrained import TABLES, load
+    from matembed.pretrained import load
 
-    return load(str(path)) if str(path) in TABLES and not path.exists() else read_table(path)
+    return load(str(path)) if _is_pretrained(path) else read_table(path)
+
+
+def _is_pretrained(path: Path) -> bool:
+    from matembed.pretrained import TABLES
+
+    return str(path) in TABLES and not path.is_file() and not (path / "vectors.safetensors").exists()
 
 
 def _read_tables(paths: Sequence[Path]) -> "dict[str, EmbeddingTable]":

@@ -12,11 +12,13 @@ from matembed.backoff import back_off
 from matembed.cards import Card
 from matembed.corpus.contexts import formula_sentences
 from matembed.corpus.formula_contexts import count_formula_contexts
+from matembed.corpus.formulas import reduced_formulas
 from matembed.corpus.motif_contexts import MotifContexts, SiteContexts, count_contexts
 from matembed.corpus.motif_tables import MotifTables
 from matembed.corpus.site_statistics import count_sites
 from matembed.elements import SYMBOLS
 from matembed.embeddings import EmbeddingTable
+from matembed.encoders._training import check_count
 from matembed.encoders.context_svd import ContextSVD, View
 from matembed.encoders.masked_set import MaskedSet
 from matembed.encoders.site_net import SiteNet
@@ -86,10 +88,11 @@ def fit_formula_elements(
     >>> table.nearest("Na", n=1)[0].token, len(table)
     ('K', 103)
     """
+    check_count("n_networks", n_networks, least=0)
     if n_networks == 0:
         views: dict[str, View] = dict(count_formula_contexts(formulas, "rest", exclude=exclude, card=card))
         return _finished(views, {}, {}, dim=dim, seed=seed, name=name)
-    left_out = {_amounts(formula) for formula in exclude}
+    left_out = {_amounts(formula) for formula in reduced_formulas(exclude)}
     sentences = sorted({_amounts(formula) for formula in formulas} - left_out)
     views = dict(_masked(sentences, card or Card("formulas"), n_networks, seed, progress))
     return _finished(views, {}, {}, dim=dim, seed=seed, name=name)
@@ -121,7 +124,7 @@ def fit_elements(
         Motifs of the same crystals around every site, built with ``valences="none"``: what `SiteNet` is told of anions
         is then as much as of cations, and the vectors are better.
     exclude : collection of str
-        Reduced formulas, as pymatgen writes them, to leave out, such as those a benchmark tests.
+        Formulas, in any spelling, to leave out, such as those a benchmark tests.
     dim : int or None, default 256
         Length of the vectors; None leaves them as the decomposition made them, neither turned nor widened.
     n_networks : int, default 6
@@ -150,6 +153,7 @@ def fit_elements(
     fit_formula_elements : Needs no crystals.
     fit_species, fit_motifs : The same for species and motifs.
     """
+    check_count("n_networks", n_networks, least=0)
     if n_networks == 0:
         sites = count_contexts(tables, ("partners", "roles", "lengths", "volumes"), exclude=exclude)
         formulas = tables.materials()["formula"].unique().tolist()
@@ -183,7 +187,7 @@ def fit_species(
     tables : MotifTables
         Motifs of crystals with oxidation states, from `build_motif_tables`.
     exclude : collection of str
-        Reduced formulas to leave out.
+        Formulas to leave out, in any spelling.
     dim : int, default 128
         Length of the vectors.
     seed : int, default 0
@@ -209,7 +213,7 @@ def fit_species(
     views: dict[str, View] = dict(count_contexts(tables, sites, species=True, exclude=exclude))
     encoder = ContextSVD(dim=dim, weighting="hellinger", centre=True, min_tokens=2, rows="species")
     table = encoder.fit(views).embeddings().rebase(1.0, seed=seed)
-    return _named(table, name)
+    return _named(table, name, seed)
 
 
 def fit_motifs(
@@ -228,7 +232,7 @@ def fit_motifs(
     tables : MotifTables
         Motifs and connections of crystals, from `build_motif_tables`.
     exclude : collection of str
-        Reduced formulas to leave out.
+        Formulas to leave out, in any spelling.
     species : bool, default False
         Motifs with the oxidation state of their centre where it is known.
     dim : int, default 64
@@ -295,8 +299,11 @@ def _finished(
     table = encoder.fit(views).embeddings()
     if dim is not None:
         table = table.rebase(1.0, seed=seed).widen(dim, seed=seed)
-    return _named(back_off(table, SYMBOLS[1 : _LAST_ELEMENT + 1]), name)
+    return _named(back_off(table, SYMBOLS[1 : _LAST_ELEMENT + 1]), name, seed)
 
 
-def _named(table: EmbeddingTable, name: str) -> EmbeddingTable:
-    return replace(table, card=replace(table.card, name=name))
+def _named(table: EmbeddingTable, name: str, seed: int | None = None) -> EmbeddingTable:
+    kind = {"element": "elements", "species": "species", "motif": "motifs"}[str(table.kinds[0])]
+    made = f", {len(table.backed_off)} of them made from their neighbours" if table.backed_off else ""
+    what = f"Vectors of {len(table):,} {kind}{made}, {table.dim} columns."
+    return replace(table, card=replace(table.card, name=name, what=what, seed=seed))

@@ -80,13 +80,17 @@ def count_formula_contexts(
     if wrong or not wanted:
         msg = f"views must be one or more of {', '.join(FORMULA_CONTEXTS)}; got {wrong[0] if wrong else views!r}"
         raise ValueError(msg)
+    if isinstance(exclude, str):
+        msg = f"exclude is a list of formulas, got the text {exclude!r}; pass [{exclude!r}] for one"
+        raise TypeError(msg)
     left_out = {_environments(formula) for formula in exclude}
-    seen = {pairs for pairs in map(_environments, formulas) if pairs and pairs not in left_out}
+    listed = {pairs for pairs in map(_environments, formulas) if pairs}
+    seen, n_excluded = listed - left_out, len(listed & left_out)
     if not seen:
         msg = "wanted formulas of two elements or more, got none; nothing can be counted"
         raise ValueError(msg)
     behind = card or Card("formulas")
-    counts = {"formulas": len(seen), "excluded": len(left_out)}
+    counts = {"formulas": len(seen), "excluded": n_excluded}
     return {
         view: _counted(view, sorted(seen)).counts(
             view,

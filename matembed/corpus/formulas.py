@@ -3,7 +3,7 @@
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from numbers import Real
@@ -11,7 +11,7 @@ from numbers import Real
 from pymatgen.core.composition import Composition
 from pymatgen.core.periodic_table import DummySpecies, Element, Species
 
-__all__ = ["ELECTRONEGATIVITIES", "FormulaError", "ParsedFormula", "amounts_of", "parse_formula"]
+__all__ = ["ELECTRONEGATIVITIES", "FormulaError", "ParsedFormula", "amounts_of", "parse_formula", "reduced_formulas"]
 
 _MAX_LENGTH = 1_000
 _MAX_DEPTH = 20
@@ -173,6 +173,37 @@ def amounts_of(text: object) -> dict[str, float]:
     ({'Sr': 2.0, 'Ti': 2.0, 'O': 6.0}, {'C': 2.0, 'H': 6.0, 'O': 1.0})
     """
     return _read(text, [])
+
+
+def reduced_formulas(formulas: Collection[str]) -> frozenset[str]:
+    """Write formulas as pymatgen reduces them, so that any spelling is found among those of corpora and tables.
+
+    Parameters
+    ----------
+    formulas : collection of str
+        Formulas in any spelling.
+
+    Returns
+    -------
+    frozenset of str
+        Reduced formulas.
+
+    Raises
+    ------
+    TypeError
+        If it is a single text.
+    FormulaError
+        If a formula cannot be read.
+
+    Examples
+    --------
+    >>> sorted(reduced_formulas(["Sr2Ti2O6", "ClNa"]))
+    ['NaCl', 'SrTiO3']
+    """
+    if isinstance(formulas, str):
+        msg = f"wanted a list of formulas, got the text {formulas!r}; pass [{formulas!r}] for one"
+        raise TypeError(msg)
+    return frozenset(Composition(amounts_of(formula)).reduced_formula for formula in formulas)
 
 
 def _read(text: object, rewrites: list[str]) -> dict[str, float]:

@@ -40,7 +40,8 @@ from scipy import sparse
 from matembed.cards import Card
 from matembed.corpus._motif_stream import MotifChunk, motif_chunks
 from matembed.corpus.context_counts import ContextCounts, ContextTally
-from matembed.corpus.motif_tables import MotifTables
+from matembed.corpus.formulas import reduced_formulas
+from matembed.corpus.motif_tables import MotifTables, check_tables
 from matembed.elements import SYMBOLS
 from matembed.tokens import SHARINGS, parse_token
 
@@ -130,7 +131,7 @@ def count_contexts(
         Write oxidation states into tokens where they are known: ``Ti4+`` for ``Ti``, ``Ti4+O6:O:6`` for
         ``TiO6:O:6``. Sites of unknown oxidation state are then left out of the views of sites.
     exclude : collection of str
-        Reduced formulas, as pymatgen writes them, of materials to leave out, such as those a benchmark tests.
+        Formulas, in any spelling, of materials to leave out, such as those a benchmark tests.
 
     Returns
     -------
@@ -139,8 +140,12 @@ def count_contexts(
 
     Raises
     ------
+    TypeError
+        If `tables` are no MotifTables, or `exclude` is a single text.
     ValueError
         If a view is unknown, or no material is left.
+    FormulaError
+        If a formula of `exclude` cannot be read.
 
     See Also
     --------
@@ -164,6 +169,7 @@ def count_contexts(
     >>> counts["partners"].commonest("Cl"), counts["roles"].commonest("Cs")
     ([('8 Cs', 1.0)], [('cation, cn 8', 1.0)])
     """
+    check_tables(tables)
     wanted = (views,) if isinstance(views, str) else tuple(views)
     known = (*SITE_CONTEXTS, *MOTIF_CONTEXTS)
     wrong = [view for view in wanted if view not in known]
@@ -171,7 +177,7 @@ def count_contexts(
         msg = f"views must be one or more of {', '.join(known)}; got {wrong[0] if wrong else views!r}"
         raise ValueError(msg)
     materials = tables.materials()[["formula"]]
-    left_out = materials["formula"].isin(list(exclude)).to_numpy()
+    left_out = materials["formula"].isin(reduced_formulas(exclude)).to_numpy()
     if left_out.all():
         msg = f"exclude leaves none of {len(materials):,} materials; nothing can be counted"
         raise ValueError(msg)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["MotifTables", "build_motif_tables"]
+__all__ = ["MotifTables", "build_motif_tables", "check_tables"]
 
 _SCHEMA = 1
 _TYPE = "MotifTables"
@@ -233,6 +233,13 @@ class MotifTables:
         path = checked_file(self.path, f"{name}.parquet", self.card, self._checked, "set of motif tables")
         filters = None if ids is None else [("id", "in", [ids] if isinstance(ids, str) else list(ids))]
         return pd.read_parquet(path, columns=None if columns is None else list(columns), filters=filters)
+
+
+def check_tables(tables: object) -> None:
+    """Raise TypeError unless it is a set of motif tables."""
+    if not isinstance(tables, MotifTables):
+        msg = f"wanted MotifTables, got {type(tables).__name__}; open a folder with MotifTables.read(path)"
+        raise TypeError(msg)
 
 
 def _problem(card: Card) -> str:

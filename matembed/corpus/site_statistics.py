@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from matembed.cards import Card
 from matembed.corpus._motif_stream import MotifChunk, motif_chunks
-from matembed.corpus.motif_tables import MotifTables
+from matembed.corpus.formulas import reduced_formulas
+from matembed.corpus.motif_tables import MotifTables, check_tables
 from matembed.elements import SYMBOLS
 from matembed.tokens import parse_token
 
@@ -84,7 +85,7 @@ def count_sites(
         Motifs of the same crystals around every site, built with ``valences="none"``. Bonds and shapes are then taken
         from them, so that anions have shapes too; oxidation states and roles are those of `tables`.
     exclude : collection of str
-        Reduced formulas, as pymatgen writes them, to leave out, such as those a benchmark tests.
+        Formulas, in any spelling, to leave out, such as those a benchmark tests.
 
     Returns
     -------
@@ -94,6 +95,10 @@ def count_sites(
 
     Raises
     ------
+    TypeError
+        If `tables` are no MotifTables, or `exclude` is a single text.
+    FormulaError
+        If a formula of `exclude` cannot be read.
     ValueError
         If no material of two elements or more is left, or the two sets of tables are not of the same crystals.
 
@@ -108,8 +113,9 @@ def count_sites(
     >>> statistics.elements, statistics.values[:, 0].tolist()
     (('Cl', 'Cs'), [8.0, 8.0])
     """
+    check_tables(tables)
     materials = tables.materials()
-    kept = ~materials["formula"].isin(list(exclude)).to_numpy() & (materials["n_elements"] > 1).to_numpy()
+    kept = ~materials["formula"].isin(reduced_formulas(exclude)).to_numpy() & (materials["n_elements"] > 1).to_numpy()
     if not kept.any():
         msg = f"none of {len(materials):,} materials is left, of two elements or more; nothing can be averaged"
         raise ValueError(msg)

@@ -8,7 +8,8 @@ name            model
 "kernel_ridge"  `ExponentialKernelRidge` of the same features
 "extra_trees"   100 extremely randomised trees; about 50 columns are tried at each split
 "random_forest" 100 trees of bootstrap samples; about 50 columns are tried at each split
-"boosted_trees" LightGBM: 100 trees of up to 15 leaves, learning rate 0.1; each tree has about 50 of the columns
+"boosted_trees" LightGBM: 100 trees of up to 15 leaves of 20 rows or more, learning rate 0.1; each tree has about 50
+                of the columns. Of fewer than 40 training rows it predicts the mean
 =============== ===================================================================================================
 
 In a classification, the two kinds of ridge are regressions on 0 and 1, and the trees give probabilities. The trees

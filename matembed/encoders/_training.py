@@ -22,6 +22,7 @@ __all__ = [
     "read_sentences",
     "row_tokens",
     "training_card",
+    "warm_then_cosine",
 ]
 
 Sentences = Iterable[Sequence[str]]
@@ -157,3 +158,8 @@ def one_thread(torch: Any) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(n_threads)
+
+
+def warm_then_cosine(done: float, warm_up: float) -> float:
+    """Scale the learning rate after a fraction of the steps: a line up for the first of them, half a cosine down."""
+    return min(1.0, done / warm_up) * (1 + math.cos(math.pi * done)) / 2

@@ -22,6 +22,7 @@ from matembed.encoders._training import (
     read_sentences,
     row_tokens,
     training_card,
+    warm_then_cosine,
 )
 from matembed.tokens import Kind
 from matembed.vocabulary import Vocabulary
@@ -274,7 +275,9 @@ def _train(
                 loss = network.loss(torch.from_numpy(ids), torch.from_numpy(coded))
                 done = (epoch + n_done / len(batches)) / encoder.epochs
                 for settings in optimizer.param_groups:
-                    settings["lr"] = encoder.learning_rate * _schedule(done + 1 / (encoder.epochs * len(batches)))
+                    settings["lr"] = encoder.learning_rate * warm_then_cosine(
+                        done + 1 / (encoder.epochs * len(batches)), _WARM_UP
+                    )
                 optimizer.zero_grad()
                 (loss / encoder.batch_size).backward()  # a set weighs the same in a batch that was cut short
                 optimizer.step()
@@ -290,11 +293,6 @@ def _one_first(n_sets: int, size: int, rng: np.random.Generator) -> NDArray[np.i
     order[np.arange(n_sets), chosen] = 0
     order[:, 0] = chosen
     return order
-
-
-def _schedule(done: float) -> float:
-    """Scale the learning rate after a fraction of the steps: a line up, half a cosine down."""
-    return min(1.0, done / _WARM_UP) * (1 + math.cos(math.pi * done)) / 2
 
 
 class _Network:

@@ -14,7 +14,7 @@ from matembed._optional import import_extra
 from matembed.cards import Card, package_versions
 from matembed.corpus.site_statistics import SiteStatistics
 from matembed.embeddings import EmbeddingTable
-from matembed.encoders._training import check_count, check_number, not_fitted, one_thread
+from matembed.encoders._training import check_count, check_number, not_fitted, one_thread, warm_then_cosine
 from matembed.vocabulary import Vocabulary
 
 __all__ = ["SiteNet"]
@@ -194,7 +194,7 @@ def _train(
                 errors = torch.nn.functional.smooth_l1_loss(predicted, targets[rows_idx], reduction="none")
                 loss = (errors * mask[rows_idx]).sum() / mask[rows_idx].sum()
                 for group in optimizer.param_groups:
-                    group["lr"] = encoder.learning_rate * _schedule((step + 1) / n_steps)
+                    group["lr"] = encoder.learning_rate * warm_then_cosine((step + 1) / n_steps, _WARM_UP)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -213,11 +213,6 @@ def _standardised(values: NDArray[np.float64]) -> NDArray[np.float32]:
     off = np.where(known, values - mean, 0)
     deviation = np.sqrt((off**2).sum(axis=0) / count)
     return np.clip(off / np.where(deviation > 0, deviation, 1), -_FARTHEST, _FARTHEST).astype(np.float32)
-
-
-def _schedule(done: float) -> float:
-    """Scale the learning rate after a fraction of the steps: a line up, half a cosine down."""
-    return min(1.0, done / _WARM_UP) * (1 + math.cos(math.pi * done)) / 2
 
 
 class _Network:

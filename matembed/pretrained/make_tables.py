@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     for name in given.only or makers:
         table = makers[name]()
-        said = f" {len(exclude):,} formulas of benchmark tasks were left out." if exclude else ""
+        said = f" Formulas of benchmark tasks were left out, by a list of {len(exclude):,}." if exclude else ""
         card = replace(table.card, what=table.card.what + said, settings={"command": _COMMAND, **table.card.settings})
         done: EmbeddingTable = replace(table, card=card)
         print(done, done.write(given.out / name, overwrite=True, half=name == "motifs"))
