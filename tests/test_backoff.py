@@ -112,7 +112,7 @@ def test_flags_survive_the_folder(tmp_path):
 @pytest.mark.parametrize(
     ("known", "asked", "says"),
     [
-        (("Li",), "-corner-", "an element, species, motif or geometry, got '-corner-', a token of kind connection; leave it out"),
+        (("Li",), "-corner-", "geometry, got '-corner-', a token of kind connection; leave it out"),
         (("Li",), "(2)O3", r"got '\(2\)O3'"),
         (("Li",), "perovskite", "got 'perovskite'"),
         (("Li",), "Li1+", "got 'Li1\\+'"),
