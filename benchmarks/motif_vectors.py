@@ -21,7 +21,7 @@ import argparse
 import hashlib
 import itertools
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -162,13 +162,8 @@ def centre_classes(labelled: Labelled) -> Floats:
     return np.hstack([labelled.sites.average(labelled.rows[:, :16], np.asarray(one, float)) for one in classes])
 
 
-POOLINGS: dict[str, Callable[[Labelled], Floats]] = {
-    COMPONENTS: lambda labelled: labelled.sites.average(labelled.rows),
-    "prototypes": prototypes,
-    "covariance": covariance,
-    "linked pairs": linked_pairs,
-    "centre classes": centre_classes,
-}
+POOLINGS = {COMPONENTS: lambda labelled: labelled.sites.average(labelled.rows)}
+POOLINGS |= {one.__name__.replace("_", " "): one for one in (prototypes, covariance, linked_pairs, centre_classes)}
 RETRIEVAL = {
     "pooled motif vectors": "motif",
     "motif vectors, less the mean of the centre element": "motif minus element",
@@ -271,6 +266,12 @@ class Found(Results):
         keys = [(base, task, folds, pooling, kind) for kind in kinds or (ALONE,)]
         return self.rows.reindex(keys)[FOLDS].to_numpy(np.float64).mean(axis=0)
 
+    def change(self, task: str, one: tuple[str | int, ...], other: tuple[str | int, ...]) -> str:
+        """Change from the other to the one in %, and t to one decimal."""
+        base, difference = self.folds(task, *other), self.folds(task, *one) - self.folds(task, *other)
+        t = abs(difference.mean()) / (difference.std(ddof=1) / np.sqrt(5))
+        return f"{100 * difference.mean() / base.mean():+.1f} ({t:.1f})".replace("-", "−")
+
 
 def composition_table(results: Found) -> list[str]:
     """Motif vectors on top of composition, beside element and random vectors."""
@@ -287,9 +288,8 @@ def composition_table(results: Found) -> list[str]:
 def statistics_table(results: Found) -> list[str]:
     """Poolings on top of the full statistics, each beside its controls."""
     cases = list(itertools.product(TASKS, ("motif", "shuffled", RANDOM[0])))
-    head = ["pooling", *(f"{task}, {kind.rstrip(' 0')}" for task, kind in cases)]
     rows = ([one, *(results.change(task, ("S", 0, one, kind), ("S", 0)) for task, kind in cases)] for one in POOLINGS)
-    return table(head, *rows)
+    return table(["pooling", *(f"{task}, {kind.rstrip(' 0')}" for task, kind in cases)], *rows)
 
 
 def retrieval_table(results: Found) -> list[str]:
@@ -301,10 +301,10 @@ def retrieval_table(results: Found) -> list[str]:
     return table(*lines)
 
 
-POOLED = f"""Change of the error of S in % (t), first folds; below zero is better. S alone has {{}}. Prototypes: a soft
+POOLED = f"""Change of the error of S in % (t), first folds; below zero is better. S alone has {{}}. Prototypes: soft
 histogram over {N_PROTOTYPES} clusters of motifs. Covariance: over sites, 10 dimensions. Linked pairs: products over
-motifs that share corners, edges or faces, 16 dimensions each. Centre classes: means over the least and the most
-electronegative centres, those of the highest oxidation state, and those of blocks d, p and s. Random is one draw."""
+motifs that share corners, edges or faces, 16 dimensions. Centre classes: means over the least and the most
+electronegative centres, those of the highest oxidation state, and blocks d, p and s. Random is one draw."""
 FOUND = f"""Is the nearest crystal by cosine of the same structure type (anonymised formula; space group at symprec
 0.1)? {N_RETRIEVED:,} random crystals of the formation energies; those of the same formula are left out. Chance is
 {{:.3f}}. Vectors have length 1 and are pooled to mean and std; composition and blocks are standardised."""
