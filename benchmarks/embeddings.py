@@ -322,9 +322,8 @@ def probes(folder: Path) -> list[str]:
 
 def _probed(tables: dict[str, EmbeddingTable]) -> list[str]:
     found = probe(tables)
-    found["cell"] = [
-        f"{score:.2f} ± {se:.2f}" for score, se in zip(found["score"], found["standard_error"], strict=True)
-    ]
+    pairs = zip(found["score"], found["standard_error"], strict=True)
+    found["cell"] = [f"{score:.2f}" + (f" ± {se:.2f}" if np.isfinite(se) else "") for score, se in pairs]
     found["who"] = np.where(found["vectors"] == "table", found["table"], found["vectors"])
     first = found[(found["vectors"] == "table") | (found["table"] == next(iter(tables)))]
     wide = first.set_index(["who", "probe"])["cell"].unstack().reindex([*tables, "one_hot", "random"])
@@ -372,6 +371,30 @@ def mean_of(rows: pd.DataFrame, model: str, tasks: tuple[str, ...], size: int) -
     return pivot.reindex(columns=list(tasks)).mean(axis=1, skipna=False).dropna()
 
 
+FINDINGS = """
+## What helped, what did not, and what is noise
+
+From the search on the tuning tasks, about 90 tables, mostly single runs with one rotation; the rows above measure the
+outcome again.
+
+- *Width.* Compare "not widened" with "elements", and the published tables' "rebased" with "widened": random columns
+  without new information are worth most under ridge and little elsewhere, ours or theirs.
+- *Networks.* Counts only, which takes seconds, is better than every published unsupervised table; networks lower the
+  error by a further 6 %. One masked-set network alone has .282 under kernel ridge (6 tasks), one SiteNet .286.
+- *Votes.* Averaging networks of other seeds helps until six of each kind: kernel ridge .2769 (3 and 3), .2744 (6 and
+  6), n = 300 .401 and .393. Powers of 1.75 or 2.5 of the singular values are worse than 2.
+- *Crystals.* On top of formulas they are worth about 1 % under kernel ridge, 2 % for trees, 4 to 5 % with 50 or 300
+  rows. SiteNet is better with the shapes of all sites than of cations alone (n = 300 .4145 against .424), and
+  "contacts", how near the nearest atom is, is the one count view that still helps beside the networks (n = 300 .406
+  to .397).
+- *Did not help* (within .003): twice the epochs or 128 dimensions of MaskedSet, other widths, rates and decays of
+  SiteNet, telling SiteNet of corners, edges and faces, views of partners, pairs, environments, bond lengths or
+  volumes beside the networks, and a widening by radial functions instead of random directions.
+- *Noise.* Another rotation moves kernel ridge by .001 to .002, n = 50 by .005; another training seed of a single
+  network by .003. Steels, with 312 rows, moves trees by as much as .004 in the mean.
+"""
+
+
 def costs(kept: Path) -> list[str]:
     """Write what training took."""
     lines = [
@@ -393,15 +416,19 @@ def report(rows: pd.DataFrame) -> str:
     """Write the page."""
     lines = ["# What the element vectors are worth", ""]
     lines += [__doc__.split("\n\n", 2)[2].strip().replace("\n", " "), ""]
-    lines += [
-        "## Against the goals",
-        "",
-        "Ours: mean and standard deviation of 3 trainings x 3 rotations. The best",
-        "",
-    ]
-    lines[-2] += " published table is taken at its best of raw, rebased and widened."
-    lines += ["| | ours | best published | ratio | wanted | formulas alone |", "|---|---|---|---|---|---|"]
+    forms = rows.loc[rows["table"] == "elements", "form"].unique()
+    n_trainings = len({form.split(",")[0] for form in forms})
+    seen = [name for name in HELD if name in set(rows["task"])]
+    lines += ["## Against the goals", ""]
+    lines += [f"Ours: mean and standard deviation of {len(forms)} tables, from {n_trainings} training(s) with several"]
+    lines += ["rotations each. The best published table is taken at its best of raw, rebased and widened."]
+    lines += (
+        [] if seen else ["The four held-back tasks have not been looked at; goals for ten tasks stand beside the six."]
+    )
+    lines += ["", "| | ours | best published | ratio | wanted | formulas alone |", "|---|---|---|---|---|---|"]
     for label, model, tasks, size, goal, among in GOALS:
+        if tasks == (*TUNING, *HELD) and not seen:
+            tasks, label = TUNING, label.replace("10 tasks", "6 tasks")
         means = mean_of(rows, model, tasks, size)
         if means.empty or "elements" not in means.index.get_level_values(0):
             continue
@@ -419,9 +446,10 @@ def report(rows: pd.DataFrame) -> str:
     lines += ["", "## Every table", ""]
     lines += ["Means over tasks, lower is better; m6 = tuning tasks, h4 = held back. `miss`: elements of the tasks"]
     lines += ["without a learned vector.", ""]
-    lines += ["| table | form | columns | miss | " + " | ".join(label for label, *_ in VIEWS) + " |"]
-    lines += ["|---" * (4 + len(VIEWS)) + "|"]
-    columns = [mean_of(rows, *view[1:]) for view in VIEWS]
+    measured = {view: mean_of(rows, *view[1:]) for view in VIEWS}
+    columns = [means for means in measured.values() if not means.empty]
+    titles = [label for (label, *_), means in measured.items() if not means.empty]
+    lines += ["| table | form | columns | miss | " + " | ".join(titles) + " |", "|---" * (4 + len(titles)) + "|"]
     facts = rows.groupby(["table", "form"], sort=False)[["dim", "n_missing"]].first()
     for table, group in facts.groupby(level=0, sort=False):
         forms = [("mean", list(group.index))] if table in OURS else [(form, [(table, form)]) for _, form in group.index]
@@ -433,8 +461,8 @@ def report(rows: pd.DataFrame) -> str:
             dim, missing = facts.loc[keys[0]]
             lines.append(f"| {table} | {form} | {dim} | {missing} | " + " | ".join(cells) + " |")
     lines += ["", "## Task by task, kernel ridge", ""]
-    lines += ["Mean ± standard error over five folds; published tables at their best form over the ten tasks.", ""]
-    names = (*TUNING, *HELD)
+    lines += ["Mean ± standard error over five folds; published tables at their best form over the tuning tasks.", ""]
+    names = (*TUNING, *seen)
     lines += ["| table | " + " | ".join(names) + " |", "|---" * (1 + len(names)) + "|"]
     best_form = mean_of(rows, "kernel_ridge", TUNING, 0)
     for table in facts.index.get_level_values(0).unique():
@@ -461,7 +489,7 @@ if __name__ == "__main__":
     parser.add_argument("--write", type=Path, help="Markdown file to write")
     given = parser.parse_args()
     page = report(measure(given))
-    page += "\n".join([*costs(given.results.parent / "trained"), *probes(given.data)]) + "\n"
+    page += FINDINGS + "\n".join([*costs(given.results.parent / "trained"), *probes(given.data)]) + "\n"
     print(page)
     if given.write:
         given.write.write_text(page, encoding="utf-8")
