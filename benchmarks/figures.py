@@ -24,9 +24,10 @@ def curve(results: Path) -> pd.DataFrame:
     means = rows.groupby(["table", "form", "size"])["error"].mean()
     best = {table: group.groupby("form").mean().idxmin() for table, group in means.groupby("table")}
     kept = rows[[best[table] == form for table, form in zip(rows["table"], rows["form"], strict=True)]]
-    kept = kept.rename(columns={"table": "features", "size": "n_train", "task": "repeat", "error": "norm"})
+    kept = kept.rename(columns={"table": "features", "size": "n_train", "error": "norm"})
     kept["kind"] = ["baseline" if name in BASELINES else "table" for name in kept["features"]]
-    return kept[["features", "kind", "n_train", "repeat", "norm"]]
+    # the spread over tasks is no uncertainty: no bars
+    return kept.groupby(["features", "kind", "n_train"], sort=False)["norm"].mean().reset_index()
 
 
 if __name__ == "__main__":
