@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("input", help="motif tables; for formula-elements also a file or a corpus of formulas")
     command.add_argument("--out", type=Path, required=True, help="folder of the table")
     command.add_argument("--all-sites", type=Path, help="for elements: motif tables made with --valences none")
-    command.add_argument("--exclude", type=Path, help="file of reduced formulas to leave out, a line each")
+    command.add_argument("--exclude", type=Path, help="file of formulas to leave out, a line each")
     command.add_argument(
         "--n-networks", type=whole_number, default=6, help="of elements: networks of each kind; 0 for counts only (6)"
     )
@@ -461,7 +461,7 @@ def _fit(options: argparse.Namespace) -> None:
     from matembed.recipes import fit_elements, fit_formula_elements, fit_motifs, fit_species
 
     refuse_occupied(options.out, kind="EmbeddingTable", overwrite=options.overwrite)
-    exclude = options.exclude.read_text(encoding="utf-8").split() if options.exclude else []
+    exclude = _lines(options.exclude) if options.exclude else []
     trained = {"exclude": exclude, "n_networks": options.n_networks, "seed": options.seed}
     trained["progress"] = not options.quiet
     if options.what == "formula-elements":
@@ -486,6 +486,10 @@ def _fit(options: argparse.Namespace) -> None:
     table.write(options.out, overwrite=options.overwrite)
     print(table)
     print(f"the card: {options.out / 'README.md'}")
+
+
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _list(_: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """Motif tables -> SiteStatistics: how the atoms of each element sit in each compound, in numbers."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,7 +128,12 @@ def count_sites(
     geometries = _commonest_geometries(shaped)
     parts = []
     start = 0
-    for chunk, shapes in zip(motif_chunks(tables, links=False), motif_chunks(shaped, links=False), strict=True):
+    found: Iterable[tuple[MotifChunk, MotifChunk]]
+    if all_sites is None:
+        found = ((chunk, chunk) for chunk in motif_chunks(tables, links=False))
+    else:
+        found = zip(motif_chunks(tables, links=False), motif_chunks(all_sites, links=False), strict=True)
+    for chunk, shapes in found:
         rows = slice(start, start + len(chunk.materials))
         start = rows.stop
         parts.append(_averaged(chunk, shapes, formula_of[rows], kept[rows], geometries))

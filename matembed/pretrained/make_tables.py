@@ -23,13 +23,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("motifs", help="folder of motif tables, from matembed motifs")
     parser.add_argument("all_sites", help="the same around every site: matembed motifs --valences none")
-    parser.add_argument("--exclude", type=Path, help="file of reduced formulas to leave out, a line each")
+    parser.add_argument("--exclude", type=Path, help="file of formulas to leave out, a line each")
     parser.add_argument("--out", type=Path, default=_HERE, help="folder for the tables")
     parser.add_argument("--only", nargs="*", help="names of tables to make; all by default")
     parser.add_argument("--n-networks", type=int, default=6)
     given = parser.parse_args(arguments)
     tables = MotifTables.read(given.motifs)
-    exclude = given.exclude.read_text(encoding="utf-8").split() if given.exclude else []
+    exclude = given.exclude.read_text(encoding="utf-8").splitlines() if given.exclude else []
     formulas = tables.materials()["formula"].unique().tolist()
     settings = {"exclude": exclude, "n_networks": given.n_networks}
     makers = {
