@@ -171,13 +171,20 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, required=True, help="features as .csv or .parquet")
     command.add_argument("--overwrite", action="store_true")
 
-    command = add("evaluate", _evaluate, "Cross-validated scores beside one-hot and random vectors.")
+    command = add("evaluate", _evaluate, "Cross-validated scores beside one-hot and random vectors, and controls.")
     _add_materials(command)
     command.add_argument("--table", type=Path, action="append", required=True, help="may be given again")
     command.add_argument("--target", required=True, help="column to predict")
     command.add_argument("--labels", type=Path, help="CSV with the target, where INPUT is a corpus of crystals")
-    command.add_argument("--splits", choices=("random", "formula", "chemical_system"), default="formula")
-    command.add_argument("--n-splits", type=positive_integer, default=5)
+    command.add_argument(
+        "--splits", choices=("random", "formula", "chemical_system"), help="what is kept in one fold (formula)"
+    )
+    command.add_argument("--n-splits", type=positive_integer, help="number of folds (5)")
+    command.add_argument(
+        "--folds",
+        metavar="COLUMN",
+        help="column, beside the target, with the fold that tests each row, in place of --splits and --n-splits",
+    )
     command.add_argument("--task", choices=("auto", "regression", "classification"), default="auto")
     command.add_argument(
         "--model",
@@ -518,7 +525,8 @@ def _nearest(options: argparse.Namespace) -> None:
     for token in options.token:
         print(token)
         for neighbour in table.nearest(token, options.n, kind=options.kind):
-            print(f"  {neighbour.token:<24} {neighbour.similarity:6.3f}")
+            made = "  (backed off)" if neighbour.backed_off else ""
+            print(f"  {neighbour.token:<24} {neighbour.similarity:6.3f}{made}")
 
 
 def _featurize(options: argparse.Namespace) -> None:
@@ -563,11 +571,16 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     if options.out is not None:
         refuse_occupied(options.out, kind="Evaluation", overwrite=options.overwrite)
+    splitting = _given(options, ("splits", "n_splits"))
+    if options.folds is not None and splitting:
+        msg = f"--folds {options.folds} says which rows are tested together; leave out {_words(splitting)}"
+        raise ValueError(msg)
     tables = _read_tables(options.table)
     inputs = read_inputs(
         options.input,
         what=_looks_up(tables.values()),
         target=options.target,
+        folds=options.folds,
         labels=options.labels,
         column=options.column,
         id_column=options.id_column,
@@ -580,8 +593,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         on_missing=options.on_missing,
         task=options.task,
         model=options.model,
-        splits=options.splits,
-        n_splits=options.n_splits,
+        folds=None if options.folds is None else inputs.frame["fold"],
+        **({"splits": "formula"} | splitting),
         max_train=options.max_train,
         max_test=options.max_test,
         seed=options.seed,
@@ -608,7 +621,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.out is None:
         return
     with whole_folder(options.out, kind="Evaluation", overwrite=options.overwrite) as partial:
-        config = {"schema": 1, "type": "Evaluation", "target": options.target, "settings": dict(evaluation.settings)}
+        config = {"schema": 1, "type": "Evaluation", "target": options.target, "folds": options.folds}
+        config["settings"] = dict(evaluation.settings)
         if curve is not None:
             config["learning_curve"] = dict(curve.settings)
         (partial / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,11 +33,36 @@ class UnknownTokenError(KeyError):
         return str(self.args[0]) if self.args else ""
 
 
-class Neighbour(NamedTuple):
-    """A token and its cosine similarity to what was asked for."""
+@dataclass(frozen=True)
+class Neighbour:
+    """A token and its cosine similarity to what was asked for; ``token, similarity = neighbour`` unpacks the two.
+
+    Attributes
+    ----------
+    token : str
+        A token of the table.
+    similarity : float
+        From -1 to 1.
+    backed_off : bool
+        Whether the vector of the token was not learned but made from its parts or neighbours.
+
+    Examples
+    --------
+    >>> Neighbour("K", 0.9), Neighbour("Fr", 0.8, backed_off=True)
+    (Neighbour(token='K', similarity=0.9), Neighbour(token='Fr', similarity=0.8, backed off))
+    >>> token, similarity = Neighbour("K", 0.9)
+    """
 
     token: str
     similarity: float
+    backed_off: bool = False
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.token, self.similarity))
+
+    def __repr__(self) -> str:
+        made = ", backed off" if self.backed_off else ""
+        return f"Neighbour(token={self.token!r}, similarity={self.similarity!r}{made})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +240,7 @@ class EmbeddingTable:
         Returns
         -------
         list of Neighbour
-            (token, cosine similarity), most similar first; ties in row order.
+            Token, cosine similarity and whether the token was backed off, most similar first; ties in row order.
 
         Raises
         ------
@@ -236,7 +261,7 @@ class EmbeddingTable:
             token = self.tokens[row]
             if token in left_out or (kind is not None and kind_of(token) != kind):
                 continue
-            found.append(Neighbour(token, float(similarity[row])))
+            found.append(Neighbour(token, float(similarity[row]), token in self.backed_off))
             if len(found) == n:
                 break
         return found
@@ -289,7 +314,7 @@ class EmbeddingTable:
         Returns
         -------
         list of Neighbour
-            (token, cosine similarity), best first.
+            As of `nearest`, best first.
 
         Raises
         ------

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from pymatgen.core import Composition, Lattice, Structure
 
-from matembed import EmbeddingTable
+from matembed import Card, EmbeddingTable
 from matembed.cli import main
 from matembed.downstream.baselines import random_table
+from matembed.downstream.benchmark import evaluate
 from matembed.elements import SYMBOLS
 from matembed.encoders import PRESETS, preset
 
@@ -101,6 +102,15 @@ def test_nearest_prints_neighbours(work, capsys):
     assert {"K", "Li"} & {line.split()[0] for line in lines[1:]}
 
 
+def test_nearest_marks_what_was_backed_off(tmp_path, capsys):
+    table = EmbeddingTable(("Li", "Na", "Fr"), [[1, 0], [2, 1], [1, 1]], Card("demo"), frozenset(["Fr"]))
+    table.write(tmp_path / "table")
+    assert main(["nearest", str(tmp_path / "table"), "Li"]) == 0
+    known, made = capsys.readouterr().out.splitlines()[1:]
+    assert known.split() == ["Na", "0.894"]
+    assert made.split(maxsplit=2) == ["Fr", "0.707", "(backed off)"]
+
+
 def test_featurize_formulas_and_crystals(work, tmp_path):
     out = tmp_path / "features.csv"
     words = ["featurize", str(work / "formulas"), "--table", str(work / "elements"), "--pooling", "mean,max"]
@@ -152,6 +162,39 @@ def test_evaluate_with_a_model_caps_and_a_learning_curve(work, tmp_path, capsys)
     config = json.loads((out / "config.json").read_text())
     assert config["settings"]["max_train"] == 6
     assert config["learning_curve"]["model"] == "kernel_ridge"
+
+
+def test_evaluate_in_folds_of_a_column_is_evaluate_with_these_folds(work, tmp_path, capsys):
+    source, out = tmp_path / "salts.csv", tmp_path / "scores"
+    folds = [10 + idx % 3 for idx in range(len(SALTS))]
+    rows = [f"s{idx},{formula},{idx / 2},{fold}" for idx, (formula, fold) in enumerate(zip(SALTS, folds, strict=True))]
+    source.write_text("\n".join(["id,formula,gap,part", *rows, "last,RbCl,4.5,"]) + "\n")
+    words = ["evaluate", str(source), "--table", str(work / "elements"), "--target", "gap", "--folds", "part"]
+    assert main([*words, "--on-missing", "mean", "--out", str(out)]) == 0
+    assert "row 17 (last): 'RbCl': part is missing" in capsys.readouterr().out
+    gaps = [idx / 2 for idx in range(len(SALTS))]
+    table = {"elements": EmbeddingTable.read(work / "elements")}
+    expected = evaluate(table, SALTS, gaps, folds=folds, on_missing="mean")
+    pd.testing.assert_frame_equal(pd.read_csv(out / "scores.csv"), expected.scores)
+    assert pd.read_csv(out / "predictions.csv")["fold"].tolist() == folds
+    config = json.loads((out / "config.json").read_text())
+    assert config["folds"] == "part"
+    assert (config["settings"]["splits"], config["settings"]["n_splits"]) == ("folds", 3)
+
+
+def test_folds_of_a_corpus_are_those_of_its_labels(work, tmp_path, capsys):
+    labels, out = tmp_path / "labels.csv", tmp_path / "scores"
+    labels.write_text("id,hardness,fold\nSrO,2.0,0\nLiF,1.5,1\nCaO,1.0,1\nMgO,3.5,0\nNaCl,4.5,\nKCl,,1\n")
+    words = ["evaluate", str(work / "motifs"), "--table", str(work / "motif-vectors"), "--target", "hardness"]
+    words += ["--labels", str(labels), "--folds", "fold", "--on-missing", "mean", "--out", str(out)]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "shuffled_motif-vectors" in printed
+    assert "size_only" in printed
+    predictions = pd.read_csv(out / "predictions.csv").set_index("id")
+    assert predictions["fold"].to_dict() == {"CaO": 1, "LiF": 1, "MgO": 0, "SrO": 0}
+    rejected = pd.read_csv(out / "rejected.csv").set_index("id")["reason"]
+    assert rejected.to_dict() == {"NaCl": "fold is missing", "KCl": "hardness is missing"}
 
 
 def test_probe_prints_and_writes_what_tables_know(tmp_path, capsys):
@@ -358,6 +401,35 @@ def test_a_preset_and_an_option_that_it_chooses_are_refused(work, tmp_path, caps
                 "--learning-curve",
             ],
             "lower sizes",
+        ),
+        (
+            ["evaluate", "{work}/formulas.csv", "--table", "{work}/elements", "--target", "gap", "--folds", "part"],
+            "has no values in a column 'part'; name the column with the number of the fold that tests each row",
+        ),
+        (
+            ["evaluate", "{work}/formulas", "--table", "{work}/elements", "--target", "gap", "--folds", "part"],
+            "holds no 'part'",
+        ),
+        (
+            ["evaluate", "{work}/formulas.csv", "--table", "{work}/elements", "--target", "gap", "--folds", "gap"],
+            "column 'gap' must hold integers, the fold that tests each row; got '0.5' for 's1'",
+        ),
+        (
+            [
+                "evaluate",
+                "{work}/formulas.csv",
+                "--table",
+                "{work}/elements",
+                "--target",
+                "gap",
+                "--folds",
+                "part",
+                "--splits",
+                "formula",
+                "--n-splits",
+                "5",
+            ],
+            "--folds part says which rows are tested together; leave out --splits --n-splits",
         ),
         (["probe", "{work}/elements"], "too few elements"),
         (["probe", "{work}/elements", "{work}/elements"], "different folder names"),

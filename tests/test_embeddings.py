@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from matembed.cards import Card
-from matembed.embeddings import EmbeddingTable, UnknownTokenError
+from matembed.embeddings import EmbeddingTable, Neighbour, UnknownTokenError
 
 CARD = Card(name="demo", what="A demonstration.", licence="CC0-1.0", settings={"dim": 4}, seed=3)
 TOKENS = ("Li", "Na", "Cl", "Ti4+", "TiO6:O:6", "O:6", "-corner-", "(2)O3", "word")
@@ -173,6 +173,19 @@ def test_analogy_by_hand():
     assert table.analogy("Li", "F", "Na", n=1)[0].token == "Cl"
     assert not {"Li", "F", "Na"} & {found.token for found in table.analogy("Li", "F", "Na", n=9)}
     assert table.analogy("Li", "F", "Na", kind="motif") == []
+
+
+def test_neighbours_unpack_as_two_and_tell_who_was_backed_off():
+    table = EmbeddingTable(("Li", "Na", "K"), [[1, 0], [1, 1], [1, 2]], CARD, frozenset(["K"]))
+    sodium, potassium = table.nearest("Li")
+    assert (sodium.backed_off, potassium.backed_off) == (False, True)
+    token, similarity = potassium
+    assert (token, similarity) == ("K", potassium.similarity)
+    assert repr(Neighbour("Na", 0.5)) == "Neighbour(token='Na', similarity=0.5)"
+    assert repr(Neighbour("K", 0.5, backed_off=True)) == "Neighbour(token='K', similarity=0.5, backed off)"
+    assert pickle.loads(pickle.dumps(potassium)) == potassium
+    table = EmbeddingTable(("Li", "Na", "F", "Cl"), [[1, 0], [2, 0], [0, 1], [1, 1]], CARD, frozenset(["Cl"]))
+    assert table.analogy("Li", "F", "Na")[0] == Neighbour("Cl", pytest.approx(0.5**0.5), backed_off=True)
 
 
 # Subset, concat, normalize, to_frame

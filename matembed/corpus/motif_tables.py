@@ -15,6 +15,7 @@ from matembed.corpus._shards import Summary
 from matembed.motifs.find import ENGINES, SEARCHES, STRATEGIES, Engine, Search, Strategy
 from matembed.motifs.valences import VALENCE_METHODS, ValenceMethod
 from matembed.sources.files import read_rows
+from matembed.sources.rows import Rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -335,7 +336,11 @@ def build_motif_tables(
     check_numbers(time_limit, max_rejected, scheduler, workers=workers)
     rows = read_rows(source, limit=limit)
     if rows.kind != "structures":
-        msg = f"{rows.name} holds formulas; motifs are found in crystals: give structure files or JSON lines of them"
+        got = rows.name if isinstance(source, str | os.PathLike | Rows) else f"a {type(source).__name__}"
+        msg = (
+            f"motifs are found in crystals, got formulas ({got}); "
+            "give a folder of structure files, JSON lines of crystals, or a list of Structures"
+        )
         raise ValueError(msg)
     recipe = MotifRecipe(engine, strategy, search, valences, bool(symmetrise), float(time_limit))
     settings = asdict(recipe) | ({} if limit is None else {"limit": limit})

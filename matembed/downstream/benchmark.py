@@ -1,4 +1,4 @@
-"""What is an embedding table worth? Cross-validated scores, always beside one-hot and random vectors."""
+"""What is an embedding table worth? Cross-validated scores, always beside those of vectors that know no chemistry."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,14 +40,15 @@ class Evaluation:
     ----------
     scores : DataFrame
         One row for each set of features, draw and fold: ``features``, ``kind`` ("table" or "baseline"), ``draw``
-        (of random vectors, else 0), ``dim``, ``n_features``, ``n_missing`` (materials, of all folds, with a token
-        that the table lacks), ``fold``, ``n_train``, ``n_test``; then ``mae`` and ``rmse`` in the unit of the
-        target and ``r2``, or ``roc_auc``, ``accuracy`` and ``balanced_accuracy``; and ``norm``, the error as a share
-        of that of knowing nothing: mae over the mae of predicting the training mean, or (1 - roc_auc) / 0.5.
+        (of random vectors or shuffled motifs, else 0), ``dim``, ``n_features``, ``n_missing`` (materials, of all
+        folds, with a token that the table lacks), ``fold``, ``n_train``, ``n_test``; then ``mae`` and ``rmse`` in the
+        unit of the target and ``r2``, or ``roc_auc``, ``accuracy`` and ``balanced_accuracy``; and ``norm``, the error
+        as a share of that of knowing nothing: mae over the mae of predicting the training mean, or
+        (1 - roc_auc) / 0.5.
     predictions : DataFrame
         One row for each material, in the order given: ``row`` (its position), ``fold``, ``target``, and one
         column for each set of features, predicted while the material's fold was held out. Where several random
-        tables were drawn, their columns end in ``.0``, ``.1``, ... In a classification the numbers are the
+        tables or shuffles were drawn, their columns end in ``.0``, ``.1``, ... In a classification the numbers are the
         probability, or the decision function, of the positive class. NaN where ``max_test`` left a row out.
     settings : mapping
         All that is needed to repeat the evaluation; plain values.
@@ -74,8 +75,9 @@ class Evaluation:
         DataFrame, index ``features``
             Best first. ``kind``, ``n_features``, ``n_missing``; mean of each metric over folds, and its standard
             error ``*_se``; mean and standard error of the paired difference of the first metric, mae or roc_auc,
-            as ``vs_{against}``. Draws of random vectors are averaged within each fold first. Folds share training
-            rows, so the standard errors are too small rather than too large [1]_.
+            as ``vs_{against}``. Draws of random vectors, and of shuffled motifs, are averaged within each fold first.
+            Folds share training rows, so the standard errors are too small rather than too large [1]_. What a table
+            of motifs gains from structure is its difference from ``against="shuffled_{table}"``.
 
         Raises
         ------
@@ -164,6 +166,11 @@ def evaluate(
       for the motifs that a table of motifs looks up. Beyond 1,000 tokens, the 1,000 that most materials hold have
       a column each and all others share one, which the scores show as a ``dim`` of 1,001;
     - ``random_elements_{dim}``, ``random_motifs_{dim}``, ... of the size of each table;
+    - ``shuffled_{table}``, for each table that is pooled over motifs: the same vectors, but every motif is exchanged
+      at random with those of the other centres of the same element in all crystals;
+    - ``size_only``, beside tables that are pooled over motifs: how large the cell of a crystal is, a control of
+      leaks and never a feature to use. Of Structures, number of sites, volume per atom (Å³) and density (g/cm³); of
+      MotifGraphs, numbers of motifs and of connections;
     - ``dummy``, which predicts the training mean, or the share of the positive class.
 
     Parameters
@@ -201,14 +208,16 @@ def evaluate(
         The most rows to train on and to test in a fold, for models whose time grows with a power of the rows. Where
         a fold has more, as many are drawn with `seed`, the same for every set of features.
     n_random : int, default 3
-        Random tables of each size, drawn with `seed`, `seed` + 1, ...
+        Random tables of each size, and shuffles of each table of motifs, drawn with `seed`, `seed` + 1, ...
     seed : int, default 0
-        Of the folds, the random tables, the draws of rows, and models by name.
+        Of the folds, the random tables, the shuffles, the draws of rows, and models by name.
 
     Returns
     -------
     Evaluation
-        Scores, predictions and a parity plot. The same arguments give the same numbers, if `model` does.
+        Scores, predictions and a parity plot, of tables, of their baselines and of the controls of motifs,
+        ``shuffled_{table}`` and ``size_only``, whose kind is "baseline". The same arguments give the same numbers, if
+        `model` does.
 
     Raises
     ------
@@ -234,6 +243,14 @@ def evaluate(
     Means alone cannot tell tables apart in a linear model: with independent vectors, as many columns as elements
     or more, and little penalty, the means of any table, random ones included, span the same functions of the
     composition as one-hot does. Pool with "std" too, or pass a model that is not linear.
+
+    A table of motifs also says which elements a crystal holds. Its shuffled control keeps the composition, the number
+    of motifs of each element in a crystal and how often each motif occurs in all crystals; only which crystal has
+    which motif is lost. A table that is no better than its control has gained nothing from the structures.
+
+    ``size_only`` says what the cell as it was given tells of the target. Numbers of sites, motifs and connections are
+    no property of a crystal: where they predict, as they may if the kinds of crystals come from several sources, a
+    feature that depends on the cell scores for that alone. Volume and density are properties, which motifs lack.
 
     Examples
     --------

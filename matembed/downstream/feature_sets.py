@@ -1,13 +1,15 @@
 """Feature sets: one matrix of features for each table and for each of its baselines, all of the same materials."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matembed.downstream.baselines import one_hot_table, random_table
+from matembed.downstream.controls import cell_sizes, shuffled_motifs
 from matembed.downstream.features import (
     FormulaFeaturizer,
     MotifLevel,
@@ -36,21 +38,22 @@ class FeatureSet(NamedTuple):
     Attributes
     ----------
     name : str
-        Name of the table, or such as "one_hot_elements", "random_elements_64", "dummy".
+        Name of the table, or such as "one_hot_elements", "random_elements_64", "shuffled_{table}", "size_only",
+        "dummy".
     kind : {"table", "baseline"}
         Whether it is evaluated, or stands beside for comparison.
     dim : int
-        Length of a vector; 0 for the dummy, which has no features.
+        Length of a vector; number of columns of "size_only"; 0 for the dummy, which has no features.
     rows : float array, shape (n_materials, n_columns)
         Pooled vectors.
     magnitude : float array, shape (n_columns,)
-        Largest absolute number of the table behind each column.
+        Largest absolute number of the table behind each column; of "size_only", of the column.
     n_missing : int
         Materials with a token that the table lacks.
     column : str
-        Its name in a table of predictions, in which each draw of random vectors has its own.
+        Its name in a table of predictions, in which each draw of random vectors or shuffled motifs has its own.
     draw : int
-        Number of the draw of random vectors, else 0.
+        Number of the draw of random vectors or shuffled motifs, else 0.
     """
 
     name: str
@@ -127,15 +130,16 @@ def make_feature_sets(
     on_missing : str
         What to do about tokens without a vector; see `FormulaFeaturizer`.
     n_random : int
-        Random tables of each size, drawn with `seed`, `seed` + 1, ...
+        Random tables of each size, and shuffles of each table of motifs, drawn with `seed`, `seed` + 1, ...
     seed : int
-        Of the first random table.
+        Of the first random table and the first shuffle.
 
     Returns
     -------
     list of FeatureSet
         Tables in their order; then one-hot and random vectors of elements and of each level of motifs that a table
-        looks up; last the dummy.
+        looks up; then, if a table looks up motifs, each such table with its motifs shuffled, and size alone; last the
+        dummy.
 
     Raises
     ------
@@ -143,6 +147,10 @@ def make_feature_sets(
         If a setting is refused, a table has the name of a baseline, or no structure has a motif.
     UnknownTokenError
         If a table lacks a token and `on_missing` is "error"; the message begins with its name.
+
+    Notes
+    -----
+    "shuffled_{table}" and "size_only" are those of `matembed.downstream.controls`.
     """
     if n_random < 1:
         msg = f"n_random must be 1 or more, got {n_random}"
@@ -163,25 +171,48 @@ def make_feature_sets(
             raise UnknownTokenError(msg) from error
         n_missing = sum(map(bool, featurizer.missing(column)))
         pooled.append(FeatureSet(name, "table", table.dim, rows, _magnitude(table, rows), n_missing, column=name))
+    dims = {level: sorted({t.dim for name, t in named.items() if levels[name] == level}) for level in levels.values()}
     baselines = []
     for level in dict.fromkeys(["elements", *levels.values()]):
         column = formulas if level == "elements" else graphs
-        tokens = _tokens(formulas, graphs, level)
-        drawn = [(f"one_hot_{level}", f"one_hot_{level}", _one_hot(tokens, graphs, level), 0)]
-        for dim in sorted({table.dim for name, table in named.items() if levels[name] == level}):
-            for draw in range(n_random):
-                name = f"random_{level}_{dim}"
-                label = f"{name}.{draw}" if n_random > 1 else name
-                drawn.append((name, label, random_table(tokens, dim, seed=seed + draw), draw))
-        for name, label, table, draw in drawn:
+        for name, label, table, draw in _ignorant(
+            _tokens(formulas, graphs, level), graphs, level, dims, n_random, seed
+        ):
             rows = _featurizer(level, table, pooling, "zero").fit_transform(column)
             baselines.append(FeatureSet(name, "baseline", table.dim, rows, _magnitude(table, rows), 0, label, draw))
+    of_motifs = [name for name in named if levels[name] != "elements"]
+    mixed = [shuffled_motifs(graphs, seed=seed + draw) for draw in range(n_random if of_motifs else 0)]
+    for name, (draw, column) in product(of_motifs, enumerate(mixed)):
+        table, control = named[name], f"shuffled_{name}"
+        featurizer = _featurizer(levels[name], table, pooling, on_missing)
+        rows, n_missing = featurizer.fit_transform(column), sum(map(bool, featurizer.missing(column)))
+        label = _label(control, draw, n_random)
+        magnitude = _magnitude(table, rows)
+        baselines.append(FeatureSet(control, "baseline", table.dim, rows, magnitude, n_missing, label, draw))
+    if of_motifs:
+        rows = cell_sizes(labelled.materials, graphs)
+        magnitude = np.abs(rows).max(axis=0)
+        baselines.append(FeatureSet("size_only", "baseline", rows.shape[1], rows, magnitude, 0, "size_only"))
     baselines.append(FeatureSet("dummy", "baseline", 0, np.zeros((len(formulas), 1)), np.zeros(1), 0, "dummy"))
     taken = {*KEYS, *(features.name for features in baselines), *(features.column for features in baselines)}
     if not taken.isdisjoint(named):
         msg = f"no table can go by the name {min(taken & set(named))!r}, which is taken; choose another"
         raise ValueError(msg)
     return pooled + baselines
+
+
+def _ignorant(
+    tokens: list[str], graphs: list[MotifGraph], level: Level, dims: Mapping[Level, list[int]], n_random: int, seed: int
+) -> Iterator[tuple[str, str, EmbeddingTable, int]]:
+    """Make the tables of a level that know no chemistry, each with its name, its column and its draw."""
+    yield f"one_hot_{level}", f"one_hot_{level}", _one_hot(tokens, graphs, level), 0
+    for dim, draw in product(dims.get(level, ()), range(n_random)):
+        name = f"random_{level}_{dim}"
+        yield name, _label(name, draw, n_random), random_table(tokens, dim, seed=seed + draw), draw
+
+
+def _label(name: str, draw: int, n_draws: int) -> str:
+    return f"{name}.{draw}" if n_draws > 1 else name
 
 
 def _level(table: EmbeddingTable, crystals: bool) -> Level:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,7 @@ class Inputs:
     Attributes
     ----------
     frame : DataFrame, length n_materials
-        Columns ``id`` and ``formula``, and ``target`` if one was asked for.
+        Columns ``id`` and ``formula``, and ``target`` and ``fold`` if they were asked for.
     materials : list, length n_materials
         What a featurizer takes: formulas, or motif graphs.
     rejected : DataFrame
@@ -47,6 +47,7 @@ def read_inputs(
     *,
     what: Literal["formulas", "motifs"] = "formulas",
     target: str | None = None,
+    folds: str | None = None,
     labels: str | os.PathLike[str] | None = None,
     column: str | None = None,
     id_column: str | None = None,
@@ -61,8 +62,10 @@ def read_inputs(
         Formulas, or the motif graphs of a corpus of crystals.
     target : str, optional
         Name of a column of numbers to predict.
+    folds : str, optional
+        Name of a column of integers: the number of the fold in which the row is tested.
     labels : path-like, optional
-        CSV, Parquet or JSON lines with an id and the target, for a corpus that does not hold it.
+        CSV, Parquet or JSON lines with an id, the target and the fold, for a corpus that does not hold them.
     column, id_column : str, optional
         Columns of the formulas and of the ids in a file; see `matembed.sources.read_formulas`.
 
@@ -76,7 +79,8 @@ def read_inputs(
     FileNotFoundError
         If there is no such file or folder.
     ValueError
-        If motifs are asked of formulas, the target is not there, or no row is left.
+        If motifs are asked of formulas, the target or the folds are not there, a fold is no integer, or no row is
+        left.
 
     Examples
     --------
@@ -90,7 +94,7 @@ def read_inputs(
     """
     path = Path(source)
     if (path / "config.json").is_file():
-        usable, rejected = _of_corpus(Corpus.read(path), what, target, labels, id_column)
+        usable, rejected = _of_corpus(Corpus.read(path), what, target, folds, labels, id_column)
     elif what == "motifs":
         msg = f"{path} holds no motifs; make a corpus of crystals first: matembed build {path} --out CORPUS"
         raise ValueError(msg)
@@ -98,15 +102,17 @@ def read_inputs(
         msg = f"{path} is no corpus; make one first: matembed build {path} --out CORPUS"
         raise ValueError(msg)
     elif labels is not None:
-        msg = f"labels go with a corpus; {path} is a file of formulas: put the target in a column of it"
+        msg = f"labels go with a corpus; {path} is a file of formulas: put the labels in columns of it"
         raise ValueError(msg)
     else:
-        usable, rejected = _of_file(path, target, column, id_column)
+        usable, rejected = _of_file(path, target, folds, column, id_column)
     if not usable:
         reasons = "; ".join(dict.fromkeys(str(row["reason"]) for row in rejected[:3])) or "it is empty"
         msg = f"no row of {path} can be used: {reasons}"
         raise ValueError(msg)
-    columns = _COLUMNS if target is None else [*_COLUMNS, "target"]
+    if folds is not None:
+        _as_integers(usable, folds)
+    columns = [*_COLUMNS, *(["target"] if target is not None else []), *(["fold"] if folds is not None else [])]
     return Inputs(
         frame=pd.DataFrame([{name: row[name] for name in columns} for row in usable], columns=columns),
         materials=[row["material"] for row in usable],
@@ -118,18 +124,19 @@ def read_inputs(
 _Found = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 
-def _of_file(path: Path, target: str | None, column: str | None, id_column: str | None) -> _Found:
+def _of_file(path: Path, target: str | None, folds: str | None, column: str | None, id_column: str | None) -> _Found:
     usable: list[dict[str, Any]] = []
     rejected: list[dict[str, Any]] = []
-    seen = False
+    seen: set[str] = set()
     for row in read_formulas(path, column=column, id_column=id_column):
         if not isinstance(row, FormulaRow):
             rejected.append({name: getattr(row, name) for name in _REJECTED})
             continue
-        seen = seen or target in row.properties
+        seen |= row.properties.keys()
         try:
             parsed = parse_formula(row.formula)
             value = None if target is None else _number(row.properties.get(target), target)
+            fold = None if folds is None else _present(row.properties.get(folds), folds)
         except ValueError as error:
             shown = shortened("" if row.formula is None else row.formula)
             rejected.append({"id": row.id, "row": row.row, "input": shown, "reason": str(error)})
@@ -143,73 +150,101 @@ def _of_file(path: Path, target: str | None, column: str | None, id_column: str 
                 "formula": parsed.formula,
                 "material": parsed.formula,
                 "target": value,
+                "fold": fold,
             }
         )
-    if target is not None and not seen:
-        msg = f"{path} has no values in a column {target!r}; name the column to predict"
-        raise ValueError(msg)
+    _refuse_absent(path, seen, target, folds)
     return usable, rejected
 
 
+def _refuse_absent(path: str | os.PathLike[str], seen: Collection[str], target: str | None, folds: str | None) -> None:
+    for name, wanted in ((target, "to predict"), (folds, "with the number of the fold that tests each row")):
+        if name is not None and name not in seen:
+            msg = f"{path} has no values in a column {name!r}; name the column {wanted}"
+            raise ValueError(msg)
+
+
 def _of_corpus(
-    corpus: Corpus, what: str, target: str | None, labels: str | os.PathLike[str] | None, id_column: str | None
+    corpus: Corpus,
+    what: str,
+    target: str | None,
+    folds: str | None,
+    labels: str | os.PathLike[str] | None,
+    id_column: str | None,
 ) -> _Found:
     listed = corpus.materials()
-    value_of = _targets(corpus, listed, target, labels, id_column)
+    properties_of = _properties(corpus, listed, target, folds, labels, id_column)
     graphs = dict(corpus.motif_graphs()) if what == "motifs" else {}
     usable: list[dict[str, Any]] = []
     rejected: list[dict[str, Any]] = []
     for name, number, formula in zip(listed["id"], listed["row"], listed["formula"], strict=True):
+        properties = properties_of.get(name, {})
         try:
-            value = value_of(name)
+            value = None if target is None else _number(properties.get(target), target)
+            fold = None if folds is None else _present(properties.get(folds), folds)
         except ValueError as error:
             rejected.append({"id": name, "row": number, "input": formula, "reason": str(error)})
             continue
         material = graphs[name] if what == "motifs" else formula
-        usable.append({"id": name, "formula": formula, "material": material, "target": value})
+        usable.append({"id": name, "formula": formula, "material": material, "target": value, "fold": fold})
     return usable, rejected
 
 
-def _targets(
+def _properties(
     corpus: Corpus,
     listed: pd.DataFrame,
     target: str | None,
+    folds: str | None,
     labels: str | os.PathLike[str] | None,
     id_column: str | None,
-) -> Callable[[str], float | None]:
-    if target is None:
-        return lambda _: None
-    if labels is not None:
+) -> Mapping[str, Mapping[str, Any]]:
+    """Look up the target and the fold of each material, by id."""
+    wanted = [name for name in (target, folds) if name is not None]
+    if labels is not None and wanted:
         properties = read_properties(labels, id_column=id_column)
-        if not any(target in row for row in properties.values()):
-            msg = f"{labels} has no values in a column {target!r}; name the column to predict"
-            raise ValueError(msg)
+        _refuse_absent(labels, set().union(*properties.values()), target, folds)
         if properties.keys().isdisjoint(listed["id"]):
             shown = f"{next(iter(properties))!r}, and an id of the corpus is {listed['id'].iloc[0]!r}"
             msg = f"no id of {labels} is in the corpus: its first is {shown}; name the column of ids: --id-column"
             raise ValueError(msg)
-        return lambda name: _number(properties.get(name, {}).get(target), target)
-    if target not in listed:
-        known = ", ".join(str(column) for column in listed if pd.api.types.is_numeric_dtype(listed[column]))
-        msg = f"{corpus.path} holds no {target!r}; it has {known}; or pass a file with ids and the target as labels"
+        return properties
+    for name in wanted:
+        if name not in listed:
+            known = ", ".join(str(column) for column in listed if pd.api.types.is_numeric_dtype(listed[column]))
+            msg = f"{corpus.path} holds no {name!r}; it has {known}; or pass a file with ids and {name!r} as labels"
+            raise ValueError(msg)
+    return dict(zip(listed["id"], listed[wanted].to_dict("records"), strict=True))
+
+
+def _as_integers(usable: list[dict[str, Any]], folds: str) -> None:
+    """Turn the numbers of folds into integers; what is none is no fault of its row but of the column."""
+    for row in usable:
+        try:
+            number = float(row["fold"])
+        except (TypeError, ValueError):
+            number = math.nan
+        if not number.is_integer():
+            shown = f"{shortened(row['fold'], 40)!r} for {row['id']!r}"
+            msg = f"column {folds!r} must hold integers, the fold that tests each row; got {shown}: name another"
+            raise ValueError(msg)
+        row["fold"] = int(number)
+
+
+def _present(value: Any, name: str) -> Any:
+    if value is None or value is pd.NA or str(value).lower() in ("", "nan"):
+        msg = f"{name} is missing"
         raise ValueError(msg)
-    values = dict(zip(listed["id"], listed[target], strict=True))
-    return lambda name: _number(values[name], target)
+    return value
 
 
 def _number(value: Any, name: str) -> float:
-    if value is None or value is pd.NA or value == "":
-        msg = f"{name} is missing"
-        raise ValueError(msg)
+    present = _present(value, name)
     try:
-        number = float(value)
+        number = float(present)
     except (TypeError, ValueError):
         msg = f"{name} is not a number: {shortened(value, 40)!r}"
         raise ValueError(msg) from None
-    if math.isnan(number):
-        msg = f"{name} is missing"
-        raise ValueError(msg)
-    if math.isinf(number):
-        msg = f"{name} is infinite"
+    if not math.isfinite(number):
+        msg = f"{name} is {'missing' if math.isnan(number) else 'infinite'}"
         raise ValueError(msg)
     return number

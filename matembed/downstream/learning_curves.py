@@ -1,4 +1,4 @@
-"""How does an error fall as training sets grow? The same rows for every table, beside one-hot and random vectors."""
+"""How does an error fall as training sets grow? The same rows for every table, beside its baselines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ class LearningCurve:
     ----------
     scores : DataFrame
         One row for each set of features, draw, size and repeat: ``features``, ``kind`` ("table" or "baseline"),
-        ``draw`` (of random vectors, else 0), ``dim``, ``n_features``, ``n_missing``, ``size``, ``repeat``,
-        ``n_train``, ``n_test``, and the metrics of `matembed.downstream.scores`, ``norm`` among them.
+        ``draw`` (of random vectors or shuffled motifs, else 0), ``dim``, ``n_features``, ``n_missing``, ``size``,
+        ``repeat``, ``n_train``, ``n_test``, and the metrics of `matembed.downstream.scores`, ``norm`` among them.
     settings : mapping
         All that is needed to repeat it; plain values.
 
@@ -95,7 +95,8 @@ class LearningCurve:
         Returns
         -------
         matplotlib.figure.Figure
-            What `matembed.plots.learning_curve` draws; draws of random vectors are averaged first.
+            What `matembed.plots.learning_curve` draws; draws of random vectors, and of shuffled motifs, are averaged
+            first.
 
         Raises
         ------
@@ -129,11 +130,12 @@ def learning_curve(
     n_random: int = 1,
     seed: int = 0,
 ) -> LearningCurve:
-    """Score embedding tables that are trained on few rows and on many, beside one-hot and random vectors.
+    """Score embedding tables that are trained on few rows and on many, beside their baselines.
 
     In each repeat, `n_test` rows are drawn to be tested. Rows of the same proportions as any of these are left out;
     the model is trained on the first 50, 100, ... of the others in random order. All sets of features meet the same
-    rows, so that scores can be compared pair by pair.
+    rows, so that scores can be compared pair by pair. `matembed.evaluate` lists the baselines: one-hot, random
+    vectors, the dummy, and the controls of tables of motifs, ``shuffled_{table}`` and ``size_only``.
 
     Parameters
     ----------
@@ -160,14 +162,15 @@ def learning_curve(
     groups : array-like, shape (n_materials,), optional
         Labels of your own: no label is both trained on and tested. In place of proportions.
     n_random : int, default 1
-        Random tables of each size, drawn with `seed`, `seed` + 1, ...
+        Random tables of each size, and shuffles of each table of motifs, drawn with `seed`, `seed` + 1, ...
     seed : int, default 0
-        Of the rows, the random tables, and models by name.
+        Of the rows, the random tables, the shuffles, and models by name.
 
     Returns
     -------
     LearningCurve
-        Scores and a figure. The same arguments give the same numbers, if `model` does.
+        Scores and a figure, of tables and of their baselines, the controls of motifs among them. The same arguments
+        give the same numbers, if `model` does.
 
     Raises
     ------

@@ -240,7 +240,9 @@ def _explained(
     if len(y) < _FEWEST or n_groups < 2 or not np.ptp(y):
         return
     folds = GroupKFold(min(_N_FOLDS, n_groups), shuffle=True, random_state=seed)
-    predicted = cross_val_predict(make_model("ridge"), vectors[known], y, groups=members, cv=folds)
+    # One decomposition serves all penalties: the same numbers, several times faster where rows outnumber columns.
+    model = make_model("ridge").set_params(ridgecv__gcv_mode="svd")
+    predicted = cross_val_predict(model, vectors[known], y, groups=members, cv=folds)
     errors = np.bincount(members, (predicted - y) ** 2)
     sizes, sums, squares = np.bincount(members), np.bincount(members, y), np.bincount(members, y**2)
 

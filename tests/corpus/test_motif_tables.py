@@ -260,8 +260,11 @@ def test_settings_out_of_range_are_refused_before_any_work(tmp_path, options, me
 
 
 def test_formulas_and_other_folders_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="motifs are found in crystals"):
+    with pytest.raises(ValueError, match=r"motifs are found in crystals, got formulas \(a list\); give a folder of"):
         built(["NaCl"], tmp_path / "motifs")
+    (tmp_path / "salts.csv").write_text("formula\nNaCl\n")
+    with pytest.raises(ValueError, match=r"got formulas \(salts\); give a folder of"):
+        built(tmp_path / "salts.csv", tmp_path / "motifs")
     corpus = build_corpus(["NaCl"], tmp_path / "corpus", progress=False)
     with pytest.raises(ValueError, match="holds a Corpus, not a MotifTables"):
         MotifTables.read(corpus.path)

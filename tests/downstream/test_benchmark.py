@@ -1,5 +1,6 @@
 import itertools
 import pickle
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,23 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifi
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score, root_mean_squared_error
 
-from matembed import Card, EmbeddingTable, FormulaError, FormulaFeaturizer, Motif, MotifGraph, UnknownTokenError
+from matembed import (
+    Card,
+    Connection,
+    EmbeddingTable,
+    FormulaError,
+    FormulaFeaturizer,
+    Motif,
+    MotifGraph,
+    UnknownTokenError,
+)
 from matembed.corpus.contexts import formula_sentences
 from matembed.downstream import feature_sets
 from matembed.downstream.baselines import one_hot_table, random_table
 from matembed.downstream.benchmark import evaluate
+from matembed.downstream.controls import shuffled_motifs
 from matembed.downstream.models import MODELS
+from matembed.downstream.tasks import read_labelled
 from matembed.encoders import ContextSVD
 
 CATIONS = ["Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba", "Zn", "Al", "Ga", "In"]
@@ -464,11 +476,11 @@ def crystal(cation: str, anion: str, cn: int) -> MotifGraph:
 
 CRYSTALS = [crystal(c, a, cn) for c, a, cn in itertools.product(CATIONS, ANIONS, (4, 6, 8))]
 COORDINATION = np.array([graph.motifs[0].cn for graph in CRYSTALS], dtype=float)
+GEOMETRIES = EmbeddingTable(("T:4", "O:6", "C:8"), [[4.0], [6.0], [8.0]], Card("geometries"))
 
 
 def test_motif_tables_meet_motif_and_element_baselines() -> None:
-    geometries = EmbeddingTable(("T:4", "O:6", "C:8"), [[4.0], [6.0], [8.0]], Card("geometries"))
-    evaluation = evaluate({"geometries": geometries, "elements": CHEMISTRY}, CRYSTALS, COORDINATION, splits="formula")
+    evaluation = evaluate({"geometries": GEOMETRIES, "elements": CHEMISTRY}, CRYSTALS, COORDINATION, splits="formula")
     summary = evaluation.summary()
     assert set(summary.index) == {
         "geometries",
@@ -477,6 +489,8 @@ def test_motif_tables_meet_motif_and_element_baselines() -> None:
         "one_hot_geometries",
         "random_elements_3",
         "random_geometries_1",
+        "shuffled_geometries",
+        "size_only",
         "dummy",
     }
     # All three polymorphs of a formula are in one fold: composition says nothing about the coordination number.
@@ -519,6 +533,115 @@ def test_crystals_without_motifs_are_refused() -> None:
     table = EmbeddingTable(("O:6",), [[1.0]], Card("geometries"))
     with pytest.raises(ValueError, match="none of the structures has a motif"):
         evaluate(table, bare, np.arange(13.0), on_missing="zero")
+
+
+# Controls of tables of motifs. --------------------------------------------------------------------------------
+
+
+def perovskite(a: str, b: str) -> MotifGraph:
+    motifs = [
+        Motif(0, a, 2.0, "C:12", 0.0, tuple((2, (0, 0, n)) for n in range(12)), ("O",) * 12),
+        Motif(1, b, 4.0, "O:6", 0.0, tuple((2, (0, 1, n)) for n in range(6)), ("O",) * 6),
+    ]
+    links = (Connection(0, 1, (0, 0, 0), ((2, (0, 0, 0)),)),)
+    return MotifGraph(f"{a}{b}O3", (a, b, "O", "O", "O"), tuple(motifs), links, "chemenv", "simplest", "none")
+
+
+MIXED = [*CRYSTALS, *(perovskite(a, b) for a, b in itertools.permutations(("Ca", "Sr", "Ba", "Zn"), 2))]
+
+
+def test_a_shuffle_exchanges_motifs_among_centres_of_one_element() -> None:
+    shuffled = shuffled_motifs(MIXED, seed=0)
+    before, after = ([motif for graph in graphs for motif in graph.motifs] for graphs in (MIXED, shuffled))
+    assert Counter(after) == Counter(before)  # whole records: oxidation states, ligands, geometries
+    assert [motif.element for motif in after] == [motif.element for motif in before]
+    assert np.mean([a != b for a, b in zip(after, before, strict=True)]) > 0.8
+    for mixed, graph in zip(shuffled, MIXED, strict=True):
+        assert (mixed.formula, mixed.elements, mixed.connections) == (graph.formula, graph.elements, graph.connections)
+        assert len(mixed.motifs) == len(graph.motifs)
+    assert shuffled_motifs(MIXED, seed=0) == shuffled
+    assert shuffled_motifs(MIXED, seed=1) != shuffled
+
+
+def sets_of(named: dict, materials: list, target: np.ndarray, **settings) -> dict:
+    arguments = {"pooling": "mean", "on_missing": "error", "n_random": 1, "seed": 0, **settings}
+    made = feature_sets.make_feature_sets(named, read_labelled(materials, target), **arguments)
+    return {features.column: features for features in made}
+
+
+def test_a_shuffle_keeps_the_mean_of_each_element_over_all_crystals() -> None:
+    tokens = sorted({motif.token for graph in MIXED for motif in graph.motifs})
+    table = random_table(tokens, 4, seed=7)
+    sets = sets_of({"motifs": table}, MIXED, np.arange(float(len(MIXED))), n_random=2)
+    n_motifs = np.array([len(graph.motifs) for graph in MIXED])
+    for draw in range(2):
+        control = sets[f"shuffled_motifs.{draw}"]
+        assert (control.name, control.kind, control.dim, control.draw) == ("shuffled_motifs", "baseline", 4, draw)
+        # Sums over all motifs, in another order.
+        np.testing.assert_allclose(n_motifs @ control.rows, n_motifs @ sets["motifs"].rows, rtol=1e-9)
+        for cation in set(CATIONS) - {"Ca", "Sr", "Ba", "Zn"}:  # each the only centre in its crystals
+            own = [idx for idx, graph in enumerate(MIXED) if cation in graph.elements]
+            means = [rows[own].mean(axis=0) for rows in (control.rows, sets["motifs"].rows)]
+            np.testing.assert_allclose(*means, rtol=1e-9, atol=1e-12)
+    assert not np.array_equal(sets["shuffled_motifs.0"].rows, sets["shuffled_motifs.1"].rows)
+
+
+def test_where_the_motif_decides_the_target_its_shuffle_knows_nothing() -> None:
+    evaluation = evaluate(GEOMETRIES, CRYSTALS, COORDINATION, splits="formula")
+    summary = evaluation.summary(against="shuffled_geometries")
+    assert summary.loc["geometries", "norm"] < 0.02
+    assert summary.loc["shuffled_geometries", "norm"] > 0.9
+    assert summary.loc["geometries", "vs_shuffled_geometries"] < -10 * summary.loc["shuffled_geometries", "mae_se"]
+    assert summary.loc["size_only", "norm"] == pytest.approx(1)  # all cells are alike
+    assert summary.loc[["shuffled_geometries", "size_only"], "kind"].tolist() == ["baseline"] * 2
+    draws = evaluation.scores[evaluation.scores["features"] == "shuffled_geometries"]
+    assert draws.groupby("draw").size().tolist() == [5, 5, 5]
+    assert {"shuffled_geometries.0", "shuffled_geometries.2", "size_only"} < set(evaluation.predictions)
+
+
+def test_where_each_element_has_one_motif_a_shuffle_changes_nothing() -> None:
+    alike = [crystal(c, a, (4, 6, 8)[CATIONS.index(c) % 3]) for c, a in itertools.product(CATIONS, ANIONS)]
+    predictions = evaluate(GEOMETRIES, alike, np.arange(78.0), n_random=1).predictions
+    assert predictions["shuffled_geometries"].equals(predictions["geometries"])
+
+
+def test_size_is_that_of_the_cell_as_it_was_given() -> None:
+    structures = [
+        Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [cation, "O"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+        for cation, a in (("Mg", 4.21), ("Ca", 4.81))
+    ]
+    structures.append(structures[1].get_primitive_structure())
+    table = EmbeddingTable(("O:6",), [[1.0]], Card("octahedra"))
+    size = sets_of({"octahedra": table}, structures, np.arange(3.0))["size_only"]
+    assert size.rows[:, 0].tolist() == [8, 8, 2]
+    np.testing.assert_allclose(size.rows[:, 1], [4.21**3 / 8, 4.81**3 / 8, 4.81**3 / 8])
+    np.testing.assert_allclose(size.rows[:, 2], [3.587, 3.347, 3.347], rtol=1e-3)  # g/cm³
+    assert size.magnitude.tolist() == size.rows.max(axis=0).tolist()
+    assert (size.kind, size.dim, size.n_missing, size.facts()["n_features"]) == ("baseline", 3, 0, 3)
+    size = sets_of({"geometries": GEOMETRIES}, MIXED, np.arange(float(len(MIXED))), on_missing="zero")["size_only"]
+    assert size.rows[[0, -1]].tolist() == [[1, 0], [2, 1]]
+
+
+def test_a_target_that_the_cell_gives_away_is_shown_by_size() -> None:
+    leaking = [2.5 * len(graph.motifs) for graph in MIXED]
+    summary = evaluate(GEOMETRIES, MIXED, leaking, n_random=1, on_missing="mean").summary()
+    assert summary.loc["size_only", "norm"] < 0.05
+
+
+def test_tables_of_elements_have_no_controls_of_motifs() -> None:
+    for materials in (CRYSTALS, [graph.formula for graph in CRYSTALS]):
+        assert set(sets_of({"chemistry": CHEMISTRY}, materials, COORDINATION)) == {
+            "chemistry",
+            "one_hot_elements",
+            "random_elements_3",
+            "dummy",
+        }
+
+
+@pytest.mark.parametrize("name", ["shuffled_geometries", "size_only"])
+def test_controls_keep_their_names(name: str) -> None:
+    with pytest.raises(ValueError, match=f"no table can go by the name '{name}', which is taken"):
+        evaluate({"geometries": GEOMETRIES, name: GEOMETRIES}, CRYSTALS, COORDINATION)
 
 
 # Baselines. ---------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from pymatgen.core import Composition, Element
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from matembed import Card, EmbeddingTable, UnknownTokenError, learning_curve
+from matembed import Card, EmbeddingTable, Motif, MotifGraph, UnknownTokenError, learning_curve
 from matembed.downstream.baselines import one_hot_table
 from matembed.downstream.learning_curves import _trials
 from matembed.downstream.tasks import read_labelled
@@ -120,6 +120,24 @@ def test_classifications_and_figures() -> None:
         curve.plot(score="mae")
     with pytest.raises(ValueError, match="has one class among its 2 training rows"):
         learning_curve(CHEMISTRY, FORMULAS, IONIC, **{**SETTINGS, "sizes": [2], "repeats": 8})
+
+
+def test_tables_of_motifs_meet_their_controls() -> None:
+    ligands = {cn: tuple((1, (0, 0, n)) for n in range(cn)) for cn in (4, 6)}
+    crystals, numbers = [], np.random.default_rng(0).choice([4, 6], size=60)
+    for idx, cn in enumerate(numbers.tolist()):
+        cation, anion = CATIONS[idx // 6], ANIONS[idx % 6]
+        motif = Motif(0, cation, None, {4: "T:4", 6: "O:6"}[cn], 0.0, ligands[cn], (anion,) * cn)
+        crystals.append(MotifGraph(f"{cation}{anion}", (cation, anion), (motif,), (), "chemenv", "simplest", "none"))
+    table = EmbeddingTable(("T:4", "O:6"), [[4.0], [6.0]], Card("geometries"))
+    settings = {"sizes": [10, 30], "n_test": 20, "repeats": 2, "n_random": 2}
+    curve = learning_curve(table, crystals, numbers.astype(float), **settings)
+    norm = curve.summary()["norm"]
+    assert {"shuffled_geometries", "size_only"} < set(norm.index.get_level_values("features"))
+    assert (norm["geometries"] < 0.2).all()
+    assert (norm["shuffled_geometries"] > 0.8).all()
+    draws = curve.scores.loc[curve.scores["features"] == "shuffled_geometries", "draw"]
+    assert draws.value_counts().to_dict() == {0: 4, 1: 4}
 
 
 @pytest.mark.parametrize(
