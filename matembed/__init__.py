@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from matembed.corpus.corpus import Corpus
     from matembed.corpus.formula_contexts import count_formula_contexts
     from matembed.corpus.formulas import FormulaError, parse_formula
+    from matembed.corpus.material_sets import MaterialSets, formula_sets, graph_sets, structure_sets, table_sets
     from matembed.corpus.motif_contexts import count_contexts
     from matembed.corpus.motif_tables import MotifTables, build_motif_tables
     from matembed.corpus.site_statistics import SiteStatistics, count_sites
+    from matembed.corpus.symmetry import find_symmetry, symmetry_table
     from matembed.corpus.walks import motif_sentences
     from matembed.downstream import plots
     from matembed.downstream.benchmark import Evaluation, evaluate
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from matembed.downstream.retrieval import retrieval
     from matembed.embeddings import EmbeddingTable, UnknownTokenError
     from matembed.encoders.context_svd import ContextSVD
+    from matembed.encoders.masked_lm import MaskedLM
     from matembed.encoders.masked_set import MaskedSet
     from matembed.encoders.site_net import SiteNet
     from matembed.encoders.word2vec import Word2Vec
@@ -58,7 +61,9 @@ _HOMES = {
     "FormulaError": "matembed.corpus.formulas",
     "FormulaFeaturizer": "matembed.downstream.features",
     "LearningCurve": "matembed.downstream.learning_curves",
+    "MaskedLM": "matembed.encoders.masked_lm",
     "MaskedSet": "matembed.encoders.masked_set",
+    "MaterialSets": "matembed.corpus.material_sets",
     "Motif": "matembed.motifs",
     "MotifError": "matembed.motifs",
     "MotifGraph": "matembed.motifs",
@@ -81,12 +86,15 @@ _HOMES = {
     "count_sites": "matembed.corpus.site_statistics",
     "evaluate": "matembed.downstream.benchmark",
     "find_motifs": "matembed.motifs",
+    "find_symmetry": "matembed.corpus.symmetry",
     "fit_elements": "matembed.recipes",
     "fit_formula_elements": "matembed.recipes",
     "fit_motifs": "matembed.recipes",
     "fit_species": "matembed.recipes",
     "formula_sentences": "matembed.corpus.contexts",
+    "formula_sets": "matembed.corpus.material_sets",
     "from_keyed_vectors": "matembed.interchange",
+    "graph_sets": "matembed.corpus.material_sets",
     "learning_curve": "matembed.downstream.learning_curves",
     "load": "matembed.pretrained",
     "make_model": "matembed.downstream.models",
@@ -99,6 +107,9 @@ _HOMES = {
     "read_prototypes": "matembed.sources.prototypes",
     "read_table": "matembed.interchange",
     "retrieval": "matembed.downstream.retrieval",
+    "structure_sets": "matembed.corpus.material_sets",
+    "symmetry_table": "matembed.corpus.symmetry",
+    "table_sets": "matembed.corpus.material_sets",
     "to_keyed_vectors": "matembed.interchange",
     "write_table": "matembed.interchange",
 }
@@ -115,7 +126,9 @@ __all__ = [
     "FormulaError",
     "FormulaFeaturizer",
     "LearningCurve",
+    "MaskedLM",
     "MaskedSet",
+    "MaterialSets",
     "Motif",
     "MotifError",
     "MotifGraph",
@@ -138,12 +151,15 @@ __all__ = [
     "count_sites",
     "evaluate",
     "find_motifs",
+    "find_symmetry",
     "fit_elements",
     "fit_formula_elements",
     "fit_motifs",
     "fit_species",
     "formula_sentences",
+    "formula_sets",
     "from_keyed_vectors",
+    "graph_sets",
     "learning_curve",
     "load",
     "make_model",
@@ -156,6 +172,9 @@ __all__ = [
     "read_prototypes",
     "read_table",
     "retrieval",
+    "structure_sets",
+    "symmetry_table",
+    "table_sets",
     "to_keyed_vectors",
     "write_table",
 ]

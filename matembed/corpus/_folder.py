@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from matembed._atomic import sha256_of
 from matembed.cards import Card
 
-__all__ = ["checked_file", "read_config", "write_config"]
+__all__ = ["checked_file", "other_files", "read_config", "write_config"]
 
 
 def write_config(folder: Path, card: Card, counts: Mapping[str, int], **config: Any) -> None:
@@ -65,6 +65,12 @@ def read_config(
             msg = f"{folder / name} is missing; build the {noun} again"
             raise FileNotFoundError(msg)
     return folder, config, card
+
+
+def other_files(card: Card, names: Set[str]) -> str:
+    """Say what is wrong if the files that a card names are others than these; nothing if they are not."""
+    wrong = sorted(names ^ card.sha256.keys())
+    return f"sha256 must name {', '.join(sorted(names))} and no other; see {wrong[0]!r}" if wrong else ""
 
 
 def checked_file(folder: Path, name: str, card: Card, checked: set[str], noun: str) -> Path:

@@ -5,11 +5,12 @@ from typing import Protocol, Self
 from matembed.embeddings import EmbeddingTable
 from matembed.encoders._training import Sentences
 from matembed.encoders.context_svd import ContextSVD
+from matembed.encoders.masked_lm import MaskedLM
 from matembed.encoders.masked_set import MaskedSet
 from matembed.encoders.presets import PRESETS, Preset, preset
 from matembed.encoders.word2vec import Word2Vec
 
-__all__ = ["PRESETS", "ContextSVD", "Encoder", "MaskedSet", "Preset", "Word2Vec", "preset"]
+__all__ = ["PRESETS", "ContextSVD", "Encoder", "MaskedLM", "MaskedSet", "Preset", "Word2Vec", "preset"]
 
 
 class Encoder(Protocol):

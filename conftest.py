@@ -1,0 +1,12 @@
+"""Doctests of files that need an extra are left out where it is not installed."""
+
+from importlib.util import find_spec
+
+_NEEDS = {
+    "torch": ("encoders/_mlm_training", "encoders/_set_transformer", "encoders/masked_lm", "encoders/masked_set"),
+    "transformers": ("encoders/_mlm_training", "encoders/_set_transformer", "encoders/masked_lm"),
+}
+
+collect_ignore = [
+    f"matembed/{file}.py" for extra, files in _NEEDS.items() if find_spec(extra) is None for file in files
+]

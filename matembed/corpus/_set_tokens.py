@@ -1,0 +1,269 @@
+"""Crystals -> tokens: each element, species, motif, connection and site once, with its amount and its words."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matembed.corpus._set_columns import Columns
+from matembed.corpus._set_crystals import Crystals, Places
+from matembed.corpus.ragged import spans, starts
+from matembed.corpus.set_words import GEOMETRIES, STATES, TOKEN_KINDS, WORD_PARTS, WORDS
+from matembed.corpus.symmetry import CRYSTAL_SYSTEMS, POINT_GROUPS, crystal_system
+from matembed.elements import ATOMIC_NUMBERS, SYMBOLS
+from matembed.motifs.geometry import LARGEST_CN
+from matembed.tokens import SHARINGS, parse_token
+
+__all__ = ["crystal_tokens", "cut", "element_tokens", "state_codes", "symmetry_tokens"]
+
+_ELEMENT, _SPECIES, _MOTIF, _CONNECTION, _SITE, _SPACE_GROUP = range(len(TOKEN_KINDS))
+_UNKNOWN = len(STATES)  # the code of an oxidation state that is not known
+_N_STATES = _UNKNOWN + 1
+_N_PAIRS = len(SYMBOLS) * _N_STATES  # of an element and an oxidation state
+_N_ENDS = _N_PAIRS * len(GEOMETRIES)  # what the end of a connection can be
+_GEOMETRY_CODES = {symbol: code for code, symbol in enumerate(GEOMETRIES)}
+_FIRST = {part: int(WORDS.ids(part)[0]) for part in WORD_PARTS}
+_FIRST_SYSTEM, _FIRST_POINT_GROUP = WORDS.id(CRYSTAL_SYSTEMS[0]), WORDS.id(f"sym {POINT_GROUPS[0]}")
+
+
+def element_tokens(
+    material: NDArray[np.int64], n_materials: int, numbers: NDArray[np.int64], amounts: NDArray[np.float64]
+) -> Columns:
+    """Make the tokens of elements, given by atomic number and sorted by it within each material."""
+    return _tokens(_ELEMENT, material, n_materials, amounts, [_symbol(numbers)])
+
+
+def crystal_tokens(crystals: Crystals) -> list[Columns]:
+    """Make the tokens of elements, species, motifs and connections."""
+    n_sites, n_materials = crystals.n_sites, len(crystals.n_sites)
+    material = np.repeat(np.arange(n_materials), n_sites)
+    pair_of = crystals.numbers * _N_STATES + state_codes(crystals.oxidations)
+    elements = _distinct(material, crystals.numbers, len(SYMBOLS))
+    pairs = _distinct(material, pair_of, _N_PAIRS)
+    first = np.searchsorted(pairs.material, np.arange(n_materials))
+    group = np.arange(len(pairs.key)) - first[pairs.material]
+    known = np.flatnonzero(pairs.key % _N_STATES < _UNKNOWN)
+    sites = crystals.motif_sites
+    centres = _Centres(material[sites], pair_of[sites], group[pairs.same][sites])
+    names = _MotifNames.of(crystals.motif_tokens)
+    return [
+        element_tokens(elements.material, n_materials, elements.key, elements.n_rows / n_sites[elements.material]),
+        _tokens(
+            _SPECIES,
+            pairs.material[known],
+            n_materials,
+            (pairs.n_rows / n_sites[pairs.material])[known],
+            _species(pairs.key[known]),
+            groups=[group[known]] * 2,
+        ),
+        _motif_tokens(crystals, centres, names),
+        _connection_tokens(crystals, centres, names),
+    ]
+
+
+def symmetry_tokens(places: Places) -> list[Columns]:
+    """Make the tokens of sites and space groups."""
+    n_materials = len(places.n_kinds)
+    material = np.repeat(np.arange(n_materials), places.n_kinds)
+    order = np.lexsort((places.point_groups, places.numbers, material))
+    sites = [_symbol(places.numbers[order]), _FIRST_POINT_GROUP + places.point_groups[order]]
+    known = np.flatnonzero(places.space_groups)
+    space_groups = places.space_groups[known]
+    systems = np.array([0, *(CRYSTAL_SYSTEMS.index(crystal_system(n)) for n in range(1, 231))], dtype=np.int64)
+    words = [_FIRST["symmetry"] + space_groups - 1, _FIRST_SYSTEM + systems[space_groups]]
+    return [
+        _tokens(_SITE, material[order], n_materials, places.fractions[order], sites),
+        _tokens(_SPACE_GROUP, known, n_materials, np.ones(len(known)), words),
+    ]
+
+
+def cut(kinds: Sequence[Columns], max_tokens: int) -> Columns:
+    """Put the tokens of each material together, in order and no more than `max_tokens` but for elements."""
+    material = np.concatenate([np.repeat(np.arange(len(one.n_tokens)), one.n_tokens) for one in kinds])
+    every = Columns.joined(kinds)
+    order = np.argsort(material, kind="stable")
+    material, beyond = material[order], every.kinds[order] != _ELEMENT
+    by_amount = np.lexsort((-every.amounts[order], beyond, material))
+    place = np.empty(len(order), dtype=np.int64)
+    place[by_amount] = np.arange(len(order))
+    place -= np.searchsorted(material, material)
+    kept = ~beyond | (place < max_tokens)
+    chosen = every.picked(order[kept], np.bincount(material[kept], minlength=len(kinds[0].n_tokens)))
+    return chosen._replace(amounts=chosen.amounts.astype(np.float32))
+
+
+def state_codes(oxidations: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Round oxidation states, halves away from zero and no farther than there are words; NaN is not known."""
+    whole = np.sign(oxidations) * np.floor(np.abs(oxidations).round(2) + 0.5)
+    codes = np.clip(np.nan_to_num(whole), STATES[0], STATES[-1]) - STATES[0]
+    return np.where(np.isfinite(oxidations), codes, _UNKNOWN).astype(np.int64)
+
+
+def _tokens(
+    kind: int,
+    material: NDArray[np.int64],
+    n_materials: int,
+    amounts: NDArray[np.float64],
+    words: Sequence[NDArray[np.int64]],
+    *,
+    groups: Sequence[NDArray[np.int64]] = (),
+    weights: Sequence[float] = (),
+    ends: Sequence[int] = (),
+) -> Columns:
+    """Make tokens of equally many words, given as columns; the word of the kind is put before them."""
+    n_tokens, n_words = len(material), 1 + len(words)
+    table = np.column_stack([np.full(n_tokens, _FIRST["kind"] + kind), *words])
+    none = [np.full(n_tokens, -1)] * 2
+    return Columns(
+        n_tokens=np.bincount(material, minlength=n_materials),
+        kinds=np.full(n_tokens, kind, dtype=np.int8),
+        amounts=amounts,
+        csms=np.full(n_tokens, np.nan, dtype=np.float32),
+        groups=np.column_stack(groups or none).astype(np.int16),
+        n_words=np.full(n_tokens, n_words, dtype=np.int64),
+        words=table.ravel().astype(np.int32),
+        weights=np.tile(np.array([1, *(weights or [1] * len(words))], dtype=np.float32), n_tokens),
+        ends=np.tile(np.array([-1, *(ends or [-1] * len(words))], dtype=np.int8), n_tokens),
+    )
+
+
+def _symbol(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    return _FIRST["element"] + numbers - 1
+
+
+def _species(pairs: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Name the element and the oxidation state of a pair of them."""
+    return [_symbol(pairs // _N_STATES), _FIRST["oxidation"] + pairs % _N_STATES]
+
+
+class _Distinct(NamedTuple):
+    """Distinct keys of each material, sorted; how often each comes, a row that has it, and which each row has."""
+
+    material: NDArray[np.int64]
+    key: NDArray[np.int64]
+    n_rows: NDArray[np.int64]
+    member: NDArray[np.int64]
+    same: NDArray[np.int64]
+
+
+def _distinct(material: NDArray[np.int64], key: NDArray[np.int64], width: int) -> _Distinct:
+    pairs, same, n_rows = np.unique(material * width + key, return_inverse=True, return_counts=True)
+    member = np.empty(len(pairs), dtype=np.int64)
+    member[same] = np.arange(len(same))
+    return _Distinct(pairs // width, pairs % width, n_rows, member, same)
+
+
+class _Centres(NamedTuple):
+    """Of the centre of each motif: its material, its pair of element and oxidation state, and the number of that."""
+
+    material: NDArray[np.int64]
+    pair: NDArray[np.int64]
+    group: NDArray[np.int64]
+
+
+class _MotifNames(NamedTuple):
+    """Distinct motif tokens of some crystals: which each motif has, their order, and the words of each end to end."""
+
+    codes: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    geometries: NDArray[np.int64]
+    n_words: NDArray[np.int64]
+    words: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, tokens: Sequence[str]) -> Self:
+        known: dict[str, int] = {}
+        codes = np.array([known.setdefault(token, len(known)) for token in tokens], dtype=np.int64)
+        geometries, ligands = [], []
+        for token in known:
+            parsed = parse_token(token)
+            geometries.append(_geometry_code(str(parsed.geometry)))
+            cn = sum(amount for _, amount in parsed.ligands)
+            ligands.append(sorted((ATOMIC_NUMBERS[symbol], amount / cn) for symbol, amount in parsed.ligands))
+        order = sorted(range(len(known)), key=lambda code: (geometries[code], ligands[code]))
+        rank = np.zeros(len(known), dtype=np.int64)
+        rank[order] = np.arange(len(known))
+        words, weights = [], []
+        for geometry, around in zip(geometries, ligands, strict=True):
+            cn = int(GEOMETRIES[geometry].rpartition(":")[2])
+            words += [_FIRST["geometry"] + geometry, _FIRST["cn"] + cn]
+            words += [_FIRST["ligand"] + number - 1 for number, _ in around]
+            weights += [1.0, 1.0, *(share for _, share in around)]
+        return cls(
+            codes=codes,
+            rank=rank,
+            geometries=np.array(geometries, dtype=np.int64),
+            n_words=np.array([2 + len(around) for around in ligands], dtype=np.int64),
+            words=np.array(words, dtype=np.int64),
+            weights=np.array(weights, dtype=np.float64),
+        )
+
+
+def _geometry_code(symbol: str) -> int:
+    """Look up a geometry; of more ligands than any word has, the largest is taken."""
+    name, _, cn = symbol.rpartition(":")
+    if name == "UNKNOWN":
+        symbol = f"UNKNOWN:{min(int(cn), LARGEST_CN)}"
+    if symbol not in _GEOMETRY_CODES:
+        msg = f"no word for the geometry {symbol!r} ({len(GEOMETRIES)} known); see WORDS.ids('geometry')"
+        raise ValueError(msg)
+    return _GEOMETRY_CODES[symbol]
+
+
+def _motif_tokens(crystals: Crystals, centres: _Centres, names: _MotifNames) -> Columns:
+    """Make the tokens of motifs, which have as many words as kinds of ligands and five more."""
+    n_names, n_materials = len(names.rank), len(crystals.n_sites)
+    motifs = _distinct(centres.material, centres.pair * n_names + names.rank[names.codes], _N_PAIRS * n_names)
+    member = motifs.member
+    plain = _tokens(
+        _MOTIF,
+        motifs.material,
+        n_materials,
+        motifs.n_rows / crystals.n_sites[motifs.material],
+        _species(centres.pair[member]),
+        groups=[centres.group[member]] * 2,
+    )
+    own, more = plain.n_words, names.n_words[names.codes[member]]
+    n_words = own + more
+    first = starts(n_words)[:-1]
+    head, tail = spans(first, own), spans(first + own, more)
+    rows = spans(starts(names.n_words)[names.codes[member]], more)
+    words = np.empty(n_words.sum(), dtype=np.int32)
+    weights = np.empty(n_words.sum(), dtype=np.float32)
+    words[head], words[tail] = plain.words, names.words[rows]
+    weights[head], weights[tail] = plain.weights, names.weights[rows]
+    measured = np.isfinite(crystals.csms)
+    total = np.bincount(motifs.same, np.where(measured, crystals.csms, 0), len(member))
+    n_measured = np.bincount(motifs.same, measured, len(member))
+    return plain._replace(
+        csms=np.where(n_measured > 0, total / np.maximum(n_measured, 1), np.nan).astype(np.float32),
+        n_words=n_words,
+        words=words,
+        weights=weights,
+        ends=np.full(len(words), -1, dtype=np.int8),
+    )
+
+
+def _connection_tokens(crystals: Crystals, centres: _Centres, names: _MotifNames) -> Columns:
+    """Make the tokens of connections; of two ends, the one with the lower key is the first."""
+    end = centres.pair * len(GEOMETRIES) + names.geometries[names.codes]
+    swapped = end[crystals.link_sources] > end[crystals.link_targets]
+    first = np.where(swapped, crystals.link_targets, crystals.link_sources)
+    second = np.where(swapped, crystals.link_sources, crystals.link_targets)
+    key = (end[first] * len(SHARINGS) + crystals.link_sharings) * _N_ENDS + end[second]
+    links = _distinct(centres.material[first], key, _N_ENDS * len(SHARINGS) * _N_ENDS)
+    ends = [first[links.member], second[links.member]]
+    per_atom = links.n_rows / crystals.n_sites[links.material]
+    words = [[*_species(centres.pair[one]), _FIRST["geometry"] + end[one] % len(GEOMETRIES)] for one in ends]
+    return _tokens(
+        _CONNECTION,
+        links.material,
+        len(crystals.n_sites),
+        per_atom / (1 + per_atom),
+        [_FIRST["sharing"] + crystals.link_sharings[links.member], *words[0], *words[1]],
+        groups=[centres.group[one] for one in ends],
+        weights=[1, *[0.5] * 6],
+        ends=[-1, 0, 0, 0, 1, 1, 1],
+    )

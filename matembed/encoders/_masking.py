@@ -1,0 +1,376 @@
+"""What is hidden from a material, and what is asked of it; all in whole arrays."""
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matembed.corpus.formulas import ELECTRONEGATIVITIES
+from matembed.corpus.material_sets import MaterialSets
+from matembed.corpus.ragged import members, starts
+from matembed.corpus.set_words import TOKEN_KINDS, WORD_PARTS, WORDS
+from matembed.encoders._bags import HASHES, NO_OXIDATION, bag_hashes
+
+if TYPE_CHECKING:
+    from matembed.encoders.masked_lm import MaskedLM
+
+__all__ = [
+    "ANSWERS",
+    "GEOMETRY_WORDS",
+    "GOALS",
+    "MOTIF",
+    "STATE_WORDS",
+    "Given",
+    "Index",
+    "Objective",
+    "Question",
+    "Wanted",
+    "asking",
+    "batches_of",
+    "draw",
+    "has_motifs",
+    "hide",
+    "nothing_hidden",
+    "with_unknown_motifs",
+]
+
+Objective = Literal["formula", "others", "links", "element"]
+Given = Literal["formula", "others", "links"]
+_FORMULA, _OTHERS, _LINKS, _ELEMENT = range(4)
+GOALS = (*get_args(Objective), "oxidation")  # what losses are kept by
+
+_ELEMENTS, _SPECIES, MOTIF, _CONNECTION, _SITE, _SPACE_GROUP = range(len(TOKEN_KINDS))
+_SYMBOL, _OXIDATION, _GEOMETRY = (WORD_PARTS.index(part) for part in ("element", "oxidation", "geometry"))
+_SYMBOL_WORDS, _OXIDATION_WORDS, GEOMETRY_WORDS, _LIGAND_WORDS = (
+    WORDS.ids(part) for part in ("element", "oxidation", "geometry", "ligand")
+)
+_MOTIF_WORD, _HIDDEN_ELEMENT, _HIDDEN_OXIDATION, _HIDDEN_GEOMETRY = (
+    WORDS.id(word) for word in ("<motif>", "[HIDDEN element]", "[HIDDEN oxidation]", "[HIDDEN geometry]")
+)
+STATE_WORDS = _OXIDATION_WORDS[_OXIDATION_WORDS != NO_OXIDATION]
+ANSWERS = (GEOMETRY_WORDS, STATE_WORDS, _SYMBOL_WORDS)  # words to choose from, where each of these is hidden
+_ALL, _NONE = -1, -2  # instead of the number of a group: every group is hidden, or none
+_ELECTRONEGATIVITIES = np.nan_to_num([ELECTRONEGATIVITIES.get(word, 0) for word in WORDS.words])
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What to hide: for each row a material, and what is to be told of it."""
+
+    rows: NDArray[np.int64]  # material
+    objective: NDArray[np.int64]  # _FORMULA, _OTHERS, _LINKS or _ELEMENT
+    group: NDArray[np.int64]  # number of the group whose geometry is hidden, _ALL or _NONE
+    element: NDArray[np.int64]  # word of the element that is hidden, or _NONE
+    hides_oxidation: NDArray[np.bool_]
+    symmetry: NDArray[np.bool_]  # whether site symmetries and the space group are told
+    structure: NDArray[np.bool_]  # whether anything but the formula is
+
+    def take(self, idx: NDArray[np.int64]) -> "Wanted":
+        """Choose rows."""
+        return Wanted(**{each.name: getattr(self, each.name)[idx] for each in fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A batch of materials with something hidden, as the network reads it, and what it should answer.
+
+    Asked are the geometries of groups, then the oxidation states of some of these, then elements.
+    """
+
+    words: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    word_starts: NDArray[np.int64]
+    amounts: NDArray[np.float32]
+    csms: NDArray[np.float32]
+    token_starts: NDArray[np.int64]
+    ask: NDArray[np.int64]  # (n_asked,) tokens
+    goals: NDArray[np.int64]  # (n_asked,) places in GOALS
+    targets: tuple[NDArray[np.float32], ...]  # shares of each of ANSWERS: (n_groups, n_geometries), and so on
+    group_rows: NDArray[np.int64]  # (n_groups,) material in the batch
+    group_elements: NDArray[np.int64]  # (n_groups,) word
+    group_oxidations: NDArray[np.int64]  # (n_groups,) word
+    hides_oxidation: NDArray[np.bool_]  # (n_groups,)
+
+    def tensors(self, torch: Any, device: Any) -> dict[str, Any]:
+        """Copy what the network reads to where it computes."""
+        names = ["words", "weights", "word_starts", "amounts", "csms", "token_starts"]
+        arrays = {name: getattr(self, name) for name in names + (["ask"] if len(self.ask) else [])}
+        arrays["words"] = arrays["words"].astype(np.int64)
+        return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+
+
+class Index:
+    """Materials, and what has to be known of their tokens to hide some."""
+
+    def __init__(self, sets: MaterialSets) -> None:
+        self.sets = sets
+        n_materials, n_tokens = len(sets), len(sets.kinds)
+        self.material = np.repeat(np.arange(n_materials), np.diff(sets.token_starts))
+        owner = np.repeat(np.arange(n_tokens), np.diff(sets.word_starts))
+        single = sets.kinds[owner] != _CONNECTION  # whose words tell of one element
+        parts = WORDS.part[sets.words]
+        self.element, self.oxidation, self.geometry = (np.full(n_tokens, _NONE) for _ in range(3))
+        for part, words in ((_SYMBOL, self.element), (_OXIDATION, self.oxidation), (_GEOMETRY, self.geometry)):
+            mine = single & (parts == part)
+            words[owner[mine]] = sets.words[mine]
+        n_kinds = len(TOKEN_KINDS)
+        kinds = self.material * n_kinds + sets.kinds
+        self.n_by_kind = np.bincount(kinds, minlength=n_materials * n_kinds).reshape(-1, n_kinds)
+        motifs = sets.kinds == MOTIF
+        group_keys = np.unique(self.material[motifs] * (1 << 16) + sets.groups[motifs, 0])
+        self.group_material, self.group = group_keys >> 16, group_keys & 0xFFFF
+        self.n_groups = np.bincount(self.group_material, minlength=n_materials)
+        self.elements = np.flatnonzero(sets.kinds == _ELEMENTS)  # tokens
+
+    def lengths(self, wanted: Wanted) -> NDArray[np.int64]:
+        """Count the tokens that will be left of each row, [CLS] with them, or a few more."""
+        n_elements, n_species, n_motifs, n_connections, n_sites, n_space_groups = self.n_by_kind[wanted.rows].T
+        formula = wanted.objective == _FORMULA
+        motifs = np.where(formula, self.n_groups[wanted.rows], n_motifs)
+        connections = np.where(formula, 0, n_connections)
+        rest = np.where(wanted.hides_oxidation, 0, n_species) + motifs + connections
+        rest += np.where(wanted.symmetry, n_sites + n_space_groups, 0)
+        return 1 + n_elements + np.where(wanted.structure, rest, 0)
+
+
+def draw(index: Index, encoder: "MaskedLM", rng: np.random.Generator) -> Wanted:
+    """Draw what to hide in each material."""
+    n = len(index.n_groups)
+    shares = np.array([encoder.shares[name] for name in get_args(Objective)], dtype=np.float64)
+    objective = rng.choice(len(shares), size=n, p=shares / shares.sum())
+    objective[index.n_groups == 0] = _ELEMENT
+    group, element = np.full(n, _NONE), np.full(n, _NONE)
+    formula, asks_element = objective == _FORMULA, objective == _ELEMENT
+    one = ~formula & ~asks_element
+    group[formula] = _ALL
+    group[one] = index.group[_one_of_each(index.n_groups, rng)[one]]
+    tokens = index.elements[_one_of_each(index.n_by_kind[:, _ELEMENTS], rng)]
+    element[asks_element] = index.element[tokens][asks_element]
+    return Wanted(
+        rows=np.arange(n),
+        objective=objective,
+        group=group,
+        element=element,
+        hides_oxidation=~asks_element & (rng.random(n) < encoder.hide_oxidation),
+        symmetry=~formula & (rng.random(n) >= encoder.drop_symmetry),
+        structure=~asks_element | (rng.random(n) < 0.5),
+    )
+
+
+def _one_of_each(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw one of the members of each set; members are numbered through. Of an empty set, any number in range."""
+    last = max(int(counts.sum()) - 1, 0)
+    return np.minimum(np.cumsum(counts) - counts + (rng.random(len(counts)) * counts).astype(np.int64), last)
+
+
+def asking(index: Index, given: Given, *, hidden: NDArray[np.bool_], symmetry: bool) -> Wanted:
+    """Ask for the geometries of all groups, each by itself if the motifs of others are given."""
+    objective = get_args(Given).index(given)
+    rows = np.flatnonzero(index.n_groups) if given == "formula" else index.group_material
+    n = len(rows)
+    return Wanted(
+        rows=rows,
+        objective=np.full(n, objective),
+        group=np.full(n, _ALL) if given == "formula" else index.group,
+        element=np.full(n, _NONE),
+        hides_oxidation=hidden[rows],
+        symmetry=np.full(n, symmetry and given != "formula"),
+        structure=np.ones(n, dtype=np.bool_),
+    )
+
+
+def hide(index: Index, wanted: Wanted) -> Question:
+    """Hide what is wanted of a batch of materials, in whole arrays.
+
+    The motifs of a hidden group become one token, of their summed amount, that says no geometry, cn or ligands.
+    Connections of a hidden group go, or say nothing of its geometry; those that then read alike become one.
+    """
+    sets = index.sets
+    tokens, material = members(sets.token_starts, wanted.rows)
+    kinds, amounts = sets.kinds[tokens], sets.amounts[tokens].astype(np.float64)
+    objective, hides_oxidation = wanted.objective[material], wanted.hides_oxidation[material]
+    group = wanted.group[material][:, None]
+    ends = (kinds == MOTIF) | (kinds == _CONNECTION)
+    hidden = ends[:, None] & ((sets.groups[tokens] == group) | (group == _ALL))
+    touched = hidden.any(axis=1)
+    hidden_motif, link = touched & (kinds == MOTIF), touched & (kinds == _CONNECTION)
+    dropped = hidden_motif | (link & (objective != _LINKS)) | ((kinds == _SPECIES) & hides_oxidation)
+    dropped |= (kinds >= _SITE) & ~wanted.symmetry[material]
+    dropped |= (kinds > _ELEMENTS) & ~wanted.structure[material]
+    kept = np.flatnonzero(~dropped)
+
+    # Words of the tokens that stay, with those replaced that would tell.
+    word_idx, owner = members(sets.word_starts, tokens[kept])
+    words, weights, token = sets.words[word_idx], sets.weights[word_idx], kept[owner]
+    part, end = WORDS.part[words], sets.ends[word_idx]
+    of_hidden = link[token] & (end >= 0) & hidden[token, np.maximum(end, 0)]
+    words[of_hidden & (part == _GEOMETRY)] = _HIDDEN_GEOMETRY
+    words[of_hidden & (part == _OXIDATION) & hides_oxidation[token]] = _HIDDEN_OXIDATION
+    element = wanted.element[material[token]]
+    words[words == element] = _HIDDEN_ELEMENT
+    ligand = np.where(element == _NONE, _NONE, element - _SYMBOL_WORDS[0] + _LIGAND_WORDS[0])  # in the same order
+    told = words != ligand
+
+    # Links that read alike, of n per atom each: an amount is n / (1 + n).
+    merged = np.ones(len(kept), dtype=np.bool_)
+    linked = np.flatnonzero(link[kept])
+    if len(linked):
+        hashes = bag_hashes(words, weights, owner)[linked] ^ (HASHES[0] * material[kept[linked]].astype(np.uint64))
+        _, first, same = np.unique(hashes, return_index=True, return_inverse=True)
+        each = amounts[kept[linked]]
+        total = np.bincount(same, each / (1 - each))
+        amounts[kept[linked[first]]] = total / (1 + total)
+        merged[linked] = False
+        merged[linked[first]] = True
+    told &= merged[owner]
+    place = np.cumsum(merged) - 1
+    words, weights, owner = words[told], weights[told], place[owner[told]]
+    kept = kept[merged]
+
+    # A token for each hidden group; for each element of a formula, if oxidation states are hidden too.
+    motif = tokens[hidden_motif]
+    by_element = (hides_oxidation & (objective == _FORMULA))[hidden_motif]
+    key = np.where(by_element, (1 << 16) + index.element[motif], sets.groups[motif, 0])
+    _, first, same = np.unique(material[hidden_motif] * (1 << 20) + key, return_index=True, return_inverse=True)
+    n_groups = len(first)
+    group_rows, group_elements = material[hidden_motif][first], index.element[motif][first]
+    group_oxidations, hides = index.oxidation[motif][first], wanted.hides_oxidation[group_rows]
+    motif_amounts = amounts[hidden_motif]
+    group_amounts = np.bincount(same, motif_amounts, n_groups)
+    shares = [
+        _shares(same, _places(answers, said[motif]), motif_amounts, n_groups, len(answers))
+        for answers, said in ((GEOMETRY_WORDS, index.geometry), (STATE_WORDS, index.oxidation))
+    ]
+    told_oxidations = np.where(hides, _HIDDEN_OXIDATION, group_oxidations)
+    new_words = _motif_words(group_elements, told_oxidations, _HIDDEN_GEOMETRY)
+
+    # All tokens, by material.
+    rows = np.concatenate([material[kept], group_rows])
+    owner = np.concatenate([owner, len(kept) + np.repeat(np.arange(n_groups), 4)])
+    order, word_order, token_starts, word_starts = _in_order(rows, owner, len(wanted.rows))
+    position = np.argsort(order)
+    asked_groups = position[len(kept) :]
+    is_asked = (kinds[kept] == _ELEMENTS) & (index.element[tokens[kept]] == wanted.element[material[kept]])
+    asked_elements = position[: len(kept)][is_asked]
+    answers = _places(_SYMBOL_WORDS, wanted.element[wanted.element != _NONE])
+    return Question(
+        words=np.append(words, new_words)[word_order],
+        weights=np.concatenate([weights, np.ones(4 * n_groups, dtype=np.float32)])[word_order],
+        word_starts=word_starts,
+        amounts=np.append(amounts[kept], group_amounts)[order].astype(np.float32),
+        csms=np.concatenate([sets.csms[tokens[kept]], np.full(n_groups, np.nan, dtype=np.float32)])[order],
+        token_starts=token_starts,
+        ask=np.concatenate([asked_groups, asked_groups[hides], asked_elements]),
+        goals=np.concatenate(
+            [wanted.objective[group_rows], np.full(hides.sum(), 4), np.full(len(asked_elements), _ELEMENT)]
+        ),
+        targets=(shares[0], shares[1][hides], np.eye(len(_SYMBOL_WORDS), dtype=np.float32)[answers]),
+        group_rows=group_rows,
+        group_elements=group_elements,
+        group_oxidations=group_oxidations,
+        hides_oxidation=hides,
+    )
+
+
+def _motif_words(elements: NDArray[np.int64], oxidations: NDArray[np.int64], geometry: int) -> NDArray[np.int32]:
+    """List the words of motifs of which no more is told: shape (n_motifs, 4)."""
+    words = np.empty((len(elements), 4), dtype=np.int32)
+    words[:, 0], words[:, 1], words[:, 2], words[:, 3] = _MOTIF_WORD, elements, oxidations, geometry
+    return words
+
+
+def _shares(
+    same: NDArray[np.int64], places: NDArray[np.int64], amounts: NDArray[np.float64], n_groups: int, n_answers: int
+) -> NDArray[np.float32]:
+    """Share out the amount of each group among answers, shape (n_groups, n_answers); zeros where none is known."""
+    known = places >= 0
+    flat = np.bincount(same[known] * n_answers + places[known], amounts[known], minlength=n_groups * n_answers)
+    sums = flat.reshape(n_groups, n_answers)
+    total = sums.sum(axis=1, keepdims=True)
+    return (sums / np.where(total > 0, total, 1)).astype(np.float32)
+
+
+def _places(answers: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find words among the answers: their places, -1 for one that is not there."""
+    place_of = np.full(len(WORDS.words), -1)
+    place_of[answers] = np.arange(len(answers))
+    return np.where(words >= 0, place_of[words], -1)
+
+
+def _in_order(
+    material: NDArray[np.int64], owner: NDArray[np.int64], n_materials: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Sort tokens by material and words by token: both orders, starts of materials and starts of tokens."""
+    order = np.argsort(material, kind="stable")
+    owner = np.argsort(order)[owner]
+    word_order = np.argsort(owner, kind="stable")
+    token_starts = starts(np.bincount(material, minlength=n_materials))
+    return order, word_order, token_starts, starts(np.bincount(owner, minlength=len(material)))
+
+
+def batches_of(
+    lengths: NDArray[np.int64], batch_tokens: int, rng: np.random.Generator | None = None
+) -> list[NDArray[np.int64]]:
+    """Cut materials of like length into batches of at most `batch_tokens`, padding included; shuffled, given an rng."""
+    jitter = np.zeros(len(lengths)) if rng is None else rng.random(len(lengths))
+    order = np.argsort(-lengths - jitter, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        n = max(1, batch_tokens // int(lengths[order[start]]))
+        batches.append(order[start : start + n])
+        start += n
+    return batches if rng is None else [batches[idx] for idx in rng.permutation(len(batches))]
+
+
+def has_motifs(sets: MaterialSets) -> NDArray[np.bool_]:
+    """Tell which materials have motifs."""
+    material = np.repeat(np.arange(len(sets)), np.diff(sets.token_starts))
+    return np.bincount(material[sets.kinds == MOTIF], minlength=len(sets)) > 0
+
+
+def with_unknown_motifs(sets: MaterialSets, bare: NDArray[np.bool_], element: str | None) -> MaterialSets:
+    """Give materials without motifs one for an element, or for each but the most electronegative (Pauling)."""
+    index = Index(sets)
+    tokens = index.elements[bare[index.material[index.elements]]]
+    material, symbols = index.material[tokens], index.element[tokens]
+    if element is not None:
+        asked = symbols == WORDS.id(element)
+    else:
+        ranked = np.lexsort((symbols, _ELECTRONEGATIVITIES[symbols], material))
+        last = ranked[np.append(np.diff(material[ranked]) > 0, True)]
+        asked = np.ones(len(tokens), dtype=np.bool_)
+        asked[last] = index.n_by_kind[material[last], _ELEMENTS] == 1
+    tokens, material, symbols = tokens[asked], material[asked], symbols[asked]
+    n_new, n_tokens = len(tokens), len(sets.kinds)
+    owner = np.repeat(np.arange(n_tokens + n_new), np.append(np.diff(sets.word_starts), np.full(n_new, 4)))
+    of_token = np.append(index.material, material)
+    order, word_order, token_starts, word_starts = _in_order(of_token, owner, len(sets))
+    words = _motif_words(symbols, np.full(n_new, NO_OXIDATION), GEOMETRY_WORDS[0])  # any geometry: it will be hidden
+    numbers = (np.arange(n_new) - np.searchsorted(material, material)).astype(np.int16)
+    return replace(
+        sets,
+        token_starts=token_starts,
+        kinds=np.append(sets.kinds, np.full(n_new, MOTIF, dtype=np.int8))[order],
+        amounts=np.append(sets.amounts, sets.amounts[tokens])[order],
+        csms=np.append(sets.csms, np.full(n_new, np.nan, dtype=np.float32))[order],
+        groups=np.concatenate([sets.groups, np.stack([numbers, numbers], axis=1)])[order],
+        word_starts=word_starts,
+        words=np.append(sets.words, words)[word_order],
+        weights=np.append(sets.weights, np.ones(4 * n_new, dtype=np.float32))[word_order],
+        ends=np.append(sets.ends, np.full(4 * n_new, -1, dtype=np.int8))[word_order],
+    )
+
+
+def nothing_hidden(n_materials: int) -> Wanted:
+    """Ask for nothing, and tell everything."""
+    none, yes = np.full(n_materials, _NONE), np.ones(n_materials, dtype=np.bool_)
+    return Wanted(
+        rows=np.arange(n_materials),
+        objective=np.full(n_materials, _ELEMENT),
+        group=none,
+        element=none,
+        hides_oxidation=~yes,
+        symmetry=yes,
+        structure=yes,
+    )

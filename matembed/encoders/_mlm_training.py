@@ -1,0 +1,232 @@
+"""How a MaskedLM is trained: its network, optimizer and losses, and a state to go on from."""
+
+import hashlib
+import json
+import math
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+from tqdm import tqdm
+
+from matembed._atomic import whole_file
+from matembed.cards import Card, package_versions
+from matembed.corpus.material_sets import MaterialSets
+from matembed.encoders._bags import count_materials, tokens_of
+from matembed.encoders._masking import ANSWERS, GOALS, Index, Question, batches_of, draw, hide
+from matembed.encoders._set_transformer import SetTransformer, SetTransformerConfig
+from matembed.encoders._training import warm_then_cosine
+
+if TYPE_CHECKING:
+    from matembed.encoders.masked_lm import MaskedLM
+
+__all__ = ["Training", "settings_of"]
+
+_WARM_UP = 0.05  # of all steps: the learning rate rises
+_BETAS = (0.9, 0.98)  # of AdamW
+_LONGEST_GRADIENT = 1.0
+_CHECKPOINT = "training.safetensors"
+
+
+class Training:
+    """A run: the network, its optimizer, and where in the run they are.
+
+    The random numbers of an epoch start from the seed and its number alone, so nothing of them has to be kept.
+    """
+
+    def __init__(
+        self,
+        encoder: "MaskedLM",
+        sets: MaterialSets,
+        validation: MaterialSets | None,
+        device: Any,
+        accelerator: Any,
+    ) -> None:
+        self.encoder, self.device, self.accelerator = encoder, device, accelerator
+        self.sets, self.validation = sets, validation
+        names = ("dim", "n_layers", "n_heads", "feed_forward", "dropout")
+        torch.manual_seed(encoder.seed)
+        self.network = SetTransformer(SetTransformerConfig(**{name: getattr(encoder, name) for name in names}))
+        self.network.to(device)
+        weights = list(self.network.parameters())
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": [each for each in weights if each.ndim > 1], "weight_decay": encoder.weight_decay},
+                {"params": [each for each in weights if each.ndim == 1], "weight_decay": 0.0},
+            ],
+            betas=_BETAS,
+            fused=True,
+        )
+        self.trained, self.stepper = self.network, self.optimizer
+        if accelerator:
+            self.trained, self.stepper = accelerator.prepare(self.network, self.optimizer)
+        self.answers = [torch.from_numpy(words.astype(np.int64)).to(device) for words in ANSWERS]
+        self.history: list[dict[str, float]] = []
+
+    def run(self, checkpoint: str | os.PathLike[str] | None) -> None:
+        """Train, from the checkpoint on if there is one, and hand the outcome to the encoder."""
+        encoder = self.encoder
+        index = Index(self.sets)
+        checked = None if self.validation is None else Index(self.validation)
+        file = None if checkpoint is None else Path(checkpoint) / _CHECKPOINT
+        run = "" if file is None else self._fingerprint()
+        if file is not None and file.exists():
+            self._resume(file, run)
+        n_done = len(self.history)
+        with tqdm(
+            total=encoder.epochs * len(self.sets),
+            initial=n_done * len(self.sets),
+            unit=" materials",
+            unit_scale=True,
+            disable=not encoder.progress,
+        ) as bar:
+            for epoch in range(n_done, encoder.epochs):
+                losses = self._epoch(index, epoch, bar)
+                if checked is not None:
+                    losses |= {f"validation_{name}": loss for name, loss in self._validate(checked).items()}
+                self.history.append({"epoch": epoch + 1, **losses})
+                bar.set_postfix({name: f"{loss:.3f}" for name, loss in losses.items() if name.endswith("loss")})
+                if file is not None and (not self.accelerator or self.accelerator.is_main_process):
+                    self._keep(file, run)
+        encoder.network_, encoder.history_ = self.network.eval(), self.history
+        kinds = ("element", "species")
+        encoder.seen_ = {kind: count_materials(self.sets, *tokens_of(self.sets, kind)[:2]) for kind in kinds}
+        encoder.card_ = _card(encoder, self.sets, sum(each.numel() for each in self.network.parameters()))
+        beside = {"card": encoder.card_.to_dict(), "seen": encoder.seen_, "history": encoder.history_}
+        self.network.config.update({"type": "MaskedLM", **beside})
+
+    def _epoch(self, index: Index, epoch: int, bar: Any) -> dict[str, float]:
+        encoder = self.encoder
+        rank, n_ranks = (self.accelerator.process_index, self.accelerator.num_processes) if self.accelerator else (0, 1)
+        rng = np.random.default_rng([encoder.seed, epoch])
+        torch.manual_seed(int(np.random.default_rng([encoder.seed, epoch, rank]).integers(1 << 62)))  # for dropout
+        wanted = draw(index, encoder, rng)
+        batches = batches_of(index.lengths(wanted), encoder.batch_tokens, rng)
+        n_steps = math.ceil(len(batches) / n_ranks)
+        sums, counts = np.zeros(len(GOALS)), np.zeros(len(GOALS))
+        self.trained.train()
+        for step in range(n_steps):
+            batch = batches[(step * n_ranks + rank) % len(batches)]
+            question = hide(index, wanted.take(batch))
+            each = self._losses(question)
+            known = each.isfinite()
+            loss = each[known].mean()
+            done = (epoch + (step + 1) / n_steps) / encoder.epochs
+            for group in self.stepper.param_groups:
+                group["lr"] = encoder.learning_rate * warm_then_cosine(done, _WARM_UP)
+            self.stepper.zero_grad()
+            if self.accelerator:
+                self.accelerator.backward(loss)
+                self.accelerator.clip_grad_norm_(self.trained.parameters(), _LONGEST_GRADIENT)
+            else:
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(self.trained.parameters(), _LONGEST_GRADIENT)
+            self.stepper.step()
+            _add_losses(sums, counts, question, each)
+            bar.update(len(batch))
+        return _means(sums, counts)
+
+    def _validate(self, index: Index) -> dict[str, float]:
+        """Ask the same of the validation materials after each epoch, with nothing dropped out."""
+        wanted = draw(index, self.encoder, np.random.default_rng(self.encoder.seed))
+        sums, counts = np.zeros(len(GOALS)), np.zeros(len(GOALS))
+        self.trained.eval()
+        with torch.no_grad():
+            for batch in batches_of(index.lengths(wanted), self.encoder.batch_tokens):
+                question = hide(index, wanted.take(batch))
+                _add_losses(sums, counts, question, self._losses(question))
+        return _means(sums, counts)
+
+    def _losses(self, question: Question) -> Tensor:
+        """Cross-entropy of each answer, in nats, shape (n_asked,); NaN where the answer is not known."""
+        on_gpu = self.device.type == "cuda" and not self.accelerator  # which brings a precision of its own
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=on_gpu):
+            logits = self.trained(**question.tensors(torch, self.device)).logits
+        losses, start = [], 0
+        for answers, shares in zip(self.answers, question.targets, strict=True):
+            target = torch.from_numpy(shares).to(self.device)
+            scores = logits[start : start + len(shares)].index_select(1, answers).float()
+            loss = -(scores.log_softmax(dim=1) * target).sum(dim=1)
+            losses.append(loss.masked_fill(target.sum(dim=1) == 0, torch.nan))
+            start += len(shares)
+        return torch.cat(losses)
+
+    def _fingerprint(self) -> str:
+        """Hash what decides the outcome: settings and materials."""
+        digest = hashlib.sha256(json.dumps(settings_of(self.encoder), sort_keys=True).encode())
+        for sets in filter(None, (self.sets, self.validation)):
+            for column in (getattr(sets, each.name) for each in fields(sets)):
+                if isinstance(column, np.ndarray):
+                    digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
+    def _keep(self, file: Path, run: str) -> None:
+        """Write the state of training; the file changes whole or not at all."""
+        tensors = {f"network.{name}": each.detach() for name, each in self.network.named_parameters()}
+        for name, parameter in self.network.named_parameters():
+            tensors |= {f"optimizer.{name}.{key}": each for key, each in self.optimizer.state[parameter].items()}
+        metadata = {"run": run, "history": json.dumps(self.history)}
+        with whole_file(file) as partial:
+            partial.write_bytes(save({name: each.cpu().contiguous() for name, each in tensors.items()}, metadata))
+
+    def _resume(self, file: Path, run: str) -> None:
+        """Go back to a state that was kept."""
+        with safe_open(file, framework="pt") as kept:
+            metadata = kept.metadata()
+            if metadata["run"] != run:
+                msg = f"{file} is of a run with other settings or materials; remove it or choose another folder"
+                raise ValueError(msg)
+            with torch.no_grad():
+                for name, parameter in self.network.named_parameters():
+                    parameter.copy_(kept.get_tensor(f"network.{name}"))
+                    prefix = f"optimizer.{name}."
+                    self.optimizer.state[parameter] = {
+                        key.removeprefix(prefix): kept.get_tensor(key).clone().to(self.device)
+                        for key in kept.keys()  # noqa: SIM118  # the file is no mapping
+                        if key.startswith(prefix)
+                    }
+        self.history = json.loads(metadata["history"])
+
+
+def _add_losses(sums: NDArray[np.float64], counts: NDArray[np.float64], question: Question, losses: Tensor) -> None:
+    """Add the known losses of a batch to the sums by goal."""
+    values = losses.detach().double().cpu().numpy()
+    known = np.isfinite(values)
+    sums += np.bincount(question.goals[known], values[known], minlength=len(GOALS))
+    counts += np.bincount(question.goals[known], minlength=len(GOALS))
+
+
+def _means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> dict[str, float]:
+    """Divide sums of losses by goal: the mean over all, and one for each goal that was asked for."""
+    each = {goal: float(sums[idx] / counts[idx]) for idx, goal in enumerate(GOALS) if counts[idx]}
+    return {"loss": float(sums.sum() / counts.sum())} | each
+
+
+def settings_of(encoder: "MaskedLM") -> dict[str, Any]:
+    """List the settings that decide the outcome, as a card holds them."""
+    settings = {each.name: getattr(encoder, each.name) for each in fields(encoder) if each.init}
+    settings.pop("progress")
+    return settings | {"shares": dict(encoder.shares)}
+
+
+def _card(encoder: "MaskedLM", sets: MaterialSets, n_weights: int) -> Card:
+    behind = sets.card
+    return Card(
+        name=f"maskedlm-{behind.name}",
+        what=f"Transformer that tells hidden motifs and elements of materials, {n_weights:,} weights.",
+        source=behind.source,
+        licence=behind.licence,
+        citation=behind.citation,
+        corpus=behind.to_dict(),
+        counts={"materials": len(sets), "tokens": len(sets.kinds), "weights": n_weights},
+        settings={"encoder": "MaskedLM"} | settings_of(encoder),
+        seed=encoder.seed,
+        versions=package_versions() | package_versions(["transformers", "safetensors"]),
+    )

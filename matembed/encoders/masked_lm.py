@@ -1,0 +1,669 @@
+"""MaskedLM: a transformer that reads materials as sets, trained to tell what was hidden from it."""
+
+import copy
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matembed._atomic import whole_folder
+from matembed._optional import import_extra
+from matembed.cards import Card
+from matembed.corpus.material_sets import MaterialSets, formula_sets
+from matembed.corpus.ragged import members
+from matembed.corpus.set_words import WORDS
+from matembed.elements import SYMBOLS
+from matembed.embeddings import EmbeddingTable
+from matembed.encoders._bags import Bag, bag_of, charge_of, count_materials, tokens_of
+from matembed.encoders._masking import (
+    GEOMETRY_WORDS,
+    MOTIF,
+    STATE_WORDS,
+    Given,
+    Index,
+    Objective,
+    Question,
+    Wanted,
+    asking,
+    batches_of,
+    has_motifs,
+    hide,
+    nothing_hidden,
+    with_unknown_motifs,
+)
+from matembed.encoders._training import check_count, check_number, not_fitted, one_thread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Given", "MaskedLM", "Objective"]
+
+
+@dataclass(kw_only=True, eq=False)
+class MaskedLM:
+    """Hide motifs or elements of a material and learn to tell them from the rest.
+
+    A material is a set of elements, species, motifs, connections and, where known, its symmetry; each token is the
+    sum of the vectors of its words (element, oxidation state, geometry, ligands) and of encodings of its amount and
+    csm. A transformer without positions [1]_ reads the set. In each pass, one of four things is hidden in every
+    material [2]_:
+
+    - ``"formula"``: the geometries of all motifs, and every connection, so that only species and amounts are left;
+    - ``"others"``: the geometry of one element in one oxidation state, and its connections;
+    - ``"links"``: that geometry alone, its connections left;
+    - ``"element"``: one element wherever it stands; half the time with everything but the formula.
+
+    With the geometries, oxidation states are hidden now and then, so that one model serves those who have a crystal
+    structure and those who have a formula.
+
+    The same seed gives the same bytes on the same machine, if that has no accelerator.
+
+    Parameters
+    ----------
+    dim : int, default 192
+        Length of the vectors, a multiple of `n_heads`.
+    n_layers : int, default 4
+        Layers of attention and feed-forward network.
+    n_heads : int, default 6
+        Attention heads of each layer.
+    feed_forward : int, default 768
+        Width of the feed-forward networks.
+    dropout : float, default 0.1
+        Share of numbers set to zero on each branch, in training.
+    epochs : int, default 10
+        Passes over the materials.
+    batch_tokens : int, default 8192
+        Tokens in a step, padding included.
+    learning_rate : float, default 0.001
+        At its highest: it rises over the first 5 % of the steps, then falls to zero along half a cosine.
+    weight_decay : float, default 0.01
+        Of AdamW [3]_; biases and scales are exempt.
+    shares : mapping of str to float, optional
+        How often each of the four is hidden, relative to the others; by default 0.35, 0.25, 0.2 and 0.2. Materials
+        without motifs are always asked for an element.
+    hide_oxidation : float, default 0.3
+        How often the oxidation state is hidden with the geometry, and every species dropped.
+    drop_symmetry : float, default 0.5
+        How often site symmetries and the space group are dropped. With ``"formula"`` they always are.
+    device : {"cpu", "cuda", "auto"}
+        Where to compute; ``"auto"`` takes an accelerator if there is one. On it, products are rounded to bfloat16.
+    seed : int, default 0
+        Starts the weights, the order of the materials and the choice of what is hidden.
+    progress : bool, default False
+        Show a bar.
+
+    Attributes
+    ----------
+    network_ : SetTransformer
+        The network, a model of Hugging Face transformers.
+    history_ : list of dict
+        One for each epoch: its number, the mean ``loss``, and the mean cross-entropy, in nats, by what was asked:
+        ``formula``, ``others``, ``links`` (geometries), ``element`` and ``oxidation``, if it was. The same with
+        ``validation_`` in front, if there was validation.
+    seen_ : dict
+        How many materials held each element and each species, by kind and token.
+    card_ : Card
+        Corpus, settings, seed and versions.
+
+    See Also
+    --------
+    matembed.MaskedSet : Smaller, for formulas alone.
+    matembed.table_sets : Makes the sets from tables of motifs.
+
+    References
+    ----------
+    .. [1] M. Zaheer et al., Adv. Neural Inf. Process. Syst. 30, 3391 (2017), Deep Sets; A. Vaswani et al., ibid. 5998.
+    .. [2] J. Devlin et al., arXiv:1810.04805 (2018).
+    .. [3] I. Loshchilov, F. Hutter, arXiv:1711.05101 (2017).
+
+    Examples
+    --------
+    >>> from matembed import formula_sets
+    >>> salts = formula_sets(["LiCl", "NaCl", "KCl", "LiBr", "NaBr", "KBr", "MgO", "CaO", "MgS", "CaS"])
+    >>> model = MaskedLM(dim=16, n_layers=1, n_heads=2, feed_forward=32, epochs=2).fit(salts)
+    >>> model.encode(formula_sets(["LiBr", "CaS"])).shape
+    (2, 16)
+    >>> model.fill_mask("NaCl", n=3).columns.tolist()
+    ['material', 'element', 'oxidation', 'geometry', 'probability']
+    """
+
+    dim: int = 192
+    n_layers: int = 4
+    n_heads: int = 6
+    feed_forward: int = 768
+    dropout: float = 0.1
+    epochs: int = 10
+    batch_tokens: int = 8192
+    learning_rate: float = 0.001
+    weight_decay: float = 0.01
+    shares: Mapping[Objective, float] = field(
+        default_factory=lambda: {"formula": 0.35, "others": 0.25, "links": 0.2, "element": 0.2}
+    )
+    hide_oxidation: float = 0.3
+    drop_symmetry: float = 0.5
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    seed: int = 0
+    progress: bool = False
+    network_: Any = field(init=False, repr=False)
+    history_: list[dict[str, float]] = field(init=False, repr=False)
+    seen_: dict[str, dict[str, int]] = field(init=False, repr=False)
+    card_: Card = field(init=False, repr=False)
+
+    def fit(
+        self,
+        sets: MaterialSets,
+        *,
+        validation: MaterialSets | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        accelerator: Any = None,
+    ) -> Self:
+        """Train on materials.
+
+        Parameters
+        ----------
+        sets : MaterialSets
+            What to learn from.
+        validation : MaterialSets, optional
+            Materials to report losses of after each epoch; nothing is learned from them.
+        checkpoint : path-like, optional
+            Folder to keep the state of training in, after each epoch. A run that was cut goes on from there when
+            started again with the same arguments, and ends in the same bytes.
+        accelerator : accelerate.Accelerator, optional
+            To train on several devices, in the processes that ``accelerate launch`` starts; it chooses the device
+            and the precision.
+
+        Returns
+        -------
+        MaskedLM
+            Itself, fitted.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch or transformers is not installed.
+        TypeError
+            If the materials are no MaterialSets.
+        ValueError
+            If a setting makes no sense, there are no materials, or the checkpoint is of another run.
+        """
+        self._check()
+        for each in (sets, validation):
+            if each is not None:
+                _check_sets(each)
+        torch = import_extra("torch", extra="transformer")
+        import_extra("transformers", extra="transformer")
+        from matembed.encoders._mlm_training import Training
+
+        device = accelerator.device if accelerator else _device(self.device, torch)
+        with (
+            one_thread(torch),
+            torch.enable_grad(),
+            torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []),
+        ):
+            Training(self, sets, validation, device, accelerator).run(checkpoint)
+        return self
+
+    def embeddings(
+        self,
+        kind: Literal["element", "species", "motif"] = "element",
+        *,
+        contextual: bool = False,
+        layer: int = 0,
+        materials: MaterialSets | None = None,
+        min_count: int = 1,
+    ) -> EmbeddingTable:
+        """Hand out the vectors of tokens.
+
+        Parameters
+        ----------
+        kind : {"element", "species", "motif"}
+            Kind of token.
+        contextual : bool, default False
+            The mean of the states at such tokens over `materials`, instead of the sum of the vectors of its words.
+        layer : int, default 0
+            Whose states, if contextual: 0 is the input, -1 the last.
+        materials : MaterialSets, optional
+            Materials whose tokens are wanted. By default the elements or species that were trained on; motifs and
+            contextual vectors need materials.
+        min_count : int, default 1
+            Leave out tokens that fewer of the materials hold.
+
+        Returns
+        -------
+        EmbeddingTable
+            Most frequent token first.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no network yet.
+        TypeError
+            If the materials are no MaterialSets.
+        ValueError
+            If the kind or layer is unknown, materials are missing, or no token is left.
+        """
+        self._check_fitted()
+        if kind not in ("element", "species", "motif"):
+            msg = f"kind must be 'element', 'species' or 'motif', got {kind!r}"
+            raise ValueError(msg)
+        check_count("min_count", min_count)
+        if layer and not contextual:
+            msg = f"layer={layer} is of states in context; pass contextual=True and materials, or layer=0"
+            raise ValueError(msg)
+        self._check_layer(layer)
+        if materials is None and (contextual or kind == "motif"):
+            what = "contextual vectors" if contextual else "vectors of motifs"
+            msg = f"{what} need materials to find tokens in; pass materials=MaterialSets"
+            raise ValueError(msg)
+        if materials is None:
+            counts = self.seen_[kind]
+            vectors = self._static({token: bag_of(token, kind) for token in counts})
+        else:
+            _check_sets(materials)
+            token_idx, texts, bags = tokens_of(materials, kind)
+            counts = count_materials(materials, token_idx, texts)
+            vectors = self._contextual(materials, token_idx, texts, layer) if contextual else self._static(bags)
+        tokens = sorted((token for token in counts if counts[token] >= min_count), key=lambda t: (-counts[t], t))
+        if not tokens:
+            msg = f"no {kind} token occurs in {min_count} materials or more; lower min_count or pass other materials"
+            raise ValueError(msg)
+        how = {"contextual": contextual, "layer": layer, "kind": kind, "min_count": min_count}
+        card = replace(
+            self.card_,
+            name=f"{self.card_.name}-{kind}",
+            what=f"Vectors of {len(tokens)} tokens of kind {kind}, {self.dim} dimensions.",
+            counts={**self.card_.counts, "vectors": len(tokens)},
+            settings={**self.card_.settings, "embeddings": how},
+        )
+        return EmbeddingTable(tuple(tokens), np.stack([vectors[token] for token in tokens]), card)
+
+    def encode(
+        self, materials: MaterialSets, *, layer: int = -1, pooling: Literal["mean", "cls"] = "mean"
+    ) -> NDArray[np.float32]:
+        """Turn materials into vectors.
+
+        Parameters
+        ----------
+        materials : MaterialSets
+            What to read; nothing is hidden.
+        layer : int, default -1
+            Whose states: 0 is the input, -1 the last.
+        pooling : {"mean", "cls"}
+            The mean over the tokens, or the state at [CLS].
+
+        Returns
+        -------
+        float32 array, shape (n_materials, dim)
+            Their order is that of the materials.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no network yet.
+        TypeError
+            If the materials are no MaterialSets.
+        ValueError
+            If the layer or pooling is unknown.
+        """
+        self._check_fitted()
+        _check_sets(materials)
+        self._check_layer(layer)
+        if pooling not in ("mean", "cls"):
+            msg = f"pooling must be 'mean' or 'cls', got {pooling!r}"
+            raise ValueError(msg)
+        vectors = np.zeros((len(materials), self.dim), dtype=np.float32)
+        for asked, question, states, _ in self._read(Index(materials), nothing_hidden(len(materials)), layer=layer):
+            if pooling == "cls":
+                vectors[asked] = states[:, 0]
+            else:
+                n_tokens = np.diff(question.token_starts)
+                real = np.arange(1, states.shape[1]) <= n_tokens[:, None]
+                vectors[asked] = (states[:, 1:] * real[..., None]).sum(axis=1) / n_tokens[:, None]
+        return vectors
+
+    def predict_geometry(
+        self,
+        sets: MaterialSets,
+        *,
+        given: Given = "formula",
+        oxidation: Literal["known", "hidden"] = "known",
+        symmetry: bool = False,
+    ) -> "pd.DataFrame":
+        """Predict the geometries around each element of each material.
+
+        Parameters
+        ----------
+        sets : MaterialSets
+            Materials. What is asked for is hidden first.
+        given : {"formula", "others", "links"}
+            Nothing but species and amounts; the motifs of other elements and oxidation states, without the
+            connections of those asked for; or with these connections.
+        oxidation : {"known", "hidden"}
+            Whether oxidation states are told. Without motifs they never are.
+        symmetry : bool, default False
+            Tell site symmetries and the space group, if they are known; not with ``given="formula"``.
+
+        Returns
+        -------
+        DataFrame of float32, shape (n_groups, n_geometries)
+            Probabilities; columns are the ChemEnv symbols of the vocabulary. A row for each material, element and
+            oxidation state that has motifs, named by these three; with ``given="formula"`` and hidden oxidation
+            states a row for each element, named by the likeliest state. A material without motifs has a row for each
+            element but the most electronegative.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no network yet.
+        TypeError
+            If the materials are no MaterialSets.
+        ValueError
+            If an option is unknown, or a material has no motifs and more than its formula is to be given.
+        """
+        import pandas as pd
+
+        self._check_fitted()
+        _check_sets(sets)
+        rows, probabilities = self._predict(sets, given, oxidation, symmetry)
+        names = [WORDS.words[word] for word in GEOMETRY_WORDS]
+        return pd.DataFrame(probabilities, index=pd.MultiIndex.from_frame(rows), columns=names)
+
+    def fill_mask(
+        self,
+        material: MaterialSets | str,
+        *,
+        element: str | None = None,
+        given: Given = "formula",
+        symmetry: bool = False,
+        n: int = 5,
+    ) -> "pd.DataFrame":
+        """Tell the likeliest geometries around the elements of a material.
+
+        Parameters
+        ----------
+        material : MaterialSets or str
+            Materials, or a formula, for which oxidation states are guessed too.
+        element : str, optional
+            The element asked for; by default each that has motifs. Of a formula, each but the most electronegative.
+        given : {"formula", "others", "links"}
+            As in `predict_geometry`.
+        symmetry : bool, default False
+            As in `predict_geometry`.
+        n : int, default 5
+            Geometries to tell for each element.
+
+        Returns
+        -------
+        DataFrame
+            Columns material, element, oxidation (in units of e), geometry (ChemEnv symbol) and probability;
+            likeliest first for each material, element and oxidation state.
+
+        Raises
+        ------
+        FormulaError
+            If the text is no formula.
+        NotFittedError
+            If there is no network yet.
+        TypeError
+            If the material is neither.
+        ValueError
+            If the element is not there, or an option is unknown.
+        """
+        self._check_fitted()
+        check_count("n", n)
+        sets = formula_sets([material], ids=[material]) if isinstance(material, str) else material
+        _check_sets(sets)
+        rows, probabilities = self._predict(sets, given, "known", symmetry, element)
+        n = min(n, len(GEOMETRY_WORDS))
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :n]
+        table = rows.loc[np.repeat(np.arange(len(rows)), n)].reset_index(drop=True)
+        table["geometry"] = [WORDS.words[GEOMETRY_WORDS[place]] for place in best.ravel()]
+        table["probability"] = np.take_along_axis(probabilities, best, axis=1).ravel()
+        return table
+
+    def save_pretrained(self, folder: str | os.PathLike[str], *, half: bool = False, overwrite: bool = False) -> Path:
+        """Write config.json, model.safetensors, tokenizer.json and README.md (the card), as model hubs keep them.
+
+        Parameters
+        ----------
+        folder : path-like
+            Folder to make. It appears whole or not at all.
+        half : bool, default False
+            Write 16-bit numbers, of 3 digits: half the size.
+        overwrite : bool, default False
+            Replace a model that is there.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        FileExistsError
+            If something is there and `overwrite` is false.
+        NotFittedError
+            If there is no network yet.
+        """
+        self._check_fitted()
+        from matembed.encoders._set_transformer import word_tokenizer
+
+        saved = copy.deepcopy(self.network_).half() if half else self.network_
+        with whole_folder(Path(folder), kind="MaskedLM", overwrite=overwrite) as partial:
+            saved.save_pretrained(partial)
+            word_tokenizer().save_pretrained(partial)
+            (partial / "README.md").write_text(self.card_.to_markdown(), encoding="utf-8")
+        return Path(folder)
+
+    def push_to_hub(self, repo_id: str, *, half: bool = False, private: bool | None = None) -> str:
+        """Upload what `save_pretrained` writes to the Hugging Face hub, in one commit.
+
+        Parameters
+        ----------
+        repo_id : str
+            Such as ``"someone/matembed-transformer"``; made if it is not there.
+        half : bool, default False
+            Upload 16-bit numbers.
+        private : bool, optional
+            Whether a repository that is made is private; by default as the hub has it.
+
+        Returns
+        -------
+        str
+            Address of the commit.
+
+        Raises
+        ------
+        NotFittedError
+            If there is no network yet.
+        """
+        from huggingface_hub import HfApi
+
+        hub = HfApi()
+        with tempfile.TemporaryDirectory() as parent:
+            folder = self.save_pretrained(Path(parent) / "model", half=half)
+            repo_id = hub.create_repo(repo_id, private=private, exist_ok=True).repo_id
+            return str(hub.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload MaskedLM"))
+
+    @classmethod
+    def from_pretrained(cls, name: str | os.PathLike[str], *, device: Literal["cpu", "cuda", "auto"] = "cpu") -> Self:
+        """Open what `save_pretrained` wrote.
+
+        Parameters
+        ----------
+        name : path-like or str
+            The folder, or a name on the Hugging Face hub.
+        device : {"cpu", "cuda", "auto"}
+            Where to compute.
+
+        Returns
+        -------
+        MaskedLM
+            As it was saved, in 32-bit numbers.
+
+        Raises
+        ------
+        OSError
+            If there is no such folder or name.
+        ValueError
+            If it holds another model.
+        """
+        torch = import_extra("torch", extra="transformer")
+        import_extra("transformers", extra="transformer")
+        from matembed.encoders._set_transformer import SetTransformer, SetTransformerConfig
+
+        config = SetTransformerConfig.from_pretrained(name)
+        if getattr(config, "type", None) != "MaskedLM" or config.n_words != len(WORDS.words):
+            msg = f"{name} is no MaskedLM of this vocabulary ({len(WORDS.words)} words); write one with save_pretrained"
+            raise ValueError(msg)
+        card = Card.from_dict(config.card)
+        names = {each.name for each in fields(cls) if each.init}
+        settings = {key: value for key, value in card.settings.items() if key in names}
+        model = cls(**settings | {"device": device})
+        network = SetTransformer.from_pretrained(name, dtype=torch.float32)
+        model.network_ = network.eval().to(_device(device, torch))
+        model.card_, model.seen_, model.history_ = card, config.seen, config.history
+        return model
+
+    def _check(self) -> None:
+        for name in ("dim", "n_layers", "n_heads", "feed_forward", "epochs", "batch_tokens"):
+            check_count(name, getattr(self, name))
+        if self.dim % self.n_heads:
+            msg = f"dim must be a multiple of n_heads={self.n_heads}, got {self.dim}"
+            raise ValueError(msg)
+        check_count("seed", self.seed, least=0)
+        check_number("learning_rate", self.learning_rate, positive=True)
+        check_number("weight_decay", self.weight_decay)
+        for name in ("dropout", "hide_oxidation", "drop_symmetry"):
+            check_number(name, getattr(self, name))
+            if getattr(self, name) > 1:
+                msg = f"{name} must be a share from 0 to 1, got {getattr(self, name)}"
+                raise ValueError(msg)
+        if set(self.shares) != set(get_args(Objective)):
+            msg = f"shares must be of {', '.join(get_args(Objective))}, got {', '.join(map(str, self.shares))}"
+            raise ValueError(msg)
+        for objective, share in self.shares.items():
+            check_number(f"share of {objective!r}", share)
+        if not sum(self.shares.values()):
+            msg = "shares are all 0, so nothing would be hidden; make one of them larger"
+            raise ValueError(msg)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "network_"):
+            raise not_fitted(self)
+
+    def _check_layer(self, layer: int) -> None:
+        if not -self.n_layers - 1 <= layer <= self.n_layers:
+            msg = f"layer must be from {-self.n_layers - 1} to {self.n_layers}, got {layer!r}"
+            raise ValueError(msg)
+
+    def _read(
+        self, index: Index, wanted: Wanted, *, layer: int = -1
+    ) -> Iterator[tuple[NDArray[np.int64], Question, NDArray[np.float32], Any]]:
+        """Yield, batch by batch, places in `wanted`, what was asked, states of a layer, and word scores (or None)."""
+        torch: Any = import_extra("torch", extra="transformer")
+        for asked in batches_of(index.lengths(wanted), self.batch_tokens):
+            question = hide(index, wanted.take(asked))
+            with one_thread(torch), torch.inference_mode():
+                out = self.network_(**question.tensors(torch, self.network_.device), output_hidden_states=True)
+            logits = None if out.logits is None else out.logits.cpu().numpy()
+            yield asked, question, out.hidden_states[layer].cpu().numpy(), logits
+
+    def _predict(
+        self, sets: MaterialSets, given: Given, oxidation: str, symmetry: bool, element: str | None = None
+    ) -> tuple["pd.DataFrame", NDArray[np.float32]]:
+        """Ask for every group with motifs: material, element and oxidation of each, and its geometries."""
+        import pandas as pd
+
+        if given not in get_args(Given):
+            msg = f"given must be one of {', '.join(get_args(Given))}, got {given!r}"
+            raise ValueError(msg)
+        if oxidation not in ("known", "hidden"):
+            msg = f"oxidation must be 'known' or 'hidden', got {oxidation!r}"
+            raise ValueError(msg)
+        if element is not None and element not in SYMBOLS[1:]:
+            msg = f"element must be a symbol such as 'Mn', got {element!r}"
+            raise ValueError(msg)
+        bare = ~has_motifs(sets)
+        if bare.any() and given != "formula":
+            name = sets.formulas[int(bare.argmax())]
+            msg = f"{name} has no motifs, so given={given!r} says no more than its formula; pass given='formula'"
+            raise ValueError(msg)
+        if bare.any():
+            sets = with_unknown_motifs(sets, bare, element)
+        index = Index(sets)
+        if element is not None and WORDS.id(element) not in index.element[sets.kinds == MOTIF]:
+            msg = f"no motif of {element} in {', '.join(sets.formulas)!r:.60}; choose another element or material"
+            raise ValueError(msg)
+        wanted = asking(index, given, hidden=bare | (oxidation == "hidden"), symmetry=symmetry)
+        found = []
+        for asked, question, _, logits in self._read(index, wanted):
+            states = question.group_oxidations.copy()
+            hides = question.hides_oxidation
+            states[hides] = STATE_WORDS[logits[len(states) :, STATE_WORDS].argmax(axis=1)]
+            material = wanted.rows[asked[question.group_rows]]
+            found.append((material, question.group_elements, states, logits[: len(states), GEOMETRY_WORDS]))
+        material, elements, states, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        order = np.lexsort((states, elements, material))
+        if element is not None:
+            order = order[elements[order] == WORDS.id(element)]
+        rows = pd.DataFrame(
+            {
+                "material": [sets.ids[idx] for idx in material[order]],
+                "element": [WORDS.words[word] for word in elements[order]],
+                "oxidation": pd.array([charge_of(word) for word in states[order]], dtype="Int64"),
+            }
+        )
+        return rows, _softmax(scores[order])
+
+    def _static(self, bags: Mapping[str, Bag]) -> dict[str, NDArray[Any]]:
+        """Sum the weighted vectors of words, by token."""
+        words = self.network_.words.weight.detach().float().cpu().numpy()
+        return {token: weights @ words[ids] for token, (ids, weights) in bags.items()}
+
+    def _contextual(
+        self, sets: MaterialSets, token_idx: NDArray[np.int64], texts: Sequence[str], layer: int
+    ) -> dict[str, NDArray[Any]]:
+        """Average the states at tokens, by token."""
+        names = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        row_of_token = np.full(len(sets.kinds), -1)
+        row_of_token[token_idx] = [names[text] for text in texts]
+        sums, counts = np.zeros((len(names), self.dim)), np.zeros(len(names))
+        for asked, _, states, _ in self._read(Index(sets), nothing_hidden(len(sets)), layer=layer):
+            tokens, material = members(sets.token_starts, asked)
+            place = np.arange(len(tokens)) - np.searchsorted(material, material) + 1
+            rows = row_of_token[tokens]
+            mine = rows >= 0
+            np.add.at(sums, rows[mine], states[material[mine], place[mine]])
+            counts += np.bincount(rows[mine], minlength=len(names))
+        return {name: sums[row] / counts[row] for name, row in names.items()}
+
+
+def _check_sets(sets: object) -> None:
+    if not isinstance(sets, MaterialSets):
+        msg = f"wanted MaterialSets, such as formula_sets(formulas) makes, got {type(sets).__name__}"
+        raise TypeError(msg)
+    if not len(sets):
+        msg = "wanted one material or more, got none; nothing can be learned or told"
+        raise ValueError(msg)
+
+
+def _device(name: str, torch: Any) -> Any:
+    """Choose where to compute, or raise ValueError."""
+    if name not in ("cpu", "cuda", "auto"):
+        msg = f"device must be 'cpu', 'cuda' or 'auto', got {name!r}"
+        raise ValueError(msg)
+    if name == "cuda" and not torch.cuda.is_available():
+        msg = "device='cuda' needs an accelerator that PyTorch can see, and there is none; pass device='auto'"
+        raise ValueError(msg)
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

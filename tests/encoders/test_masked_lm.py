@@ -1,0 +1,605 @@
+"""MaskedLM: sets in any order, alone or in batches; what is hidden stays hidden; a run that was cut ends the same."""
+
+import subprocess
+import sys
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+import huggingface_hub  # noqa: E402
+
+from matembed.cards import Card  # noqa: E402
+from matembed.corpus.material_sets import MaterialSets, formula_sets, structure_sets  # noqa: E402
+from matembed.corpus.set_words import TOKEN_KINDS, WORD_PARTS, WORDS  # noqa: E402
+from matembed.encoders import _mlm_training  # noqa: E402
+from matembed.encoders._masking import STATE_WORDS, Index, draw, hide, nothing_hidden  # noqa: E402
+from matembed.encoders._set_transformer import SetTransformer, SetTransformerConfig  # noqa: E402
+from matembed.encoders.masked_lm import MaskedLM  # noqa: E402
+from matembed.sources.prototypes import read_prototypes  # noqa: E402
+
+SMALL = {"dim": 32, "n_layers": 2, "n_heads": 2, "feed_forward": 64, "batch_tokens": 512}
+GEOMETRIES = ("T:4", "O:6", "C:8")
+# Numbers near 1 in 32 bits, summed in another order: a few times 1e-7.
+ROUNDING = 1e-6
+
+
+def token(kind, words, amount=1.0, csm=np.nan, groups=(-1, -1)):
+    """A token as (kind, [(word, weight, end)], amount, csm, groups)."""
+    named = [(f"<{kind.replace('_', ' ')}>", 1, -1), *((*word, -1)[:3] for word in words)]
+    return (TOKEN_KINDS.index(kind), named, amount, csm, groups)
+
+
+def build(materials):
+    """Put materials, given as lists of tokens, into columns."""
+    tokens = [each for material in materials for each in material]
+    words = [word for each in tokens for word in each[1]]
+    return MaterialSets(
+        ids=tuple(str(idx) for idx in range(len(materials))),
+        formulas=tuple(f"made up {idx}" for idx in range(len(materials))),
+        vocabulary=WORDS,
+        token_starts=np.cumsum([0, *map(len, materials)]),
+        kinds=[each[0] for each in tokens],
+        amounts=[each[2] for each in tokens],
+        csms=[each[3] for each in tokens],
+        groups=np.reshape([each[4] for each in tokens], (-1, 2)),
+        word_starts=np.cumsum([0, *(len(each[1]) for each in tokens)]),
+        words=[WORDS.id(word) for word, _, _ in words],
+        weights=[weight for _, weight, _ in words],
+        ends=[end for _, _, end in words],
+        card=Card("made-up", licence="CC0-1.0"),
+    )
+
+
+def take_apart(sets):
+    """The inverse of `build`."""
+    materials = []
+    for start, stop in zip(sets.token_starts[:-1], sets.token_starts[1:], strict=True):
+        materials.append([])
+        for idx in range(start, stop):
+            span = slice(sets.word_starts[idx], sets.word_starts[idx + 1])
+            words = [
+                (WORDS.words[word], float(weight), int(end))
+                for word, weight, end in zip(sets.words[span], sets.weights[span], sets.ends[span], strict=True)
+            ]
+            numbers = float(sets.amounts[idx]), float(sets.csms[idx]), tuple(sets.groups[idx].tolist())
+            materials[-1].append((int(sets.kinds[idx]), words, *numbers))
+    return materials
+
+
+def compound(first, second, anion, geometries):
+    """A compound of two cations and an anion, 1:1:2, and the geometries of the cations."""
+    tokens = [
+        token("element", [(symbol, 1)], amount) for symbol, amount in ((first, 0.25), (second, 0.25), (anion, 0.5))
+    ]
+    for group, (symbol, geometry) in enumerate(zip((first, second), geometries, strict=True)):
+        words = [(symbol, 1), ("ox+2", 1)]
+        tokens.append(token("species", words, 0.25, groups=(group, group)))
+        cn = geometry.partition(":")[2]
+        words += [(geometry, 1), (f"cn{cn}", 1), (f"ligand {anion}", 1)]
+        tokens.append(token("motif", words, 0.25, 0.5 + group, (group, group)))
+    ends = [
+        [(symbol, 0.5, end), ("ox+2", 0.5, end), (geometry, 0.5, end)]
+        for end, (symbol, geometry) in enumerate(zip((first, second), geometries, strict=True))
+    ]
+    return [*tokens, token("connection", [("corner", 1), *ends[0], *ends[1]], 0.5, groups=(0, 1))]
+
+
+CATIONS = ("Mg", "Zn", "Co", "Fe", "Mn", "Cd", "Ca", "Sr", "Pb", "Ba")  # the later, the larger
+ANIONS = ("O", "S", "Se")
+
+
+def rule(symbol, anion):
+    """Among larger anions a cation has fewer neighbours."""
+    return GEOMETRIES[np.clip((CATIONS.index(symbol) - 2 * ANIONS.index(anion) + 1) // 3, 0, 2)]
+
+
+def made_up(shuffled=False):
+    """Compounds whose geometries follow from the element and the anion; or the same with labels mixed up."""
+    chosen = [(a, b, x) for a in CATIONS for b in CATIONS if a < b for x in ANIONS]
+    labels = [(rule(a, x), rule(b, x)) for a, b, x in chosen]
+    if shuffled:
+        flat = np.random.default_rng(0).permutation(np.ravel(labels)).reshape(-1, 2)
+        labels = [tuple(pair) for pair in flat.tolist()]
+    return build([compound(*each, label) for each, label in zip(chosen, labels, strict=True)])
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="module")
+def crystals():
+    """Small crystals with symmetry, in which some elements have several geometries or oxidation states."""
+    structures = {row.id: row.to_structure() for row in read_prototypes(limit=60)}
+    return structure_sets([each for each in structures.values() if len(each) <= 24])
+
+
+@pytest.fixture(scope="module")
+def model(crystals):
+    return MaskedLM(**SMALL, epochs=2).fit(crystals)
+
+
+def weights(model):
+    return b"".join(each.detach().numpy().tobytes() for each in model.network_.parameters())
+
+
+# The same set, however it is written
+
+
+def test_order_of_tokens_does_not_matter(model, crystals):
+    rng = np.random.default_rng(0)
+    shuffled = build([[material[idx] for idx in rng.permutation(len(material))] for material in take_apart(crystals)])
+    assert not np.array_equal(shuffled.kinds, crystals.kinds)
+    np.testing.assert_allclose(model.encode(shuffled), model.encode(crystals), atol=ROUNDING)
+    for given in ("formula", "others", "links"):
+        before, after = (model.predict_geometry(sets, given=given).to_numpy() for sets in (crystals, shuffled))
+        np.testing.assert_allclose(after, before, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_batch_equals_its_members_one_by_one(model, crystals, pooling):
+    one_by_one = np.concatenate([model.encode(crystals[idx], pooling=pooling) for idx in range(len(crystals))])
+    np.testing.assert_allclose(model.encode(crystals, pooling=pooling), one_by_one, atol=ROUNDING)
+    with_motifs = [idx for idx in range(len(crystals)) if (crystals[idx].kinds == 2).any()]
+    alone = pd.concat([model.predict_geometry(crystals[idx], given="links") for idx in with_motifs])
+    together = model.predict_geometry(crystals[with_motifs], given="links")
+    assert together.index.equals(alone.index)
+    np.testing.assert_allclose(together, alone, atol=ROUNDING)
+
+
+# What is hidden
+
+
+def hide_slowly(material, objective, group, element, hides_oxidation, symmetry, structure):
+    """Hide something of one material, as the definition reads: its tokens as a multiset, and answers by question."""
+    hidden = {}
+    links = Counter()
+    tokens = []
+    for kind, words, amount, csm, groups in material:
+        name = TOKEN_KINDS[kind]
+        touched = name in ("motif", "connection") and (group == "all" or group in groups)
+        gone = name in ("site", "space_group") and not symmetry
+        gone |= name != "element" and not structure
+        gone |= name == "species" and hides_oxidation
+        gone |= name == "connection" and touched and objective != "links"
+        if gone:
+            continue
+        if name == "motif" and touched:
+            symbol, oxidation, geometry = words[1][0], words[2][0], words[3][0]
+            key = symbol if objective == "formula" and hides_oxidation else groups[0]
+            hidden.setdefault(key, []).append((symbol, oxidation, geometry, amount))
+            continue
+        told = []
+        for word, weight, end in words:
+            part = WORD_PARTS[WORDS.part[WORDS.id(word)]]
+            if name == "connection" and touched and end >= 0 and groups[end] == group:
+                if part == "geometry":
+                    word = "[HIDDEN geometry]"
+                elif part == "oxidation" and hides_oxidation:
+                    word = "[HIDDEN oxidation]"
+            if word == f"ligand {element}":
+                continue
+            told.append(("[HIDDEN element]" if word == element else word, weight))
+        if name == "connection" and touched:
+            links[summed(told)] += amount / (1 - amount)
+        else:
+            tokens.append((summed(told), round(amount, 4), round(csm, 4)))
+    tokens += [(words, round(n / (1 + n), 4), np.nan) for words, n in links.items()]
+    answers = []
+    for parts in hidden.values():
+        total = sum(amount for *_, amount in parts)
+        symbol, oxidation = parts[0][:2]
+        words = ["<motif>", symbol, "[HIDDEN oxidation]" if hides_oxidation else oxidation, "[HIDDEN geometry]"]
+        tokens.append((summed((word, 1) for word in words), round(total, 4), np.nan))
+        answers.append(("geometry", symbol, shares((geometry, amount) for _, _, geometry, amount in parts)))
+        if hides_oxidation:
+            states = [(state, amount) for _, state, _, amount in parts if state != "ox?"]
+            answers.append(("oxidation", symbol, shares(states)))
+    return tokens, answers
+
+
+def summed(words):
+    total = Counter()
+    for word, weight in words:
+        total[word] += round(float(weight), 4)
+    return tuple(sorted(total.items()))
+
+
+def shares(parts):
+    total = Counter()
+    for word, amount in parts:
+        total[word] += amount
+    whole = sum(total.values())
+    return tuple(sorted((word, round(amount / whole, 3)) for word, amount in total.items()))
+
+
+def decoded(question):
+    """Tokens of each material of a question, and answers, as `hide_slowly` writes them."""
+    tokens = []
+    for start, stop in zip(question.token_starts[:-1], question.token_starts[1:], strict=True):
+        tokens.append([])
+        for idx in range(start, stop):
+            span = slice(question.word_starts[idx], question.word_starts[idx + 1])
+            named = zip(question.words[span], question.weights[span], strict=True)
+            words = summed((WORDS.words[word], float(weight)) for word, weight in named)
+            tokens[-1].append((words, round(float(question.amounts[idx]), 4), round(float(question.csms[idx]), 4)))
+    answers = [[] for _ in tokens]
+    names = [[WORDS.words[word] for word in words] for words in (WORDS.ids("geometry"), STATE_WORDS)]
+    hides = question.hides_oxidation
+    for what, target, groups, words in zip(
+        ("geometry", "oxidation"), question.targets, (np.arange(len(hides)), np.flatnonzero(hides)), names, strict=False
+    ):
+        for group, row in zip(groups, target, strict=True):
+            told = tuple(sorted((words[at], round(float(row[at]), 3)) for at in np.flatnonzero(row)))
+            answers[question.group_rows[group]].append((what, WORDS.words[question.group_elements[group]], told))
+    return tokens, answers
+
+
+def test_hiding_in_arrays_is_hiding_token_by_token(crystals):
+    sets = MaterialSets.concat([crystals, made_up()[:10]])
+    index = Index(sets)
+    for seed in range(6):
+        wanted = draw(index, MaskedLM(hide_oxidation=0.5), np.random.default_rng(seed))
+        question = hide(index, wanted)
+        tokens, answers = decoded(question)
+        for row, material in enumerate(take_apart(sets)):
+            group = int(wanted.group[row])
+            expected_tokens, expected_answers = hide_slowly(
+                material,
+                ("formula", "others", "links", "element")[wanted.objective[row]],
+                {-1: "all", -2: None}.get(group, group),
+                WORDS.words[wanted.element[row]] if wanted.element[row] >= 0 else None,
+                wanted.hides_oxidation[row],
+                wanted.symmetry[row],
+                wanted.structure[row],
+            )
+            assert sorted(map(repr, tokens[row])) == sorted(map(repr, expected_tokens))
+            assert sorted(answers[row]) == sorted(expected_answers)
+        assert (index.lengths(wanted) >= np.diff(question.token_starts) + 1).all()
+        asked = question.ask[question.goals == 3]
+        assert len(asked) == (wanted.objective == 3).sum()
+        assert (question.words[question.word_starts[asked] + 1] == WORDS.id("[HIDDEN element]")).all()
+
+
+def changed(material, group, *, links=False):
+    """Give the motifs of a group another geometry, csm, cn and ligands; with `links`, the ends of connections too."""
+    tokens = []
+    for kind, words, amount, csm, groups in material:
+        name = TOKEN_KINDS[kind]
+        if name == "motif" and groups[0] == group:
+            words = [*words[:3], ("TT_1:9", 1.0, -1), ("cn9", 1.0, -1), ("ligand N", 0.5, -1), ("ligand H", 0.5, -1)]
+            # split in two of another geometry each: how many motifs there were does not tell either
+            other = [*words[:3], ("L:2", 1.0, -1), ("cn2", 1.0, -1), ("ligand N", 1.0, -1)]
+            tokens.append((kind, other, amount / 2, 30.0, groups))
+            amount, csm = amount / 2, 12.0
+        if name == "connection" and links:
+            replaced = [end >= 0 and groups[end] == group and ":" in word for word, _, end in words]
+            words = [
+                ("TT_1:9", weight, end) if new else (word, weight, end)
+                for (word, weight, end), new in zip(words, replaced, strict=True)
+            ]
+        tokens.append((kind, words, amount, csm, groups))
+    return tokens
+
+
+@pytest.mark.parametrize("given", ["formula", "others", "links"])
+@pytest.mark.parametrize("oxidation", ["known", "hidden"])
+def test_what_is_hidden_does_not_leak(model, given, oxidation):
+    sets = made_up()[:20]
+    other = build([changed(material, 0, links=True) for material in take_apart(sets)])
+    before, after = (
+        model.predict_geometry(each, given=given, oxidation=oxidation, symmetry=True) for each in (sets, other)
+    )
+    firsts = [material[0][1][1][0] for material in take_apart(sets)]
+    hidden = before.index.get_level_values("element") == np.repeat(firsts, 2)
+    assert hidden.sum() == len(sets)
+    np.testing.assert_allclose(after[hidden], before[hidden], atol=ROUNDING)
+    if given == "formula":
+        np.testing.assert_allclose(after, before, atol=ROUNDING)
+    else:
+        assert np.abs(after[~hidden].to_numpy() - before[~hidden].to_numpy()).max() > 1e-5  # the others see the change
+
+
+def test_links_tell_and_others_do_not(model):
+    sets = made_up()[:20]
+    without = build([[each for each in material if each[0] != 3] for material in take_apart(sets)])
+    for given, same in (("formula", True), ("others", True), ("links", False)):
+        before, after = (model.predict_geometry(each, given=given).to_numpy() for each in (sets, without))
+        assert np.allclose(before, after, atol=ROUNDING) is same
+
+
+def test_symmetry_is_told_only_when_asked_for(model, crystals):
+    without = build([[each for each in material if each[0] < 4] for material in take_apart(crystals)])
+    with_motifs = np.flatnonzero([(crystals[idx].kinds == 2).any() for idx in range(len(crystals))])
+    for given, symmetry, same in (("others", False, True), ("others", True, False), ("formula", True, True)):
+        before, after = (
+            model.predict_geometry(each[with_motifs], given=given, symmetry=symmetry).to_numpy()
+            for each in (crystals, without)
+        )
+        assert np.allclose(before, after, atol=ROUNDING) is same
+
+
+# What is learned
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_it_learns_what_follows_from_the_company(shuffled):
+    sets = made_up(shuffled)
+    held_out = np.arange(len(sets)) % 5 == 0
+    model = MaskedLM(**SMALL | {"batch_tokens": 256}, epochs=60, learning_rate=0.005, dropout=0).fit(sets[~held_out])
+    table = model.fill_mask(sets[held_out], n=1)
+    anions = [material[2][1][1][0] for material in take_apart(sets[held_out])]
+    expected = [rule(symbol, anion) for symbol, anion in zip(table["element"], np.repeat(anions, 2), strict=True)]
+    right = (table["geometry"] == expected).mean()
+    assert right < 0.6 if shuffled else right > 0.9  # by chance 1/3
+    if not shuffled:
+        (best,) = model.fill_mask("MgZnS2", element="Zn", n=1).itertuples()
+        assert (best.geometry, best.oxidation) == (rule("Zn", "S"), 2)
+        assert model.history_[-1]["formula"] < model.history_[0]["formula"] / 2
+
+
+def test_losses_are_kept_by_what_was_asked(crystals):
+    model = MaskedLM(**SMALL, epochs=2, hide_oxidation=0).fit(crystals, validation=made_up()[:20])
+    names = {"loss", "formula", "others", "links", "element"}  # no oxidation state was hidden
+    assert [set(row) for row in model.history_] == [{"epoch"} | names | {f"validation_{name}" for name in names}] * 2
+    again = MaskedLM(**SMALL, epochs=2, hide_oxidation=0).fit(crystals)
+    assert weights(again) == weights(model)
+
+
+# Runs
+
+
+def test_seed_decides_and_nothing_of_pytorch_is_changed(crystals):
+    before = torch.get_rng_state()
+    first, second, other = (MaskedLM(**SMALL, epochs=1, seed=seed).fit(crystals[:20]) for seed in (3, 3, 4))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert weights(first) == weights(second) != weights(other)
+
+
+def test_a_run_that_was_cut_ends_in_the_same_bytes(crystals, tmp_path, monkeypatch):
+    settings = SMALL | {"epochs": 4}
+    whole = MaskedLM(**settings).fit(crystals, validation=made_up()[:5])
+    n_calls = Counter()
+
+    def cut(index, wanted):
+        n_calls["hide"] += 1
+        if n_calls["hide"] > 7:
+            raise KeyboardInterrupt
+        return hide(index, wanted)
+
+    monkeypatch.setattr(_mlm_training, "hide", cut)
+    with pytest.raises(KeyboardInterrupt):
+        MaskedLM(**settings).fit(crystals, validation=made_up()[:5], checkpoint=tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["training.safetensors"]
+    monkeypatch.undo()
+    seen = []
+    epoch = _mlm_training.Training._epoch
+    monkeypatch.setattr(_mlm_training.Training, "_epoch", lambda *args: seen.append(args[2]) or epoch(*args))
+    resumed = MaskedLM(**settings).fit(crystals, validation=made_up()[:5], checkpoint=tmp_path)
+    assert seen[0] > 0
+    assert weights(resumed) == weights(whole)
+    assert resumed.history_ == whole.history_
+    done = MaskedLM(**settings).fit(crystals, validation=made_up()[:5], checkpoint=tmp_path)
+    assert weights(done) == weights(whole)
+    with pytest.raises(ValueError, match="other settings or materials; remove it"):
+        MaskedLM(**settings | {"seed": 1}).fit(crystals, validation=made_up()[:5], checkpoint=tmp_path)
+
+
+class Alone:
+    """Does for one process what an accelerate.Accelerator does."""
+
+    device = torch.device("cpu")
+    process_index, num_processes, is_main_process = 0, 1, True
+
+    def prepare(self, *both):
+        return both
+
+    def backward(self, loss):
+        loss.backward()
+
+    def clip_grad_norm_(self, parameters, longest):
+        torch.nn.utils.clip_grad_norm_(parameters, longest)
+
+
+def test_an_accelerator_changes_nothing_in_one_process(crystals):
+    plain, accelerated = (MaskedLM(**SMALL, epochs=1).fit(crystals, accelerator=each) for each in (None, Alone()))
+    assert weights(plain) == weights(accelerated)
+
+
+# Files
+
+
+def test_saved_and_opened_again_it_is_the_same(model, crystals, tmp_path):
+    folder = model.save_pretrained(tmp_path / "model")
+    assert {each.name for each in folder.iterdir()} >= {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "README.md",
+    }
+    again = MaskedLM.from_pretrained(folder)
+    assert weights(again) == weights(model)
+    assert (again.card_, again.seen_, again.history_) == (model.card_, model.seen_, model.history_)
+    assert again.encode(crystals).tobytes() == model.encode(crystals).tobytes()
+    assert _mlm_training.settings_of(again) == _mlm_training.settings_of(model)
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        model.save_pretrained(folder)
+    model.save_pretrained(folder, overwrite=True)
+
+
+def test_classes_of_transformers_open_it(model, tmp_path):
+    folder = model.save_pretrained(tmp_path / "model")
+    network = transformers.AutoModel.from_pretrained(folder)
+    assert isinstance(network, SetTransformer)
+    assert network.config.hidden_size == 32
+    for name, each in model.network_.state_dict().items():
+        assert torch.equal(each, network.state_dict()[name])
+    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
+    assert len(tokenizer) == len(WORDS)
+    words = ["<motif>", "Ti", "ox+4", "O:6", "cn6", "ligand O", "[HIDDEN geometry]"]
+    assert tokenizer(", ".join(words))["input_ids"] == [WORDS.id(word) for word in words]
+
+
+def test_half_precision_halves_the_file(model, crystals, tmp_path):
+    sizes = [
+        (model.save_pretrained(tmp_path / str(half), half=half) / "model.safetensors").stat().st_size
+        for half in (False, True)
+    ]
+    assert sizes[1] < 0.6 * sizes[0]
+    again = MaskedLM.from_pretrained(tmp_path / "True")
+    assert next(again.network_.parameters()).dtype == torch.float32
+    np.testing.assert_allclose(again.encode(crystals), model.encode(crystals), atol=0.02)  # 3 digits, some layers on
+    assert weights(model) != weights(again)
+
+
+def test_pushing_uploads_the_whole_folder(model, monkeypatch):
+    pushed = {}
+
+    class Hub:
+        def create_repo(self, repo_id, **_):
+            return SimpleNamespace(repo_id=repo_id)
+
+        def upload_folder(self, *, repo_id, folder_path, commit_message):
+            pushed[repo_id] = sorted(each.name for each in folder_path.iterdir())
+            return f"https://hub/{repo_id}"
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    assert model.push_to_hub("someone/model", half=True) == "https://hub/someone/model"
+    assert {"README.md", "config.json", "model.safetensors", "tokenizer.json"} <= set(pushed["someone/model"])
+
+
+def test_nothing_of_pytorch_is_loaded_before_it_is_used():
+    code = "import sys, matembed.encoders.masked_lm; print([m for m in ('torch', 'transformers') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+# Vectors of tokens
+
+
+def test_static_vectors_are_sums_of_words(model, crystals):
+    words = model.network_.words.weight.detach().numpy()
+    elements, species = model.embeddings("element"), model.embeddings("species")
+    np.testing.assert_allclose(elements["O"], words[[WORDS.id("<element>"), WORDS.id("O")]].sum(axis=0), atol=ROUNDING)
+    expected = words[[WORDS.id(word) for word in ("<species>", "O", "ox-2")]].sum(axis=0)
+    np.testing.assert_allclose(species["O2-"], expected, atol=ROUNDING)
+    motifs = model.embeddings("motif", materials=made_up())
+    ids = [WORDS.id(word) for word in ("<motif>", "Mg", "ox+2", "T:4", "cn4", "ligand O")]
+    np.testing.assert_allclose(motifs["Mg2+O4:T:4"], words[ids].sum(axis=0), atol=ROUNDING)
+    for kind, table in (("element", elements), ("species", species)):
+        found = model.embeddings(kind, materials=crystals)
+        assert found.tokens == table.tokens
+        np.testing.assert_allclose(found.vectors, table.vectors, atol=ROUNDING)
+
+
+def test_vectors_in_context_are_means_of_states(model):
+    sets = made_up()
+    table = model.embeddings("motif", contextual=True, layer=1, materials=sets)
+    states = []
+    for material in range(len(sets)):
+        one = sets[material]
+        ((_, _, found, _),) = model._read(Index(one), nothing_hidden(1), layer=1)
+        motifs = np.flatnonzero(one.kinds == 2)
+        is_wanted = [
+            {"Mg", "T:4", "ligand O"}
+            <= {WORDS.words[word] for word in one.words[one.word_starts[idx] : one.word_starts[idx + 1]]}
+            for idx in motifs
+        ]
+        states += list(found[0, 1:][motifs[is_wanted]])
+    assert len(states) == 9
+    np.testing.assert_allclose(table["Mg2+O4:T:4"], np.mean(states, axis=0), atol=ROUNDING)
+
+
+def test_tokens_seldom_seen_are_left_out(model):
+    sets = made_up()
+    counts = {min_count: len(model.embeddings(materials=sets, min_count=min_count).tokens) for min_count in (1, 30)}
+    assert counts == {1: len(CATIONS) + len(ANIONS), 30: len(ANIONS)}
+
+
+# Answers
+
+
+def test_a_formula_asks_for_all_but_the_most_electronegative(model):
+    table = model.fill_mask("SrTiO3", n=2)
+    assert table["element"].tolist() == ["Ti", "Ti", "Sr", "Sr"]
+    assert set(table["material"]) == {"SrTiO3"}
+    assert set(model.fill_mask("SrTiO3", element="O")["element"]) == {"O"}
+    assert set(model.fill_mask("Si")["element"]) == {"Si"}
+    written = model.fill_mask(formula_sets(["Sr2Ti2O6"]), n=2)
+    np.testing.assert_allclose(written["probability"], table["probability"], atol=ROUNDING)
+
+
+def test_rows_are_materials_elements_and_oxidation_states(model):
+    sets = made_up()[:3]
+    for given in ("formula", "others", "links"):
+        table = model.predict_geometry(sets, given=given)
+        assert table.shape == (6, len(WORDS.ids("geometry")))
+        assert table.index.names == ["material", "element", "oxidation"]
+        assert table.index.get_level_values("material").tolist() == ["0", "0", "1", "1", "2", "2"]
+        assert set(table.index.get_level_values("oxidation")) == {2}
+        np.testing.assert_allclose(table.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dim": 30, "n_heads": 4}, "multiple of n_heads=4, got 30"),
+        ({"epochs": 0}, "epochs must be a whole number, 1 or more, got 0"),
+        ({"dropout": 2}, "dropout must be a share from 0 to 1, got 2"),
+        ({"learning_rate": 0}, "learning_rate must be a finite number, more than 0, got 0"),
+        ({"shares": {"formula": 1}}, "shares must be of formula, others, links, element, got formula"),
+        ({"shares": dict.fromkeys(("formula", "others", "links", "element"), 0)}, "shares are all 0"),
+        ({"device": "tpu"}, "device must be 'cpu', 'cuda' or 'auto', got 'tpu'"),
+    ],
+)
+def test_senseless_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        MaskedLM(**settings).fit(made_up()[:2])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m: m.encode(["SrTiO3"]), TypeError, "wanted MaterialSets, such as formula_sets.* got list"),
+        (lambda m: m.encode(formula_sets([])), ValueError, "wanted one material or more, got none"),
+        (lambda m: m.encode(made_up(), pooling="max"), ValueError, "pooling must be 'mean' or 'cls', got 'max'"),
+        (lambda m: m.encode(made_up(), layer=7), ValueError, "layer must be from -3 to 2, got 7"),
+        (lambda m: m.fill_mask("SrTiO3", element="Mn"), ValueError, "no motif of Mn in 'SrTiO3'; choose another"),
+        (lambda m: m.fill_mask("SrTiO3", element="Xx"), ValueError, "element must be a symbol such as 'Mn', got 'Xx'"),
+        (lambda m: m.fill_mask("SrTiO3", given="links"), ValueError, "SrTiO3 has no motifs, so given='links'"),
+        (lambda m: m.fill_mask("SrTiO3", n=0), ValueError, "n must be a whole number, 1 or more, got 0"),
+        (lambda m: m.fill_mask("Sr?TiO3"), ValueError, "Sr"),
+        (
+            lambda m: m.predict_geometry(made_up(), given="all"),
+            ValueError,
+            "given must be one of formula, others, links",
+        ),
+        (lambda m: m.predict_geometry(made_up(), oxidation=2), ValueError, "oxidation must be 'known' or 'hidden'"),
+        (lambda m: m.embeddings("bond"), ValueError, "kind must be 'element', 'species' or 'motif', got 'bond'"),
+        (lambda m: m.embeddings("motif"), ValueError, "vectors of motifs need materials .* pass materials"),
+        (lambda m: m.embeddings(layer=1), ValueError, "layer=1 is of states in context; pass contextual=True"),
+        (lambda m: m.embeddings(min_count=10**6), ValueError, "lower min_count"),
+        (lambda m: MaskedLM().encode(made_up()), NotFittedError, "call fit"),
+        (lambda m: MaskedLM().fit("SrTiO3"), TypeError, "wanted MaterialSets"),
+    ],
+)
+def test_senseless_questions_are_refused_in_one_line(model, call, error, message):
+    with pytest.raises(error, match=message) as raised:
+        call(model)
+    assert "\n" not in str(raised.value)
+
+
+def test_another_model_is_refused(tmp_path):
+    SetTransformer(SetTransformerConfig(dim=12, n_layers=1)).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="is no MaskedLM of this vocabulary"):
+        MaskedLM.from_pretrained(tmp_path)
