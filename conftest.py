@@ -2,9 +2,10 @@
 
 from importlib.util import find_spec
 
+_TRANSFORMER = ("downstream/_heads", "downstream/fine_tuning", "encoders/_mlm_training", "encoders/_set_transformer")
 _NEEDS = {
-    "torch": ("encoders/_mlm_training", "encoders/_set_transformer", "encoders/masked_lm", "encoders/masked_set"),
-    "transformers": ("encoders/_mlm_training", "encoders/_set_transformer", "encoders/masked_lm"),
+    "torch": (*_TRANSFORMER, "encoders/masked_lm", "encoders/masked_set"),
+    "transformers": (*_TRANSFORMER, "encoders/masked_lm"),
 }
 
 collect_ignore = [

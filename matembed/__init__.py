@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matembed.downstream import plots
     from matembed.downstream.benchmark import Evaluation, evaluate
     from matembed.downstream.features import FormulaFeaturizer, StructureFeaturizer
+    from matembed.downstream.fine_tuning import TransformerClassifier, TransformerRegressor
     from matembed.downstream.learning_curves import LearningCurve, learning_curve
     from matembed.downstream.models import make_model
     from matembed.downstream.polymorphs import polymorph_order
@@ -69,6 +70,8 @@ _HOMES = {
     "MotifGraph": "matembed.motifs",
     "MotifTables": "matembed.corpus.motif_tables",
     "SiteNet": "matembed.encoders.site_net",
+    "TransformerClassifier": "matembed.downstream.fine_tuning",
+    "TransformerRegressor": "matembed.downstream.fine_tuning",
     "SiteStatistics": "matembed.corpus.site_statistics",
     "StructureFeaturizer": "matembed.downstream.features",
     "Token": "matembed.tokens",
@@ -138,6 +141,8 @@ __all__ = [
     "StructureFeaturizer",
     "Token",
     "TooManyRejectedError",
+    "TransformerClassifier",
+    "TransformerRegressor",
     "UnknownTokenError",
     "Vocabulary",
     "Word2Vec",

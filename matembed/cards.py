@@ -69,6 +69,8 @@ class Card:
         Every setting, as passed.
     seed : int or None
         What randomness started from.
+    scores : mapping
+        What it scored, beside what else was measured in the same run; set by whoever measured.
     versions : mapping of str to str
         Versions of the packages behind the numbers.
     sha256 : mapping of str to str
@@ -90,6 +92,7 @@ class Card:
     counts: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
+    scores: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
 
@@ -162,6 +165,7 @@ class Card:
         for title, values in (
             ("Corpus", self.corpus),
             ("Counts", self.counts),
+            ("Scores", self.scores),
             ("Settings", self.settings),
             ("Versions", self.versions),
             ("SHA-256", self.sha256),

@@ -33,7 +33,7 @@ def fit_formula_elements(
     formulas: Iterable[str],
     *,
     exclude: Collection[str] = (),
-    dim: int | None = 256,
+    dim: int | None = 512,
     n_networks: int = 6,
     seed: int = 0,
     name: str = "elements-from-formulas",
@@ -53,7 +53,7 @@ def fit_formula_elements(
         Formulas; each reduced formula counts once.
     exclude : collection of str
         Formulas to leave out, in any spelling, such as those a benchmark tests.
-    dim : int or None, default 256
+    dim : int or None, default 512
         Length of the vectors; None leaves them as the decomposition made them, neither turned nor widened.
     n_networks : int, default 6
         Networks to train, with `seed`, `seed` + 1, ...; 0 for counts only. Needs PyTorch unless 0.
@@ -103,7 +103,7 @@ def fit_elements(
     *,
     all_sites: MotifTables | None = None,
     exclude: Collection[str] = (),
-    dim: int | None = 256,
+    dim: int | None = 512,
     n_networks: int = 6,
     seed: int = 0,
     name: str = "elements",
@@ -125,7 +125,7 @@ def fit_elements(
         is then as much as of cations, and the vectors are better.
     exclude : collection of str
         Formulas, in any spelling, to leave out, such as those a benchmark tests.
-    dim : int or None, default 256
+    dim : int or None, default 512
         Length of the vectors; None leaves them as the decomposition made them, neither turned nor widened.
     n_networks : int, default 6
         Networks of each kind to train, with `seed`, `seed` + 1, ...; 0 for counts only. Needs PyTorch unless 0.

@@ -46,14 +46,17 @@ class Training:
         encoder: "MaskedLM",
         sets: MaterialSets,
         validation: MaterialSets | None,
+        start: "MaskedLM | None",
         device: Any,
         accelerator: Any,
     ) -> None:
         self.encoder, self.device, self.accelerator = encoder, device, accelerator
-        self.sets, self.validation = sets, validation
+        self.sets, self.validation, self.start = sets, validation, start
         names = ("dim", "n_layers", "n_heads", "feed_forward", "dropout")
         torch.manual_seed(encoder.seed)
         self.network = SetTransformer(SetTransformerConfig(**{name: getattr(encoder, name) for name in names}))
+        if start is not None:
+            self.network.load_state_dict(start.network_.state_dict())
         self.network.to(device)
         weights = list(self.network.parameters())
         self.optimizer = torch.optim.AdamW(
@@ -98,7 +101,7 @@ class Training:
         encoder.network_, encoder.history_ = self.network.eval(), self.history
         kinds = ("element", "species")
         encoder.seen_ = {kind: count_materials(self.sets, *tokens_of(self.sets, kind)[:2]) for kind in kinds}
-        encoder.card_ = _card(encoder, self.sets, sum(each.numel() for each in self.network.parameters()))
+        encoder.card_ = _card(encoder, self.sets, self.start, sum(each.numel() for each in self.network.parameters()))
         beside = {"card": encoder.card_.to_dict(), "seen": encoder.seen_, "history": encoder.history_}
         self.network.config.update({"type": "MaskedLM", **beside})
 
@@ -159,12 +162,14 @@ class Training:
         return torch.cat(losses)
 
     def _fingerprint(self) -> str:
-        """Hash what decides the outcome: settings and materials."""
+        """Hash what decides the outcome: settings, materials, and the network that is gone on from."""
         digest = hashlib.sha256(json.dumps(settings_of(self.encoder), sort_keys=True).encode())
         for sets in filter(None, (self.sets, self.validation)):
             for column in (getattr(sets, each.name) for each in fields(sets)):
                 if isinstance(column, np.ndarray):
                     digest.update(np.ascontiguousarray(column).tobytes())
+        for weights in () if self.start is None else self.start.network_.state_dict().values():
+            digest.update(weights.float().cpu().numpy().tobytes())
         return digest.hexdigest()
 
     def _keep(self, file: Path, run: str) -> None:
@@ -216,15 +221,16 @@ def settings_of(encoder: "MaskedLM") -> dict[str, Any]:
     return settings | {"shares": dict(encoder.shares)}
 
 
-def _card(encoder: "MaskedLM", sets: MaterialSets, n_weights: int) -> Card:
+def _card(encoder: "MaskedLM", sets: MaterialSets, start: "MaskedLM | None", n_weights: int) -> Card:
     behind = sets.card
+    before = {} if start is None else {"start": start.card_.to_dict()}
     return Card(
         name=f"maskedlm-{behind.name}",
         what=f"Transformer that tells hidden motifs and elements of materials, {n_weights:,} weights.",
         source=behind.source,
         licence=behind.licence,
         citation=behind.citation,
-        corpus=behind.to_dict(),
+        corpus=behind.to_dict() | before,
         counts={"materials": len(sets), "tokens": len(sets.kinds), "weights": n_weights},
         settings={"encoder": "MaskedLM"} | settings_of(encoder),
         seed=encoder.seed,

@@ -17,6 +17,7 @@ __all__ = [
     "Sentences",
     "check_count",
     "check_number",
+    "choose_device",
     "not_fitted",
     "one_thread",
     "read_sentences",
@@ -163,3 +164,14 @@ def one_thread(torch: Any) -> Iterator[None]:
 def warm_then_cosine(done: float, warm_up: float) -> float:
     """Scale the learning rate after a fraction of the steps: a line up for the first of them, half a cosine down."""
     return min(1.0, done / warm_up) * (1 + math.cos(math.pi * done)) / 2
+
+
+def choose_device(name: str, torch: Any) -> Any:
+    """Choose where to compute, or raise ValueError."""
+    if name not in ("cpu", "cuda", "auto"):
+        msg = f"device must be 'cpu', 'cuda' or 'auto', got {name!r}"
+        raise ValueError(msg)
+    if name == "cuda" and not torch.cuda.is_available():
+        msg = "device='cuda' needs an accelerator that PyTorch can see, and there is none; pass device='auto'"
+        raise ValueError(msg)
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")

@@ -36,12 +36,14 @@ from matembed.encoders._masking import (
     nothing_hidden,
     with_unknown_motifs,
 )
-from matembed.encoders._training import check_count, check_number, not_fitted, one_thread
+from matembed.encoders._training import check_count, check_number, choose_device, not_fitted, one_thread
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Given", "MaskedLM", "Objective"]
+
+_SIZES = ("dim", "n_layers", "n_heads", "feed_forward")  # of the network
 
 
 @dataclass(kw_only=True, eq=False)
@@ -159,6 +161,7 @@ class MaskedLM:
         sets: MaterialSets,
         *,
         validation: MaterialSets | None = None,
+        start: "MaskedLM | None" = None,
         checkpoint: str | os.PathLike[str] | None = None,
         accelerator: Any = None,
     ) -> Self:
@@ -170,6 +173,9 @@ class MaskedLM:
             What to learn from.
         validation : MaterialSets, optional
             Materials to report losses of after each epoch; nothing is learned from them.
+        start : MaskedLM, optional
+            A fitted one of the same size to go on from, which is left as it is: what was learned from many materials
+            is kept for a few, such as those whose motifs another program found.
         checkpoint : path-like, optional
             Folder to keep the state of training in, after each epoch. A run that was cut goes on from there when
             started again with the same arguments, and ends in the same bytes.
@@ -189,23 +195,30 @@ class MaskedLM:
         TypeError
             If the materials are no MaterialSets.
         ValueError
-            If a setting makes no sense, there are no materials, or the checkpoint is of another run.
+            If a setting makes no sense, there are no materials, `start` has another size, or the checkpoint is of
+            another run.
         """
         self._check()
         for each in (sets, validation):
             if each is not None:
                 _check_sets(each)
+        if start is not None:
+            start._check_fitted()
+            sizes = [[getattr(one, name) for name in _SIZES] for one in (self, start)]
+            if sizes[0] != sizes[1]:
+                msg = f"start must have the same {', '.join(_SIZES)}: wanted {sizes[0]}, got {sizes[1]}"
+                raise ValueError(msg)
         torch = import_extra("torch", extra="transformer")
         import_extra("transformers", extra="transformer")
         from matembed.encoders._mlm_training import Training
 
-        device = accelerator.device if accelerator else _device(self.device, torch)
+        device = accelerator.device if accelerator else choose_device(self.device, torch)
         with (
             one_thread(torch),
             torch.enable_grad(),
             torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []),
         ):
-            Training(self, sets, validation, device, accelerator).run(checkpoint)
+            Training(self, sets, validation, start, device, accelerator).run(checkpoint)
         return self
 
     def embeddings(
@@ -526,7 +539,7 @@ class MaskedLM:
         settings = {key: value for key, value in card.settings.items() if key in names}
         model = cls(**settings | {"device": device})
         network = SetTransformer.from_pretrained(name, dtype=torch.float32)
-        model.network_ = network.eval().to(_device(device, torch))
+        model.network_ = network.eval().to(choose_device(device, torch))
         model.card_, model.seen_, model.history_ = card, config.seen, config.history
         return model
 
@@ -651,17 +664,6 @@ def _check_sets(sets: object) -> None:
     if not len(sets):
         msg = "wanted one material or more, got none; nothing can be learned or told"
         raise ValueError(msg)
-
-
-def _device(name: str, torch: Any) -> Any:
-    """Choose where to compute, or raise ValueError."""
-    if name not in ("cpu", "cuda", "auto"):
-        msg = f"device must be 'cpu', 'cuda' or 'auto', got {name!r}"
-        raise ValueError(msg)
-    if name == "cuda" and not torch.cuda.is_available():
-        msg = "device='cuda' needs an accelerator that PyTorch can see, and there is none; pass device='auto'"
-        raise ValueError(msg)
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -40,9 +40,9 @@ class SiteNet:
     ----------
     dim : int, default 64
         Length of the vectors.
-    hidden : int, default 192
+    hidden : int, default 128
         Width of the hidden layers.
-    epochs : int, default 8
+    epochs : int, default 5
         Passes over the compounds. The default suits some 100,000.
     batch_size : int, default 512
         Compounds in a step.
@@ -80,8 +80,8 @@ class SiteNet:
     """
 
     dim: int = 64
-    hidden: int = 192
-    epochs: int = 8
+    hidden: int = 128
+    epochs: int = 5
     batch_size: int = 512
     learning_rate: float = 0.003
     weight_decay: float = 0.01

@@ -10,8 +10,8 @@ __all__ = ["TABLES", "available", "load"]
 
 # What each table is; `make_tables.py` beside this file makes them.
 TABLES = {
-    "elements": "103 elements, from formulas and crystals; 256 columns",
-    "elements-from-formulas": "103 elements, from formulas alone; 256 columns",
+    "elements": "103 elements, from formulas and crystals; 512 columns",
+    "elements-from-formulas": "103 elements, from formulas alone; 512 columns",
     "species": "elements with oxidation states, from how they sit in crystals; 128 columns",
     "motifs": "coordination polyhedra, from their parts and what they are connected to; 64 columns",
 }

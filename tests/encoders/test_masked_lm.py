@@ -412,6 +412,20 @@ class Alone:
         torch.nn.utils.clip_grad_norm_(parameters, longest)
 
 
+def test_training_goes_on_from_another_network(model, crystals, tmp_path):
+    before = weights(model)
+    still = MaskedLM(**SMALL, epochs=1, learning_rate=1e-12, weight_decay=0).fit(crystals, start=model)
+    near = zip(still.network_.parameters(), model.network_.parameters(), strict=True)
+    assert all(torch.allclose(one, other, atol=1e-8) for one, other in near)
+    further = MaskedLM(**SMALL, epochs=1).fit(crystals, start=model, checkpoint=tmp_path)
+    assert weights(further) != before == weights(model)
+    assert further.card_.corpus["start"]["settings"] == model.card_.settings
+    with pytest.raises(ValueError, match="other settings or materials"):
+        MaskedLM(**SMALL, epochs=1).fit(crystals, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="start must have the same dim"):
+        MaskedLM(dim=8, n_layers=1, n_heads=2).fit(crystals, start=model)
+
+
 def test_an_accelerator_changes_nothing_in_one_process(crystals):
     plain, accelerated = (MaskedLM(**SMALL, epochs=1).fit(crystals, accelerator=each) for each in (None, Alone()))
     assert weights(plain) == weights(accelerated)

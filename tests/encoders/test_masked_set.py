@@ -79,7 +79,7 @@ def test_seed_decides(seed):
 @pytest.mark.parametrize(
     "setting",
     [
-        {"n_layers": 1},
+        {"n_layers": 2},
         {"n_heads": 2},
         {"feed_forward": 4},
         {"epochs": 4},
