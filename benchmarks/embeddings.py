@@ -404,7 +404,7 @@ outcome again. Figures are errors under kernel ridge (6 tasks) where nothing els
 - *Smaller networks* vote as well in half the time: one layer of MaskedSet instead of two .2767 against .2766 (formulas
   alone); SiteNet of 128 instead of 192 units and 5 instead of 8 epochs .2741 against .2763. Three epochs are too few
   (.2790), 64 and 96 units no better (.2758, .2760).
-- *Crystals.* On top of formulas they are worth 1 to 2 %, with 50 or 300 rows 4 to 5 %. SiteNet is better with the
+- *Crystals.* On top of formulas they are worth 1 to 2 %, with 50 or 300 rows 5 to 7 %. SiteNet is better with the
   shapes of all sites than of cations alone (n = 300 .4145 against .424), and "contacts", how near the nearest atom is,
   is the one count view that still helps beside the networks (n = 300 .406 to .397).
 - *Trees* keep asking for something else than kernel ridge. No view, weight, power or number of networks moved them by
