@@ -523,7 +523,7 @@ def _refuse_training(training: Iterable[str]) -> None:
 def _nearest(options: argparse.Namespace) -> None:
     table = _read_table(options.table)
     for token in options.token:
-        print(token)
+        print(token + "  (backed off)" * (token in table.backed_off))
         for neighbour in table.nearest(token, options.n, kind=options.kind):
             made = "  (backed off)" if neighbour.backed_off else ""
             print(f"  {neighbour.token:<24} {neighbour.similarity:6.3f}{made}")

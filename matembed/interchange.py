@@ -104,7 +104,7 @@ def read_table(
     """
     path = Path(path)
     if not path.exists():
-        msg = f"no file or folder {path}"
+        msg = f"no file or folder {path}; tables that come with the package: matembed list"
         raise FileNotFoundError(msg)
     if on_missing not in get_args(OnMissing):
         msg = f'on_missing must be "error", "drop" or "mean", got {on_missing!r}'

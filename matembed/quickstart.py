@@ -126,7 +126,7 @@ def quickstart(
     _say("4 of 5  vectors -> volume per atom (Å³) of crystals whose formula was not in the training part")
     materials = corpus.materials()
     evaluation = evaluate(
-        {_PRETRAINED: pretrained["elements"], _ELEMENT_VECTORS: elements},
+        {_PRETRAINED: load("elements-from-formulas"), _ELEMENT_VECTORS: elements},  # "elements" was told volumes
         materials["formula"],
         materials["volume_per_atom"],
         pooling=["mean", "std"],

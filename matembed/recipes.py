@@ -113,8 +113,9 @@ def fit_elements(
 
     Three kinds of knowledge stand side by side in one `ContextSVD` whose singular values are squared: `MaskedSet`
     networks, which guess hidden elements of formulas; `SiteNet` networks, which tell from a formula how its elements
-    sit in the crystal; and counts of how near the nearest neighbour is (view "contacts"). No property is learned.
-    Without networks, views of formulas and sites take their place.
+    sit in the crystal; and counts of how near the nearest neighbour is (view "contacts"). No property is learned but
+    what the geometry of crystals holds, bond lengths and the volume per atom: to predict these from the vectors proves
+    little. Without networks, views of formulas and sites take their place.
 
     Parameters
     ----------

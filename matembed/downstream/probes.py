@@ -91,7 +91,7 @@ def probe(
     """Ask tables what they know of elements, species and motifs.
 
     `matembed.downstream.probes` defines each probe. Those of which a table holds too few tokens, 20 or a geometry of
-    20 motifs, are left out.
+    20 motifs, are left out, and so are tokens that were backed off: their vectors were made from their neighbours.
 
     Parameters
     ----------
@@ -156,7 +156,8 @@ _Ask = Callable[[list[Token], NDArray[np.float64], int], Iterator[_Finding]]
 
 def _tokens_of(table: EmbeddingTable, kind: Kind, most: int, seed: int) -> list[str]:
     """List the tokens that are asked about, in an order of their own, so that the table's does not matter."""
-    tokens = sorted(token for token, known in zip(table.tokens, table.kinds, strict=True) if known == kind)
+    kinds = zip(table.tokens, table.kinds, strict=True)
+    tokens = sorted(token for token, known in kinds if known == kind and token not in table.backed_off)
     if kind == "element":
         return [token for token in tokens if Element(token).Z <= _LAST]
     if kind != "motif" or len(tokens) <= most:

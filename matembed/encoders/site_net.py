@@ -27,10 +27,11 @@ _FARTHEST = 4.0  # standard deviations that a value may be off the mean
 class SiteNet:
     """Learn to tell from a formula how each of its elements sits in the crystal.
 
-    No property is learned: coordination numbers, bond lengths, geometries and oxidation states are read off the
-    structures themselves. Each element has a vector; a compound is the mean and the standard deviation of the vectors
-    of its elements, weighted by atomic fraction [1]_, as a property model would pool them; and a network with two
-    hidden layers predicts, from the element's own vector, its fraction and the compound, the statistics of its sites.
+    No property is learned but what structures themselves hold: coordination numbers, bond lengths, geometries,
+    oxidation states and the volume per atom. Each element has a vector; a compound is the mean and the standard
+    deviation of the vectors of its elements, weighted by atomic fraction [1]_, as a property model would pool them; and
+    a network with two hidden layers predicts, from the element's own vector, its fraction and the compound, the
+    statistics of its sites.
     What the vectors of elements have to hold for that is what they have in common as atoms: size, valence, the company
     they keep.
 
