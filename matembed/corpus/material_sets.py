@@ -59,7 +59,7 @@ __all__ = ["MaterialSets", "formula_sets", "graph_sets", "structure_sets", "tabl
 _MOST_TOKENS = 64
 _SCHEMA = 1
 _TYPE = "MaterialSets"
-_NOUN = "folder of material sets"
+_NOUN = "set of materials"
 _FILES = {"sets.safetensors", "materials.json", "words.json"}
 _DTYPES: dict[str, type] = {
     "token_starts": np.int64,
