@@ -575,6 +575,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.folds is not None and splitting:
         msg = f"--folds {options.folds} says which rows are tested together; leave out {_words(splitting)}"
         raise ValueError(msg)
+    if options.folds == options.target:
+        msg = f"--folds and --target both name {options.target}; name the column that says which fold tests a row"
+        raise ValueError(msg)
     tables = _read_tables(options.table)
     inputs = read_inputs(
         options.input,

@@ -182,6 +182,15 @@ def test_evaluate_in_folds_of_a_column_is_evaluate_with_these_folds(work, tmp_pa
     assert (config["settings"]["splits"], config["settings"]["n_splits"]) == ("folds", 3)
 
 
+def test_folds_that_are_no_integers_are_refused(tmp_path, capsys):
+    source = tmp_path / "salts.csv"
+    source.write_text("id,formula,gap,part\ns0,NaCl,8.5,0\ns1,KCl,8.7,0.5\n")
+    assert main(["evaluate", str(source), "--table", "elements", "--target", "gap", "--folds", "part"]) != 0
+    assert (
+        "column 'part' must hold integers, the fold that tests each row; got '0.5' for 's1'" in capsys.readouterr().err
+    )
+
+
 def test_folds_of_a_corpus_are_those_of_its_labels(work, tmp_path, capsys):
     labels, out = tmp_path / "labels.csv", tmp_path / "scores"
     labels.write_text("id,hardness,fold\nSrO,2.0,0\nLiF,1.5,1\nCaO,1.0,1\nMgO,3.5,0\nNaCl,4.5,\nKCl,,1\n")
@@ -412,7 +421,7 @@ def test_a_preset_and_an_option_that_it_chooses_are_refused(work, tmp_path, caps
         ),
         (
             ["evaluate", "{work}/formulas.csv", "--table", "{work}/elements", "--target", "gap", "--folds", "gap"],
-            "column 'gap' must hold integers, the fold that tests each row; got '0.5' for 's1'",
+            "--folds and --target both name gap; name the column that says which fold tests a row",
         ),
         (
             [
