@@ -30,7 +30,7 @@ from matembed.backoff import back_off, nearest_elements
 from matembed.downstream.materials import Column, as_graph, as_list, read_amounts, read_bags, read_graphs, read_motifs
 from matembed.downstream.motif_batch import MotifBatch
 from matembed.downstream.motif_blocks import BLOCKS, MEASURED_BLOCKS, Block, block_columns, describe_motifs
-from matembed.downstream.pooling import STATISTICS, Bags, Statistic, pool
+from matembed.downstream.pooling import STATISTICS, Bags, Statistic, pool, root_mean_square_distance
 from matembed.embeddings import EmbeddingTable, UnknownTokenError
 from matembed.motifs import Engine, MotifGraph, Strategy
 from matembed.motifs.valences import ValenceMethod
@@ -68,10 +68,10 @@ class FormulaFeaturizer(TransformerMixin, BaseEstimator):
     ----------
     embeddings : EmbeddingTable
         Vectors of elements, or of elements among other tokens.
-    pooling : {"mean", "std", "min", "max", "range", "sum", "mode"} or sequence of them, default "mean"
+    pooling : {"mean", "std", "min", "max", "range", "sum", "mode", "kernel_mean"} or sequence of them, default "mean"
         Statistics of the element vectors, each of which makes ``embeddings.dim`` columns.
-        `matembed.downstream.pooling` defines them. "mean" and "std" are weighted by atomic fraction; "sum" is
-        per reduced formula, and per formula as written where an amount is no integer.
+        `matembed.downstream.pooling` defines them. "mean", "std" and "kernel_mean" are weighted by atomic fraction;
+        "sum" is per reduced formula, and per formula as written where an amount is no integer.
     on_missing : {"error", "nan", "mean", "neighbours", "back_off", "zero"}, default "error"
         What to do about elements that have no vector; `matembed.downstream.features` defines each.
         A formula that cannot be read is always an error.
@@ -237,7 +237,7 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
         which token of a motif is looked up: the one with the oxidation state of the centre (``Ti4+O6:O:6``) if the
         table has any such token, else the one without (``TiO6:O:6``) if it has any motif, else the geometry alone
         (``O:6``). There is no silent step from one to the next.
-    pooling : {"mean", "std", "min", "max", "range", "sum", "mode"} or sequence of them, default "mean"
+    pooling : {"mean", "std", "min", "max", "range", "sum", "mode", "kernel_mean"} or sequence of them, default "mean"
         Statistics of the motif vectors, each of which makes ``embeddings.dim`` columns.
         `matembed.downstream.pooling` defines them. "sum" is per reduced formula.
     on_missing : {"error", "nan", "mean", "neighbours", "back_off", "zero"}, default "error"
@@ -592,7 +592,10 @@ def _pooled(
             stand_ins = nearest(token, known) if on_missing == "neighbours" else known
             rows = [table.row(stand_in) for stand_in in stand_ins]
             vectors[idx] = table.vectors[rows].mean(axis=0, dtype=np.float64)
-    pooled = pool(bags, vectors, statistics)
+    bandwidth = 1.0
+    if "kernel_mean" in statistics:
+        bandwidth = root_mean_square_distance(table.vectors[[table.row(token) for token in known]])
+    pooled = pool(bags, vectors, statistics, bandwidth=bandwidth)
     if on_missing == "nan":
         pooled[touched] = np.nan
     return pooled

@@ -157,9 +157,19 @@ def test_proportions_are_what_counts_for_fractional_formulas(elements: Embedding
     assert np.array_equal(whole, fractional)
 
 
+def test_the_kernel_mean_of_a_table_does_not_depend_on_its_unit(elements: EmbeddingTable) -> None:
+    larger = EmbeddingTable(elements.tokens, 8 * elements.vectors, Card("test"))
+    rows, same = (
+        FormulaFeaturizer(table, pooling="kernel_mean").fit_transform(["H2O", "NaCl"]) for table in (elements, larger)
+    )
+    np.testing.assert_allclose(same, rows, atol=1e-12)  # rounding
+    assert np.abs(rows[0] - rows[1]).max() > 0.05
+
+
 def test_water_by_hand() -> None:
     table = EmbeddingTable(("H", "O"), [[1.0], [4.0]], Card("test"))
-    row = FormulaFeaturizer(table, pooling=STATISTICS).fit_transform(["H2O"])[0]
+    by_hand = ["mean", "std", "min", "max", "range", "sum", "mode"]
+    row = FormulaFeaturizer(table, pooling=by_hand).fit_transform(["H2O"])[0]
     # Fractions 2/3 and 1/3: mean 2, variance 2/3 * 1 + 1/3 * 4 = 2.
     np.testing.assert_allclose(row, [2, np.sqrt(2), 1, 4, 3, 6, 1], rtol=1e-15)
 
