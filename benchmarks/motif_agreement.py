@@ -1,9 +1,9 @@
 """How like the stored answers of ChemEnv: mixtures of environments of 4,741 oxides, every disagreement with its cause.
 
     pip install .
-    python benchmarks/motif_agreement.py --write benchmarks/motif_agreement.md
+    python benchmarks/motif_agreement.py REFERENCE --write benchmarks/motif_agreement.md
 
-The reference are crystals with oxidation states and, for each cation, ChemEnv's environments under its strategy
+REFERENCE are crystals with oxidation states and, for each cation, ChemEnv's environments under its strategy
 MultiWeights: label, fraction, csm and ligands. They are compared with `find_motif_arrays(strategy="multi_weights")`.
 Where the likeliest label differs, or any fraction by more than 0.01, the mixture is worked out again from the
 definition with one thing after another as it is in the reference, until its fractions follow. What is then claimed to
@@ -40,7 +40,6 @@ from matembed.motifs.mixtures import (
 from matembed.motifs.shells import facet_offsets
 from matembed.motifs.voronoi import voronoi_cell
 
-REFERENCE = Path("../shared/data/motifs/mp_oxides_chemenv.jsonl.gz")
 CLEAR = 0.95
 EQUAL = 0.01  # fractions
 SAME_CSM = 2e-4  # stored to 4 decimals, from coordinates of more decimals than are stored
@@ -601,7 +600,7 @@ def versions() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reference", type=Path, default=REFERENCE, help="crystals with environments, as JSON lines")
+    parser.add_argument("reference", type=Path, help="crystals with environments, as JSON lines")
     parser.add_argument("--write", type=Path, help="where to write the page as Markdown")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # pymatgen's remarks
@@ -609,7 +608,7 @@ def main() -> None:
     start = time.process_time()
     tally = compare(options.reference)
     groups = explain_all(tally.differing)
-    command = " ".join(["python", *sys.argv])
+    command = " ".join(["python", *("REFERENCE" if one == str(options.reference) else one for one in sys.argv)])
     text = page(tally, groups, command, time.process_time() - start)
     print(text[: text.index("## Every disagreement")])
     if options.write:

@@ -1,7 +1,7 @@
 """How fast, and how like ChemEnv: the compiled motif engine and pymatgen's ChemEnv on the same crystals in one run.
 
     pip install .
-    python benchmarks/motifs.py --write benchmarks/motifs.md
+    python benchmarks/motifs.py DATA --write benchmarks/motifs.md
 
 Crystals are oxides and others of 20 to 100 sites and cells of a few, as they are and with every atom displaced at
 random. ChemEnv is called as its users do: structure environments of the cations with a maximum distance factor of 1.41,
@@ -42,7 +42,6 @@ from matembed.motifs import Crystal, MotifError, find_motif_arrays
 from matembed.motifs.arrays import MotifArrays
 from matembed.motifs.find import _compiled
 
-DATA = Path("../shared/data")
 LIMIT = 240  # s, for ChemEnv on one crystal
 SHIFTS = (0.0, 0.05, 0.12)  # Å, root mean square displacement of an atom
 KINDS = {"oxide_ref": "oxides", "nonoxide": "other crystals", "phonon": "small cells"}
@@ -710,10 +709,11 @@ def page(options: argparse.Namespace) -> str:
     kept = [one for one in stored if "sites" in one and one["key"] not in known]
     rows, differences, shells = agreement([*(one.answer for one in timings), *kept])
     linear = linearity_rows(options.data)
+    command = ["python", *("DATA" if one == str(options.data) else one for one in sys.argv)]
     return "\n".join(
         [
             "# Motifs: matembed beside ChemEnv",
-            f"`{' '.join(['python', *sys.argv])}` printed:",
+            f"`{' '.join(command)}` printed:",
             "",
             "## Speed",
             f"CPU time of {len(timings)} crystals; {len(failed)} more had no answer of ChemEnv in {LIMIT} s. Ratios "
@@ -835,7 +835,7 @@ def versions() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=DATA, help="folder with motifs/ and structures/")
+    parser.add_argument("data", type=Path, help="folder with motifs/ and structures/")
     parser.add_argument("--crystals", type=int, default=72, help="how many to time both on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reference", type=Path, help="answers of ChemEnv to compare as well, as JSON lines")

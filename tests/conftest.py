@@ -1,5 +1,17 @@
-"""Shared by all tests: no display."""
+"""Shared by all tests: no display, and where structures of databases lie that do not come with the package."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("MPLBACKEND", "agg")
+
+
+@pytest.fixture(scope="session")
+def database_structures() -> Path:
+    """Return the folder of structures of databases that MATEMBED_TEST_STRUCTURES names; skip where there is none."""
+    folder = os.environ.get("MATEMBED_TEST_STRUCTURES")
+    if not folder:
+        pytest.skip("MATEMBED_TEST_STRUCTURES names no folder of structures of databases")
+    return Path(folder)

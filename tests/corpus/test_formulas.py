@@ -2,7 +2,6 @@
 
 import string
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -366,11 +365,8 @@ def test_result_is_a_frozen_value():
 
 
 @pytest.mark.parametrize("name", ["matbench_composition_tasks.csv.gz", "mp_labels.csv.gz"])
-def test_formulas_of_databases_are_read_unchanged(name):
-    path = Path(__file__).parents[3] / "shared/data/structures" / name
-    if not path.exists():
-        pytest.skip(f"no ../shared/data/structures/{name}")
-    formulas = pd.read_csv(path, keep_default_na=False, usecols=["formula"])["formula"]
+def test_formulas_of_databases_are_read_unchanged(name, database_structures):
+    formulas = pd.read_csv(database_structures / name, keep_default_na=False, usecols=["formula"])["formula"]
     for text in formulas[::20]:
         parsed = parse_formula(text)
         assert parsed.rewrites == ()

@@ -4,7 +4,6 @@ import gzip
 import json
 from importlib.resources import files
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +18,6 @@ from pymatgen.core import Lattice, Structure
 
 from matembed.motifs import ENGINES, STRATEGIES, find_motifs
 from matembed.motifs.valences import assign_valences
-
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "structures"
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +95,10 @@ def test_motifs_are_those_of_chemenv_on_every_site(mineral, engine, prototypes):
     assert len(expected) == sum(valence >= 0 for valence in valences)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared, structures of the Materials Project")
-def test_shells_without_valences_are_those_of_published_chemenv_bonds():
-    with gzip.open(SHARED / "mp_chemenv_bonds.jsonl.gz", "rt") as lines:
+def test_shells_without_valences_are_those_of_published_chemenv_bonds(database_structures):
+    with gzip.open(database_structures / "mp_chemenv_bonds.jsonl.gz", "rt") as lines:
         bonds = {entry["id"]: {tuple(bond) for bond in entry["bonds"]} for entry in map(json.loads, lines)}
-    with gzip.open(SHARED / "mp_nonoxides-00.jsonl.gz", "rt") as lines:
+    with gzip.open(database_structures / "mp_nonoxides-00.jsonl.gz", "rt") as lines:
         entries = (entry for entry in map(json.loads, lines) if entry["id"] in bonds and len(entry["species"]) <= 6)
         sample = list(islice(entries, 5))
     for entry in sample:
