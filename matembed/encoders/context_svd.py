@@ -323,17 +323,32 @@ class ContextSVD:
             source="; ".join(dict.fromkeys(filter(None, (card.source for card in cards.values())))),
             licence=" AND ".join(dict.fromkeys(filter(None, (card.licence for card in cards.values())))),
             citation=tuple(dict.fromkeys(cited for card in cards.values() for cited in card.citation)),
-            corpus={name: _said(card) for name, card in cards.items()},
+            corpus=_said(cards),
             counts={"vectors": len(self.vocabulary_.tokens)},
             settings=settings,
             versions=package_versions(),
         )
 
 
-def _said(card: Card) -> dict[str, Any]:
-    """Repeat what tells one view from another; source, licence and versions are on the card of the table."""
-    facts = {"name": card.name, "counts": dict(card.counts), "settings": dict(card.settings)}
-    return facts if card.seed is None else facts | {"seed": card.seed}
+def _said(cards: Mapping[str, Card]) -> dict[str, Any]:
+    """Repeat what tells one view from another, once for views that are alike but for their seed.
+
+    Source, licence and versions are on the card of the table.
+    """
+    alike: dict[str, list[str]] = {}
+    for name, card in cards.items():
+        seedless = {key: value for key, value in card.settings.items() if key != "seed"}
+        alike.setdefault(name if card.seed is None else repr((card.name, card.counts, seedless)), []).append(name)
+    said = {}
+    for names in alike.values():
+        card, seeds = cards[names[0]], [cards[name].seed for name in names]
+        facts: dict[str, Any] = {"name": card.name, "counts": dict(card.counts), "settings": dict(card.settings)}
+        if len(names) > 1:
+            facts["settings"].pop("seed", None)
+        if card.seed is not None:
+            facts["seed"] = seeds if len(names) > 1 else card.seed
+        said[", ".join(names)] = facts
+    return said
 
 
 class _Block(NamedTuple):
