@@ -148,6 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("what", choices=("elements", "formula-elements", "species", "motifs"))
     command.add_argument("input", help="motif tables; for formula-elements also a file or a corpus of formulas")
     command.add_argument("--out", type=Path, required=True, help="folder of the table")
+    command.add_argument(
+        "--dim", type=positive_integer, help="length of each vector (elements 512, species 128, motifs 64)"
+    )
     command.add_argument("--all-sites", type=Path, help="for elements: motif tables made with --valences none")
     command.add_argument("--exclude", type=Path, help="file of formulas to leave out, a line each")
     command.add_argument(
@@ -468,9 +471,8 @@ def _fit(options: argparse.Namespace) -> None:
     from matembed.recipes import fit_elements, fit_formula_elements, fit_motifs, fit_species
 
     refuse_occupied(options.out, kind="EmbeddingTable", overwrite=options.overwrite)
-    exclude = _lines(options.exclude) if options.exclude else []
-    trained = {"exclude": exclude, "n_networks": options.n_networks, "seed": options.seed}
-    trained["progress"] = not options.quiet
+    given = {"exclude": _lines(options.exclude) if options.exclude else []} | _given(options, ["dim"])
+    trained = given | {"n_networks": options.n_networks, "seed": options.seed, "progress": not options.quiet}
     if options.what == "formula-elements":
         holds_motifs = (Path(options.input) / "motifs.parquet").exists()
         if holds_motifs:
@@ -486,9 +488,9 @@ def _fit(options: argparse.Namespace) -> None:
             table = fit_elements(tables, all_sites=all_sites, **trained)
         else:
             table = (
-                fit_species(tables, exclude=exclude, seed=options.seed)
+                fit_species(tables, seed=options.seed, **given)
                 if options.what == "species"
-                else fit_motifs(tables, exclude=exclude)
+                else fit_motifs(tables, **given)
             )
     table.write(options.out, overwrite=options.overwrite)
     print(table)

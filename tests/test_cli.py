@@ -320,6 +320,15 @@ def test_a_preset_chooses_encoder_settings_and_view(work, tmp_path, capsys, name
     assert card.settings["encoder"] == type(chosen.encoder).__name__
 
 
+@pytest.mark.parametrize("what", ["elements", "formula-elements", "species", "motifs"])
+def test_fit_makes_vectors_as_long_as_asked(work, tmp_path, what):
+    tables, out = tmp_path / "tables", tmp_path / "table"
+    assert main(["motifs", str(work / "crystals"), "--out", str(tables), "--quiet"]) == 0
+    words = ["fit", what, str(tables), "--n-networks", "0", "--dim", "3", "--quiet"]
+    assert main([*words, "--out", str(out)]) == 0
+    assert EmbeddingTable.read(out).dim == 3
+
+
 def test_a_preset_of_word2vec_takes_a_seed(work, tmp_path):
     pytest.importorskip("gensim")
     out = tmp_path / "table"
