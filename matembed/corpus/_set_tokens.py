@@ -21,6 +21,7 @@ _ELEMENT, _SPECIES, _MOTIF, _CONNECTION, _SITE, _SPACE_GROUP = range(len(TOKEN_K
 _UNKNOWN = len(STATES)  # the code of an oxidation state that is not known
 _N_STATES = _UNKNOWN + 1
 _N_PAIRS = len(SYMBOLS) * _N_STATES  # of an element and an oxidation state
+HALF_CONNECTED = 4  # so many connections of a centre make an amount of one half
 _N_ENDS = _N_PAIRS * len(GEOMETRIES)  # what the end of a connection can be
 _GEOMETRY_CODES = {symbol: code for code, symbol in enumerate(GEOMETRIES)}
 _FIRST = {part: int(WORDS.ids(part)[0]) for part in WORD_PARTS}
@@ -83,8 +84,9 @@ def cut(kinds: Sequence[Columns], max_tokens: int) -> Columns:
     material = np.concatenate([np.repeat(np.arange(len(one.n_tokens)), one.n_tokens) for one in kinds])
     every = Columns.joined(kinds)
     order = np.argsort(material, kind="stable")
-    material, beyond = material[order], every.kinds[order] != _ELEMENT
-    by_amount = np.lexsort((-every.amounts[order], beyond, material))
+    kind = every.kinds[order]
+    material, beyond = material[order], kind != _ELEMENT
+    by_amount = np.lexsort((-every.amounts[order], kind == _CONNECTION, beyond, material))
     place = np.empty(len(order), dtype=np.int64)
     place[by_amount] = np.arange(len(order))
     place -= np.searchsorted(material, material)
@@ -247,23 +249,25 @@ def _motif_tokens(crystals: Crystals, centres: _Centres, names: _MotifNames) -> 
 
 
 def _connection_tokens(crystals: Crystals, centres: _Centres, names: _MotifNames) -> Columns:
-    """Make the tokens of connections; of two ends, the one with the lower key is the first."""
+    """Make the tokens of connections, seen from either end: a centre and what it is connected to."""
     end = centres.pair * len(GEOMETRIES) + names.geometries[names.codes]
-    swapped = end[crystals.link_sources] > end[crystals.link_targets]
-    first = np.where(swapped, crystals.link_targets, crystals.link_sources)
-    second = np.where(swapped, crystals.link_sources, crystals.link_targets)
-    key = (end[first] * len(SHARINGS) + crystals.link_sharings) * _N_ENDS + end[second]
+    first = np.concatenate([crystals.link_sources, crystals.link_targets])
+    second = np.concatenate([crystals.link_targets, crystals.link_sources])
+    sharings = np.concatenate([crystals.link_sharings] * 2)
+    key = (end[first] * len(SHARINGS) + sharings) * _N_ENDS + end[second]
     links = _distinct(centres.material[first], key, _N_ENDS * len(SHARINGS) * _N_ENDS)
     ends = [first[links.member], second[links.member]]
-    per_atom = links.n_rows / crystals.n_sites[links.material]
+    group = centres.material * (1 << 16) + centres.group
+    _, same, n_centres = np.unique(group, return_inverse=True, return_counts=True)
+    per_centre = links.n_rows / n_centres[same][ends[0]]
     words = [[*_species(centres.pair[one]), _FIRST["geometry"] + end[one] % len(GEOMETRIES)] for one in ends]
     return _tokens(
         _CONNECTION,
         links.material,
         len(crystals.n_sites),
-        per_atom / (1 + per_atom),
-        [_FIRST["sharing"] + crystals.link_sharings[links.member], *words[0], *words[1]],
+        per_centre / (HALF_CONNECTED + per_centre),
+        [_FIRST["sharing"] + sharings[links.member], *words[0], *words[1]],
         groups=[centres.group[one] for one in ends],
-        weights=[1, *[0.5] * 6],
+        weights=[1, *[1] * 3, *[0.5] * 3],
         ends=[-1, 0, 0, 0, 1, 1, 1],
     )

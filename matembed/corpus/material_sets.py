@@ -9,16 +9,17 @@ kind          one for each                           words
 "species"     element and oxidation state, if known  ``Ti ox+4``
 "motif"       element, oxidation state, geometry     ``Ti ox+4 O:6 cn6``, and shares of the ligands: ``ligand O``
               and ligands
-"connection"  pair of motifs, seen as element,       ``corner``, and of either end ``Ti ox+4 O:6``, by halves
-              oxidation state and geometry; sharing
+"connection"  pair of motifs, seen as element,       ``corner``, of the motif it is seen from ``Ti ox+4 O:6``, and
+              oxidation state and geometry; sharing  by halves of the other; each pair is seen from either end
 "site"        element and site symmetry              ``O sym mm2``
 "space_group" material                               ``sg 136 tetragonal``
 ============= ====================================== ============================================================
 
 A word before these names the kind: ``<motif>``. Each token has an amount, above 0 and up to 1: for elements, species,
-motifs and sites the fraction of the material's atoms, for a space group 1, and for connections n / (1 + n), n being
-their number per atom. Motifs have a csm, the mean of theirs. Nothing depends on the cell, the orientation or the order
-of the sites. Oxidation states are rounded to whole numbers, halves away from zero, from -4 to +9; one that is not known
+motifs and sites the fraction of the material's atoms, for a space group 1, and for connections n / (4 + n), n being
+their number per motif of the first end's element and oxidation state: of the six corners that an octahedron of SrTiO3
+shares, 0.6. Motifs have a csm, the mean of theirs. Nothing depends on the cell, the orientation or the order of the
+sites. Oxidation states are rounded to whole numbers, halves away from zero, from -4 to +9; one that is not known
 is ``ox?``. Anions are centres of no motif, where oxidation states are known.
 """
 
@@ -459,7 +460,8 @@ def graph_sets(
     symmetries : sequence, length n_graphs, optional
         Symmetry of each crystal; None where it is not known. By default there are no tokens of symmetry.
     max_tokens : int, default 64
-        Most tokens of a material: all elements, then those of the largest amounts; of equal amounts the first.
+        Most tokens of a material: all elements, then those of the largest amounts, connections last; of equal amounts
+        the first.
     card : Card, optional
         Name, source, licence and citation of the crystals.
 

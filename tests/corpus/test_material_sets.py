@@ -203,15 +203,15 @@ def test_the_tokens_of_rutile(everything):
         ["site", "Ti sym mmm"],
         ["space_group", "sg 136 tetragonal"],
     ]
-    # Of 3 atoms one is titanium, which shares 8 corners and 2 edges, each with another.
-    third, corners, edges = 1 / 3, 4 / 3, 1 / 3
-    wanted = [2 / 3, third, 2 / 3, third, third, corners / (1 + corners), edges / (1 + edges), 2 / 3, third, 1]
+    # Titanium shares 8 corners and 2 edges.
+    third, corners, edges = 1 / 3, 8 / (4 + 8), 2 / (4 + 2)
+    wanted = [2 / 3, third, 2 / 3, third, third, corners, edges, 2 / 3, third, 1]
     assert found["amount"].to_list() == pytest.approx(wanted)
     assert found["csm"].notna().to_list() == [kind == "motif" for kind in found["kind"]]
     assert rutile.groups.tolist() == [[-1] * 2, [-1] * 2, [0, 0], *[[1, 1]] * 4, *[[-1] * 2] * 3]
     assert words_of(rutile, 5) == (
         ["<connection>", "corner", "Ti", "ox+4", "O:6", "Ti", "ox+4", "O:6"],
-        [1, 1, *[0.5] * 6],
+        [1, 1, *[1] * 3, *[0.5] * 3],
         [-1, -1, 0, 0, 0, 1, 1, 1],
     )
 
@@ -224,7 +224,7 @@ def test_ligands_share_a_motif_and_geometries_tell_motifs_apart(everything):
     motifs = gallium[gallium["kind"] == "motif"]
     assert motifs["words"].str.split().str[2].to_list() == ["T:4", "O:6"]
     assert motifs["amount"].to_list() == pytest.approx([0.2, 0.2])
-    assert "corner: Ga ox+3 T:4 | Ga ox+3 O:6" in gallium["words"].to_list()
+    assert {"corner: Ga ox+3 T:4 | Ga ox+3 O:6", "corner: Ga ox+3 O:6 | Ga ox+3 T:4"} < {*gallium["words"]}
 
 
 def test_oxidation_states_that_are_not_known_have_a_word_of_their_own(everything):
@@ -280,8 +280,18 @@ def test_laws_of_amounts_and_weights(everything):
     ligand = WORDS.part[everything.words] == WORD_PARTS.index("ligand")
     shares = np.bincount(token[ligand], everything.weights[ligand], len(everything.kinds))
     assert shares == pytest.approx(np.where(motif, 1, 0))
-    ends = everything.ends >= 0
-    assert np.bincount(token[ends], everything.weights[ends], len(everything.kinds)) == pytest.approx(3 * connection)
+    for end, share in ((0, 1), (1, 0.5)):
+        told = everything.ends == end
+        weights = np.bincount(token[told], everything.weights[told], len(everything.kinds))
+        assert weights == pytest.approx(3 * share * connection)
+
+
+def test_connections_are_counted_from_either_end(everything):
+    found = everything[list(CRYSTALS).index("spinel")].describe(0)
+    amounts = {words: amount for words, amount in zip(found["words"], found["amount"], strict=True)}
+    from_octahedra = amounts["corner: Al ox+3 O:6 | Mg ox+2 T:4"]
+    from_tetrahedra = amounts["corner: Mg ox+2 T:4 | Al ox+3 O:6"]
+    assert from_octahedra == pytest.approx(6 / (4 + 6)) and from_tetrahedra == pytest.approx(12 / (4 + 12))
 
 
 def test_every_token_of_a_material_differs_from_the_others(everything):
@@ -295,13 +305,16 @@ def test_oxidation_states_are_rounded_away_from_zero_and_clipped(state, word):
     assert WORDS.words[WORDS.ids("oxidation")[_set_tokens.state_codes(np.array([state]))[0]]] == word
 
 
-def test_many_tokens_are_cut_to_the_largest(everything):
+def test_of_many_tokens_the_smallest_connections_are_left_out(everything):
     row = list(CRYSTALS).index("spinel")
     whole = everything[row].describe(0)
-    cut = structure_sets([CRYSTALS["spinel"]], max_tokens=8).describe(0)
-    assert len(whole) > len(cut) == 8
-    others = whole[whole["kind"] != "element"]["amount"].sort_values(ascending=False, kind="stable").index[:5]
-    pd.testing.assert_frame_equal(cut, whole.loc[sorted([0, 1, 2, *others])].reset_index(drop=True))
+    cut = structure_sets([CRYSTALS["spinel"]], max_tokens=13).describe(0)
+    assert len(whole) > len(cut) == 13
+    is_connection = whole["kind"] == "connection"
+    others = whole[(whole["kind"] != "element") & ~is_connection].index
+    connections = whole[is_connection]["amount"].sort_values(ascending=False, kind="stable").index
+    kept = [0, 1, 2, *others, *connections[: 13 - 3 - len(others)]]
+    pd.testing.assert_frame_equal(cut, whole.loc[sorted(kept)].reset_index(drop=True))
     assert structure_sets([CRYSTALS["spinel"]], max_tokens=1).describe(0)["kind"].to_list() == ["element"] * 3
 
 

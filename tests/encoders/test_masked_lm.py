@@ -84,11 +84,14 @@ def compound(first, second, anion, geometries):
         cn = geometry.partition(":")[2]
         words += [(geometry, 1), (f"cn{cn}", 1), (f"ligand {anion}", 1)]
         tokens.append(token("motif", words, 0.25, 0.5 + group, (group, group)))
-    ends = [
-        [(symbol, 0.5, end), ("ox+2", 0.5, end), (geometry, 0.5, end)]
-        for end, (symbol, geometry) in enumerate(zip((first, second), geometries, strict=True))
-    ]
-    return [*tokens, token("connection", [("corner", 1), *ends[0], *ends[1]], 0.5, groups=(0, 1))]
+    for seen_from in (0, 1):
+        symbols, shapes = ((pair[seen_from], pair[1 - seen_from]) for pair in ((first, second), geometries))
+        ends = [
+            [(word, weight, end) for word in (symbol, "ox+2", geometry)]
+            for end, (weight, symbol, geometry) in enumerate(zip((1, 0.5), symbols, shapes, strict=True))
+        ]
+        tokens.append(token("connection", [("corner", 1), *ends[0], *ends[1]], 0.5, groups=(seen_from, 1 - seen_from)))
+    return tokens
 
 
 CATIONS = ("Mg", "Zn", "Co", "Fe", "Mn", "Cd", "Ca", "Sr", "Pb", "Ba")  # the later, the larger
