@@ -78,11 +78,15 @@ class SetTransformerOutput(ModelOutput):
         Score of each word at the tokens asked for.
     hidden_states : tuple of float tensor, length n_layers + 1, or None
         The input sums, and what each layer makes of them; the last is `last_hidden_state`.
+    attentions : tuple of float tensor, length n_layers, or None
+        Of each layer, shape (n_materials, n_heads, length, length): how much the token of a row takes from that of a
+        column. Rows sum to 1; nothing is taken from padding.
     """
 
     last_hidden_state: Tensor | None = None
     logits: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
 
 
 class SetTransformer(PreTrainedModel):
@@ -141,6 +145,7 @@ class SetTransformer(PreTrainedModel):
         token_starts: Tensor,
         ask: Tensor | None = None,
         output_hidden_states: bool = False,
+        output_attentions: bool = False,
         **_: Any,
     ) -> SetTransformerOutput:
         """Read a batch of materials.
@@ -163,13 +168,15 @@ class SetTransformer(PreTrainedModel):
             Tokens, counted through the batch, for which every word is scored.
         output_hidden_states : bool, default False
             Return the states between layers too.
+        output_attentions : bool, default False
+            Return the attention of each layer too.
         **_ : any
             Settings that the library passes to every network; not used.
 
         Returns
         -------
         SetTransformerOutput
-            Hidden states, and scores if asked for.
+            Hidden states, and scores and attention if asked for.
         """
         layout = _Layout.of(token_starts)
         tokens = self.embed(words, weights, word_starts)
@@ -177,8 +184,9 @@ class SetTransformer(PreTrainedModel):
         tokens = self.dropout(tokens + self.csm(_encode_csms(csms).to(self.csm.weight.dtype)))
         first = self.words.weight[_CLS].to(tokens.dtype).expand(layout.n_materials, -1)
         states = [torch.cat([first, tokens])]
+        attentions: list[Tensor] | None = [] if output_attentions else None
         for layer in self.layers:
-            states.append(layer(states[-1], layout))
+            states.append(layer(states[-1], layout, attentions))
         states[-1] = self.norm(states[-1])
         logits = None
         if ask is not None:
@@ -188,6 +196,7 @@ class SetTransformer(PreTrainedModel):
             last_hidden_state=layout.padded(states[-1]),
             logits=logits,
             hidden_states=tuple(layout.padded(each) for each in states) if output_hidden_states else None,
+            attentions=None if attentions is None else tuple(attentions),
         )
 
     def embed(self, words: Tensor, weights: Tensor, word_starts: Tensor) -> Tensor:
@@ -255,10 +264,15 @@ class _Layer(nn.Module):
         self.narrow = nn.Linear(config.feed_forward, config.dim)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, hidden: Tensor, layout: _Layout) -> Tensor:
+    def forward(self, hidden: Tensor, layout: _Layout, attentions: list[Tensor] | None = None) -> Tensor:
+        """Make the next states; how much each token takes from which is added to the list, if there is one."""
         heads = layout.padded(self.query_key_value(self.attention_norm(hidden)))
         heads = heads.view(layout.n_materials, layout.length, 3, self.n_heads, -1)
         query, key, value = heads.permute(2, 0, 3, 1, 4)
+        if attentions is not None:
+            scores = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
+            scores = scores if layout.mask is None else scores.masked_fill(~layout.mask, -torch.inf)
+            attentions.append(scores.softmax(dim=-1))
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask)
         mixed = mixed.transpose(1, 2).reshape(layout.n_materials * layout.length, -1)[layout.place]
         hidden = hidden + self.dropout(self.mixed(mixed))

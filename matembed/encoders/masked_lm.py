@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Given", "MaskedLM", "Objective"]
 
+_BUNDLED = files("matembed") / "pretrained" / "models"
 _SIZES = ("dim", "n_layers", "n_heads", "feed_forward")  # of the network
 
 
@@ -439,6 +441,57 @@ class MaskedLM:
         table["probability"] = np.take_along_axis(probabilities, best, axis=1).ravel()
         return table
 
+    def attention(self, material: MaterialSets | str, *, layer: int = -1, head: int | None = None) -> "pd.DataFrame":
+        """Tell how much each token of a material takes from which when it is read; nothing is hidden.
+
+        Parameters
+        ----------
+        material : MaterialSets or str
+            One material, or a formula.
+        layer : int, default -1
+            Which of the layers: 0 is the first, -1 the last.
+        head : int, optional
+            Which of the heads; by default their mean.
+
+        Returns
+        -------
+        DataFrame, shape (n_tokens + 1, n_tokens + 1)
+            Row: the token that reads; column: what it takes from. Both are named by the words of the tokens, the first
+            is [CLS]. Rows sum to 1.
+
+        Raises
+        ------
+        FormulaError
+            If the text is no formula.
+        NotFittedError
+            If there is no network yet.
+        TypeError
+            If the material is neither.
+        ValueError
+            If there are several materials, or there is no such layer or head.
+
+        See Also
+        --------
+        matembed.plots.attention_map : Draws it.
+        """
+        import pandas as pd
+
+        self._check_fitted()
+        sets = formula_sets([material]) if isinstance(material, str) else material
+        _check_sets(sets)
+        if len(sets) > 1:
+            msg = f"wanted one material, got {len(sets)}; pass sets[i]"
+            raise ValueError(msg)
+        if not -self.n_layers <= layer < self.n_layers or not (head is None or 0 <= head < self.n_heads):
+            msg = f"there are {self.n_layers} layers of {self.n_heads} heads, got layer={layer!r} and head={head!r}"
+            raise ValueError(msg)
+        torch: Any = import_extra("torch", extra="transformer")
+        tensors = hide(Index(sets), nothing_hidden(1)).tensors(torch, self.network_.device)
+        with one_thread(torch), torch.inference_mode():
+            weights = self.network_(**tensors, output_attentions=True).attentions[layer][0].float().cpu().numpy()
+        names = ["[CLS]", *sets.describe(0)["words"]]
+        return pd.DataFrame(weights.mean(axis=0) if head is None else weights[head], index=names, columns=names)
+
     def save_pretrained(self, folder: str | os.PathLike[str], *, half: bool = False, overwrite: bool = False) -> Path:
         """Write config.json, model.safetensors, tokenizer.json and README.md (the card), as model hubs keep them.
 
@@ -505,12 +558,13 @@ class MaskedLM:
 
     @classmethod
     def from_pretrained(cls, name: str | os.PathLike[str], *, device: Literal["cpu", "cuda", "auto"] = "cpu") -> Self:
-        """Open what `save_pretrained` wrote.
+        """Open what `save_pretrained` wrote, or a model that comes with the package.
 
         Parameters
         ----------
         name : path-like or str
-            The folder, or a name on the Hugging Face hub.
+            A folder; ``"crystals"``, the pretrained transformer of the package, where no folder is called so; or a name
+            on the Hugging Face hub.
         device : {"cpu", "cuda", "auto"}
             Where to compute.
 
@@ -530,6 +584,10 @@ class MaskedLM:
         import_extra("transformers", extra="transformer")
         from matembed.encoders._set_transformer import SetTransformer, SetTransformerConfig
 
+        bundled = _BUNDLED / Path(name).name
+        if bundled.is_dir() and str(name) == bundled.name and not Path(name).exists():
+            with as_file(bundled) as folder:
+                return cls.from_pretrained(folder, device=device)
         config = SetTransformerConfig.from_pretrained(name)
         if getattr(config, "type", None) != "MaskedLM" or config.n_words != len(WORDS.words):
             msg = f"{name} is no MaskedLM of this vocabulary ({len(WORDS.words)} words); write one with save_pretrained"

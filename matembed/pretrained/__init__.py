@@ -1,4 +1,4 @@
-"""Pretrained tables: the ones that come with the package, by name, with no network."""
+"""What was pretrained and comes with the package, by name, with no network: tables of vectors, and transformers."""
 
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matembed.embeddings import EmbeddingTable
 
-__all__ = ["TABLES", "available", "load"]
+__all__ = ["MODELS", "TABLES", "available", "load"]
 
 # What each table is; `make_tables.py` beside this file makes them.
 TABLES = {
@@ -16,9 +16,14 @@ TABLES = {
     "motifs": "coordination polyhedra, from their parts and what they are connected to; 64 columns",
 }
 
+# `MaskedLM.from_pretrained` opens them; `make_transformer.py` makes them.
+MODELS = {
+    "crystals": "transformer that reads formulas and motif graphs; 160 columns, 3 layers, 1 million weights",
+}
+
 
 def available() -> dict[str, str]:
-    """List the tables that can be loaded.
+    """List the tables that `load` knows.
 
     Returns
     -------

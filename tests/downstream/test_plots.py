@@ -20,7 +20,14 @@ from scipy.spatial.distance import pdist
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from matembed.cards import Card
-from matembed.downstream.plots import embedding_map, learning_curve, parity, periodic_table, similarity_heatmap
+from matembed.downstream.plots import (
+    attention_map,
+    embedding_map,
+    learning_curve,
+    parity,
+    periodic_table,
+    similarity_heatmap,
+)
 from matembed.downstream.plots._periodic_table_layout import cells
 from matembed.embeddings import EmbeddingTable, UnknownTokenError
 
@@ -556,3 +563,18 @@ def test_learning_curve_refuses(change, message):
     rows = {"features": ["a", "a"], "n_train": [10, 100], "mae": [1.0, 0.5]} | change
     with pytest.raises(ValueError, match=message):
         learning_curve({column: values for column, values in rows.items() if values is not None})
+
+
+def test_attention_is_drawn_row_by_row():
+    names = ["[CLS]", "Na ox+1", "Cl ox-1"]
+    weights = pd.DataFrame(np.full((3, 3), 1 / 3), index=names, columns=names)
+    axes = attention_map(weights, title="salt").axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == names
+    np.testing.assert_allclose(axes.images[0].get_array(), weights)
+
+
+def test_what_is_no_attention_is_refused():
+    with pytest.raises(ValueError, match="square table"):
+        attention_map(pd.DataFrame(np.ones((2, 3)) / 3))
+    with pytest.raises(ValueError, match="sum to 1"):
+        attention_map(pd.DataFrame(np.ones((2, 2))))

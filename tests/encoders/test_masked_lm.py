@@ -620,3 +620,42 @@ def test_another_model_is_refused(tmp_path):
     SetTransformer(SetTransformerConfig(dim=12, n_layers=1)).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="is no MaskedLM of this vocabulary"):
         MaskedLM.from_pretrained(tmp_path)
+
+
+# Attention
+
+
+def test_rows_of_attention_sum_to_one_and_are_named_by_the_tokens(model, crystals):
+    found = model.attention(crystals[0])
+    assert found.index.tolist() == found.columns.tolist() == ["[CLS]", *crystals.describe(0)["words"]]
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    heads = [model.attention(crystals[0], head=head) for head in range(model.n_heads)]
+    np.testing.assert_allclose(sum(heads) / len(heads), found, atol=1e-6)
+    assert model.attention("NaCl", layer=0).shape == (3, 3)
+
+
+def test_attention_is_what_mixes_the_values(model, crystals):
+    """The states that a layer makes by itself are those made from its attention by hand."""
+    question = hide(Index(crystals), nothing_hidden(len(crystals)))
+    with torch.inference_mode():
+        out = model.network_(**question.tensors(torch, "cpu"), output_hidden_states=True, output_attentions=True)
+    layer, weights = model.network_.layers[0], out.attentions[0]
+    assert len(out.attentions) == model.n_layers
+    before, after = out.hidden_states[:2]
+    n_materials, length, dim = before.shape
+    with torch.inference_mode():
+        value = layer.query_key_value(layer.attention_norm(before))[..., 2 * dim :]
+        value = value.view(n_materials, length, model.n_heads, -1).transpose(1, 2)
+        mixed = before + layer.mixed((weights @ value).transpose(1, 2).reshape(n_materials, length, dim))
+        made = mixed + layer.narrow(torch.nn.functional.gelu(layer.wide(layer.feed_forward_norm(mixed))))
+    real = torch.arange(length) <= torch.from_numpy(np.diff(question.token_starts))[:, None]
+    np.testing.assert_allclose(made[real], after[real], atol=ROUNDING)
+
+
+def test_attention_of_what_is_not_there_is_refused(model, crystals):
+    with pytest.raises(ValueError, match="wanted one material, got 2"):
+        model.attention(crystals[:2])
+    with pytest.raises(ValueError, match="2 layers of 2 heads, got layer=2"):
+        model.attention(crystals[0], layer=2)
+    with pytest.raises(ValueError, match="head=2"):
+        model.attention(crystals[0], head=2)

@@ -1,0 +1,650 @@
+"""Which coordination will a cation take? A transformer, asked for hidden geometries of oxides, beside decision trees.
+
+``python benchmarks/masked_geometry.py DATA --pretrained FOLDER --write benchmarks/masked_geometry.md`` evaluates.
+``DATA`` holds ``motifs/mp_oxides_chemenv.jsonl.gz``, oxides of the Materials Project with the coordination
+environments that ChemEnv finds; ``FOLDER`` is a `MaskedLM` that has seen none of their chemical systems:
+``--list-seen MOTIFS FILE`` writes the formulas that `matembed/pretrained/make_transformer.py` has to leave out for it.
+Every run is a file in ``--results`` once made, and is not made again; ``--only`` makes some.
+
+An item is an element in one oxidation state in one material; its answer is the shares of its sites among geometries,
+by the likeliest environment of each site. Every item weighs the same. Top-1 is the share of its sites that have the
+geometry predicted, log-loss the cross-entropy in nats. Formulas, chemical systems or stoichiometries (ABC3) are held
+out whole: a fifth, drawn by a seed.
+
+Given are the formula and the oxidation states ("formula"); also the motifs of all other items of the material, without
+any connection of the hidden one ("others"); also these connections, which bound its coordination number ("links").
+Trees are 150 extra trees on columns that say as much: of the formula atomic fractions, and statistics of the cations;
+of the others the shares of their geometries, how many of their bonds and how much bond strength reaches each oxygen,
+and connections among them; of links the corners, edges and faces that a hidden motif shares with its like and with
+others. 7 % of the frequencies of the element and oxidation state in training are mixed in.
+"""
+
+import argparse
+import time
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pymatgen.core import Composition, Element, Species
+from sklearn.ensemble import ExtraTreesClassifier
+
+import matembed as me
+from matembed._atomic import whole_file
+from matembed.corpus.ragged import spans
+from matembed.corpus.set_words import TOKEN_KINDS
+from matembed.elements import ATOMIC_NUMBERS, SYMBOLS
+from matembed.motifs.connectivity import connect
+from matembed.motifs.geometry import LARGEST_CN
+from matembed.motifs.graph import Ligand, Motif, MotifGraph
+from matembed.tokens import SHARINGS
+
+ORACLE = "motifs/mp_oxides_chemenv.jsonl.gz"
+GIVEN = ("formula", "others", "links")
+SPLITS = ("formula", "system", "stoichiometry")
+FLAT = ("Na", "K", "Ca", "Ba", "Pb", "La")
+N_FOLDS, N_TREES, SMOOTHING = 5, 150, 0.07
+RADIUS_OF_OXYGEN = 1.40  # Å, Shannon, sixfold
+RATIOS = {0.155: "L:2", 0.225: "TL:3", 0.414: "T:4", 0.732: "O:6", 1.0: "C:8", np.inf: "C:12"}  # Pauling's rule
+FINE_TUNING: dict[str, Any] = {
+    "epochs": 60,
+    "batch_tokens": 2048,
+    "learning_rate": 0.001,
+    "dropout": 0.1,
+    "hide_oxidation": 0.0,
+    "shares": {"formula": 0.4, "others": 0.3, "links": 0.3, "element": 0.0},
+}
+SIZES = {"dim": 160, "n_layers": 3, "n_heads": 5, "feed_forward": 640}
+MODELS = ("rules", "trees", "pretrained", "random start", "labels shuffled")
+GOALS = (
+    ("formula", "formula", 0.76),
+    ("formula", "others", 0.80),
+    ("formula", "links", 0.86),
+    ("system", "formula", 0.76),
+    ("system", "others", 0.80),
+    ("system", "links", 0.86),
+    ("stoichiometry", "formula", 0.63),
+)
+Floats = NDArray[np.float64]
+
+
+# Oxides and items ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """An element in an oxidation state in a material, and the shares of its sites among geometries."""
+
+    material: int
+    element: str
+    oxidation: int
+    sites: tuple[int, ...]
+    shares: dict[str, float]
+
+    @property
+    def species(self) -> tuple[str, int]:
+        """Element and oxidation state."""
+        return self.element, self.oxidation
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Oxides with the environments of their cations, as motif graphs."""
+
+    ids: tuple[str, ...]
+    graphs: tuple[MotifGraph, ...]
+    oxidations: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def read(cls, data: Path) -> "Reference":
+        """Read the reference; of each site the likeliest environment counts."""
+        rows = pd.read_json(data / ORACLE, lines=True, precise_float=True)
+        graphs = [_graph(row) for row in rows.itertuples()]
+        valences = (tuple(map(float, each)) for each in rows["valences"])
+        return cls(tuple(rows["id"]), tuple(graphs), tuple(valences))
+
+    @cached_property
+    def items(self) -> list[Item]:
+        """All items, material after material."""
+        items = []
+        for material, graph in enumerate(self.graphs):
+            groups = defaultdict(list)
+            for motif in graph.motifs:
+                groups[motif.element, round(motif.oxidation or 0)].append(motif)
+            for (element, oxidation), motifs in sorted(groups.items()):
+                counts = Counter(motif.geometry for motif in motifs)
+                shares = {geometry: n / len(motifs) for geometry, n in counts.items()}
+                items.append(Item(material, element, oxidation, tuple(motif.site for motif in motifs), shares))
+        return items
+
+    @cached_property
+    def sets(self) -> me.MaterialSets:
+        """The oxides as a network reads them, without symmetry."""
+        return me.graph_sets(self.graphs, ids=self.ids, oxidations=self.oxidations)
+
+    @cached_property
+    def geometries(self) -> list[str]:
+        """All geometries of any item, sorted."""
+        return sorted({geometry for item in self.items for geometry in item.shares})
+
+    def fold_of(self, split: str, seed: int) -> NDArray[np.int64]:
+        """Deal the materials to five folds, those with the same formula, system or stoichiometry to the same."""
+        name = {
+            "formula": lambda graph: graph.formula,
+            "system": lambda graph: "-".join(sorted(set(graph.elements))),
+            "stoichiometry": lambda graph: Composition(graph.formula).anonymized_formula,
+        }[split]
+        names = [name(graph) for graph in self.graphs]
+        distinct = sorted(set(names))
+        places = np.random.default_rng(seed).permutation(len(distinct)) % N_FOLDS
+        fold = dict(zip(distinct, places.tolist(), strict=True))
+        return np.array([fold[each] for each in names])
+
+
+def _graph(row: Any) -> MotifGraph:
+    motifs = []
+    for site, environments in row.environments:
+        if environments:
+            geometry, _, csm, neighbours = environments[0]
+            ligands = sorted((atom, tuple(image)) for atom, *image in neighbours)
+            motifs.append(
+                Motif(
+                    site=site,
+                    element=row.species[site],
+                    oxidation=float(row.valences[site]),
+                    geometry=geometry,
+                    csm=csm,
+                    ligands=tuple(Ligand(atom, image) for atom, image in ligands),
+                    ligand_elements=tuple(row.species[atom] for atom, _ in ligands),
+                )
+            )
+    motifs.sort(key=lambda motif: motif.site)
+    return MotifGraph(
+        formula=Composition(Counter(row.species)).reduced_formula,
+        elements=tuple(row.species),
+        motifs=tuple(motifs),
+        connections=connect(tuple(motifs)),
+        engine="chemenv",
+        strategy="multi_weights",
+        valences="given",
+    )
+
+
+# Trees and simpler rules ---------------------------------------------------------------------------------------------
+
+
+def composition_columns(reference: Reference) -> Floats:
+    """Say what the formula and the oxidation states say of each item."""
+    elements = [Element(symbol) for symbol in SYMBOLS[1:104]]
+    table = np.array([[e.Z, e.group, e.row, e.X, float(e.atomic_radius or 0), e.mendeleev_no or 0] for e in elements])
+    properties = np.vstack([np.zeros((1, table.shape[1])), np.nan_to_num(table)])
+    rows = []
+    for item in reference.items:
+        graph, valences = reference.graphs[item.material], np.array(reference.oxidations[item.material])
+        numbers = np.array([ATOMIC_NUMBERS[symbol] for symbol in graph.elements])
+        n_sites, n_oxygen, cations = len(numbers), int((numbers == 8).sum()), valences > 0
+        fractions = np.bincount(numbers, minlength=len(properties)) / n_sites
+        of_cations = np.column_stack([properties[numbers], valences])[cations]
+        statistics = [reduce(of_cations, axis=0) for reduce in (np.mean, np.std, np.min, np.max)]
+        n, n_cations = len(item.sites), int(cations.sum())
+        ratios = [
+            len(set(graph.elements)),
+            n_oxygen / n_sites,
+            n_cations / n_sites,
+            n_oxygen / n_cations,
+            n / n_sites,
+            n / n_cations,
+            n_oxygen / n,
+            item.oxidation,
+        ]
+        rows.append(np.concatenate([fractions, *statistics, ratios, properties[ATOMIC_NUMBERS[item.element]]]))
+    return np.array(rows)
+
+
+def others_columns(reference: Reference) -> Floats:
+    """Say what the other motifs of the material say of each item."""
+    place = {geometry: column for column, geometry in enumerate(reference.geometries)}
+    rows = []
+    for item in reference.items:
+        graph, hidden = reference.graphs[item.material], set(item.sites)
+        histogram, links = np.zeros(len(place)), np.zeros(len(SHARINGS))
+        bonds: Counter[int] = Counter()
+        strength: Counter[int] = Counter()
+        for motif in graph.motifs:
+            if motif.site not in hidden:
+                histogram[place[motif.geometry]] += 1 / graph.n_sites
+                for ligand in motif.ligands:
+                    bonds[ligand.site] += 1
+                    strength[ligand.site] += (motif.oxidation or 0) / len(motif.ligands)
+        for link in graph.connections:
+            if not hidden & {graph.motifs[link.source].site, graph.motifs[link.target].site}:
+                links[SHARINGS.index(link.sharing)] += 1 / graph.n_sites
+        oxygen = [site for site, symbol in enumerate(graph.elements) if symbol == "O"]
+        n_bonds = np.array([bonds[site] for site in oxygen])
+        missing = np.array([2 - strength[site] for site in oxygen])
+        reached = [np.mean(n_bonds == n) for n in range(5)]
+        wanted = [missing.sum() / len(hidden), *_spread(missing), *_spread(n_bonds)]
+        rows.append(np.concatenate([histogram, links, reached, wanted, [len(hidden), graph.n_sites]]))
+    return np.array(rows)
+
+
+def links_columns(reference: Reference) -> Floats:
+    """Say how often a hidden motif shares corners, edges and faces: with its like, with others, and with which."""
+    rows = []
+    for item in reference.items:
+        graph, hidden = reference.graphs[item.material], set(item.sites)
+        counts = np.zeros((2, len(SHARINGS)))
+        linked = np.zeros((LARGEST_CN + 1, len(SHARINGS)))
+        for link in graph.connections:
+            ends = [graph.motifs[end] for end in (link.source, link.target)]
+            inside = [motif.site in hidden for motif in ends]
+            sharing = SHARINGS.index(link.sharing)
+            if all(inside):
+                counts[0, sharing] += 2 / len(hidden)
+            elif any(inside):
+                counts[1, sharing] += 1 / len(hidden)
+                other = ends[inside.index(False)]
+                linked[min(len(other.ligands), LARGEST_CN), sharing] += 1 / len(hidden)
+        rows.append(np.concatenate([counts.ravel(), counts.sum(axis=0), [counts.sum()], linked.ravel()]))
+    return np.array(rows)
+
+
+def _spread(values: Floats) -> list[float]:
+    return [float(reduce(values)) for reduce in (np.mean, np.std, np.min, np.max)]
+
+
+def frequencies(reference: Reference, train: Sequence[int], test: Sequence[int]) -> Floats:
+    """Predict how often each geometry comes for the element and oxidation state in training, or for the element."""
+    columns = {geometry: column for column, geometry in enumerate(reference.geometries)}
+    counts: dict[Any, Floats] = defaultdict(lambda: np.zeros(len(columns)))
+    for idx in train:
+        item = reference.items[idx]
+        for geometry, share in item.shares.items():
+            for key in (item.species, item.element, None):
+                counts[key][columns[geometry]] += share
+    found = []
+    for idx in test:
+        item = reference.items[idx]
+        row = counts[item.species] + 0.05 * counts[item.element] + 0.001 * counts[None]
+        found.append(row / row.sum())
+    return np.array(found)
+
+
+def trees(columns: Floats, reference: Reference, train: Sequence[int], test: Sequence[int], seed: int) -> Floats:
+    """Fit extra trees; an item with several geometries is a row for each, weighed by its share."""
+    rows = [(idx, geometry, share) for idx in train for geometry, share in reference.items[idx].shares.items()]
+    which, labels, weights = zip(*rows, strict=True)
+    forest = ExtraTreesClassifier(N_TREES, max_features=0.3, random_state=seed)
+    forest.fit(columns[list(which)], labels, sample_weight=weights)
+    found = np.zeros((len(test), len(reference.geometries)))
+    found[:, np.searchsorted(reference.geometries, forest.classes_)] = forest.predict_proba(columns[list(test)])
+    return (1 - SMOOTHING) * found + SMOOTHING * frequencies(reference, train, test)
+
+
+def radius_ratio(reference: Reference, test: Sequence[int]) -> Floats:
+    """Apply Pauling's rule to sixfold Shannon radii."""
+    found = np.zeros((len(test), len(reference.geometries)))
+    warnings.filterwarnings("ignore", "Specified spin")  # where it has two radii, the first is taken
+    for row, idx in enumerate(test):
+        item = reference.items[idx]
+        try:
+            radius = Species(item.element, item.oxidation).get_shannon_radius("VI", radius_type="ionic")
+        except KeyError:
+            radius = float(Element(item.element).average_ionic_radius)
+        geometry = next(symbol for limit, symbol in RATIOS.items() if radius / RADIUS_OF_OXYGEN < limit)
+        found[row, reference.geometries.index(geometry)] = 1
+    return found
+
+
+# Networks ------------------------------------------------------------------------------------------------------------
+
+
+def without_connections(sets: me.MaterialSets) -> me.MaterialSets:
+    """Leave the connections out of sets."""
+    kept = np.flatnonzero(sets.kinds != TOKEN_KINDS.index("connection"))
+    material = np.repeat(np.arange(len(sets)), np.diff(sets.token_starts))[kept]
+    lengths = np.diff(sets.word_starts)[kept]
+    words = spans(sets.word_starts[:-1][kept], lengths)
+    return replace(
+        sets,
+        token_starts=np.append(0, np.cumsum(np.bincount(material, minlength=len(sets)))),
+        kinds=sets.kinds[kept],
+        amounts=sets.amounts[kept],
+        csms=sets.csms[kept],
+        groups=sets.groups[kept],
+        word_starts=np.append(0, np.cumsum(lengths)),
+        words=sets.words[words],
+        weights=sets.weights[words],
+        ends=sets.ends[words],
+    )
+
+
+def shuffled(reference: Reference, train: NDArray[np.bool_], seed: int) -> me.MaterialSets:
+    """Permute the motifs of training among the sites of each element, and connect as if nothing had happened."""
+    rng = np.random.default_rng(seed)
+    chosen = np.flatnonzero(train)
+    of_element = defaultdict(list)
+    for material in chosen:
+        for motif in reference.graphs[material].motifs:
+            of_element[motif.element].append(motif.geometry)
+    for listed in of_element.values():
+        rng.shuffle(listed)
+    graphs = []
+    for material in chosen:
+        graph = reference.graphs[material]
+        motifs = [replace(motif, geometry=of_element[motif.element].pop()) for motif in graph.motifs]
+        graphs.append(replace(graph, motifs=tuple(motifs)))
+    ids, oxidations = ([column[idx] for idx in chosen] for column in (reference.ids, reference.oxidations))
+    return me.graph_sets(graphs, ids=ids, oxidations=oxidations)
+
+
+def predictions(
+    model: me.MaskedLM, sets: me.MaterialSets, reference: Reference, test: Sequence[int], given: Any
+) -> Floats:
+    """Ask a network for the geometries of items."""
+    answers = model.predict_geometry(sets, given=given)
+    row_of = {(name, element, int(state)): row for row, (name, element, state) in enumerate(answers.index)}
+    rows = [row_of[reference.ids[item.material], *item.species] for item in (reference.items[idx] for idx in test)]
+    return answers[reference.geometries].to_numpy(np.float64)[rows]
+
+
+# Measuring -----------------------------------------------------------------------------------------------------------
+
+
+def split_items(
+    reference: Reference, split: str, seed: int, fold: int
+) -> tuple[NDArray[np.bool_], list[int], list[int]]:
+    """Tell which materials are held out, and the items to learn from and to ask for."""
+    held_out = reference.fold_of(split, seed) == fold
+    of_test = held_out[[item.material for item in reference.items]]
+    return held_out, np.flatnonzero(~of_test).tolist(), np.flatnonzero(of_test).tolist()
+
+
+def measure(reference: Reference, run: "Run", pretrained: Path | None) -> dict[str, Floats]:
+    """Train on four folds and predict the items of the fifth: shape (n_items, n_geometries) by what is given."""
+    held_out, train, test = split_items(reference, run.split, run.seed, run.fold)
+    if run.model == "rules":
+        return {
+            "frequencies": frequencies(reference, train, test),
+            "radius ratio": radius_ratio(reference, test),
+        }
+    if run.model == "trees":
+        columns, found = composition_columns(reference), {}
+        for given, more in zip(GIVEN, (None, others_columns, links_columns), strict=True):
+            columns = columns if more is None else np.hstack([columns, more(reference)])
+            found[given] = trees(columns, reference, train, test, run.seed)
+        return found
+    start = None if pretrained is None or run.model == "random start" else me.MaskedLM.from_pretrained(pretrained)
+    sizes = SIZES if start is None else {name: getattr(start, name) for name in SIZES}
+    learned = shuffled(reference, ~held_out, run.seed) if run.model == "labels shuffled" else reference.sets[~held_out]
+    seed = 100 * run.seed + 10 * run.fold + run.member
+    model = me.MaskedLM(**sizes, **FINE_TUNING, seed=seed).fit(learned, start=start)
+    asked = reference.sets[np.unique([reference.items[idx].material for idx in test])]
+    found = {given: predictions(model, asked, reference, test, given) for given in GIVEN}
+    return found | {"others, no connections": predictions(model, without_connections(asked), reference, test, "others")}
+
+
+class Run(NamedTuple):
+    """What is trained, on which materials."""
+
+    split: str
+    seed: int
+    fold: int
+    model: str
+    member: int = 0
+
+    @property
+    def file(self) -> str:
+        """Name of the file its predictions are kept in."""
+        return f"{self.split}-{self.seed}-{self.fold}-{self.model.replace(' ', '_')}-{self.member}.npz"
+
+
+def runs(n_seeds: int, n_members: int) -> list[Run]:
+    """List the runs: three random fifths, and each fifth of the stoichiometries once."""
+    found = []
+    for split in SPLITS:
+        parts = [(seed, 0) for seed in range(n_seeds)] if split != "stoichiometry" else [(0, k) for k in range(N_FOLDS)]
+        for seed, fold in parts:
+            found += [Run(split, seed, fold, model) for model in ("rules", "trees", "pretrained", "random start")]
+            found += [Run(split, seed, fold, "labels shuffled")] if split == "formula" else []
+            found += [Run(split, seed, fold, "pretrained", member) for member in range(1, n_members)]
+    return sorted(found, key=lambda run: (run.member, SPLITS.index(run.split)))
+
+
+# Scores and the page -------------------------------------------------------------------------------------------------
+
+
+def truth_of(reference: Reference, test: Sequence[int]) -> Floats:
+    """Write the shares of geometries of items as an array."""
+    columns = {geometry: column for column, geometry in enumerate(reference.geometries)}
+    truth = np.zeros((len(test), len(columns)))
+    for row, idx in enumerate(test):
+        for geometry, share in reference.items[idx].shares.items():
+            truth[row, columns[geometry]] = share
+    return truth
+
+
+def score(reference: Reference, test: Sequence[int], predicted: Floats) -> pd.DataFrame:
+    """Score each item: a row with material, element, top-1, top-3, log-loss, and top-1 of coordination numbers."""
+    truth, each = truth_of(reference, test), np.arange(len(test))
+    ranked = np.argsort(-predicted, axis=1, kind="stable")
+    numbers = np.array([int(geometry.rpartition(":")[2]) for geometry in reference.geometries])
+    by_number = (numbers[:, None] == np.unique(numbers)).astype(float)
+    return pd.DataFrame(
+        {
+            "material": [reference.items[idx].material for idx in test],
+            "element": [reference.items[idx].element for idx in test],
+            "top-1": truth[each, ranked[:, 0]],
+            "top-3": truth[each[:, None], ranked[:, :3]].sum(axis=1),
+            "log-loss": -(truth * np.log(np.maximum(predicted, 1e-6))).sum(axis=1),
+            "CN": (truth @ by_number)[each, np.argmax(predicted @ by_number, axis=1)],
+            "probability": predicted.max(axis=1),
+        }
+    )
+
+
+def all_scores(reference: Reference, folder: Path) -> pd.DataFrame:
+    """Score all runs that were made, and means of predictions: a row for each item, model and what is given."""
+    parts: dict[tuple[str, int, int], dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for file in sorted(folder.glob("*.npz")):
+        split, seed, fold, model, _ = file.stem.split("-")
+        parts[split, int(seed), int(fold)][model.replace("_", " ")].append(dict(np.load(file)))
+    rows = []
+    for (split, seed, fold), models in parts.items():
+        _, _, test = split_items(reference, split, seed, fold)
+        for model, members in models.items():
+            for given in members[0]:
+                told = given if model != "rules" else "formula"
+                name = model if model != "rules" else given
+                each = [score(reference, test, member[given]) for member in members]
+                found = {name: _mean_scores(each)}
+                mean = np.mean([member[given] for member in members], axis=0)
+                if len(members) > 1:
+                    found[f"{name}, {len(members)} networks"] = score(reference, test, mean)
+                if model == "pretrained" and given in GIVEN and "trees" in models:
+                    both = (mean + models["trees"][0][given]) / 2
+                    found["mean of trees and networks"] = score(reference, test, both)
+                for label, scores in found.items():
+                    rows.append(scores.assign(split=split, seed=seed, fold=fold, model=label, given=told))
+    return pd.concat(rows, ignore_index=True)
+
+
+def _mean_scores(each: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    numbers = each[0].columns.difference(["material", "element"])
+    return each[0].assign(**{name: np.mean([one[name] for one in each], axis=0) for name in numbers})
+
+
+def paired(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> str:
+    """Write the mean difference over the same items, ± its standard error, items of a material taken together."""
+    differences, errors = [], []
+    for key, part in ours.groupby(["seed", "fold"]):
+        other = theirs[(theirs["seed"] == key[0]) & (theirs["fold"] == key[1])]
+        if len(other) == len(part):
+            difference = part[column].to_numpy() - other[column].to_numpy()
+            centred = pd.Series(difference - difference.mean()).groupby(part["material"].to_numpy()).sum()
+            differences.append(difference.mean())
+            errors.append(np.sqrt((centred**2).sum()) / len(difference))
+    return f"{np.mean(differences):+.3f} ± {np.sqrt(np.mean(np.square(errors))):.3f}" if differences else ""
+
+
+def page(reference: Reference, folder: Path, trained: str) -> Iterator[str]:
+    """Write the report."""
+    scores = all_scores(reference, folder)
+    yield "# Which coordination will a cation take?"
+    yield "\n".join(__doc__.split("\n\n", 2)[2].strip().splitlines())
+    yield trained
+    yield "## Against the goals"
+    yield "\n".join(_goals(scores))
+    yield (
+        "Differences to the trees are paired over the same items, ± a standard error over materials within one split; "
+        "the mean over splits is given."
+    )
+    names = list(dict.fromkeys(scores["model"]))
+    order = ["radius ratio", "frequencies", "trees", "labels shuffled", "random start", "pretrained"]
+    names = [*[name for name in order if name in names], *sorted(set(names) - set(order))]
+    for split in SPLITS:
+        of_split = scores[scores["split"] == split]
+        yield f"## {split.capitalize()} held out"
+        for given in dict.fromkeys([*GIVEN, "others, no connections"]):
+            part = of_split[of_split["given"] == given]
+            if len(part):
+                yield f"### Given: {given}"
+                yield "\n".join(_score_table(part, of_split[of_split["given"] == given], names))
+    yield "## Flat cations, formula held out"
+    yield "\n".join(_flat_table(scores[scores["split"] == "formula"]))
+
+
+def _best(scores: pd.DataFrame) -> str:
+    several = [name for name in scores["model"].unique() if name.startswith("pretrained, ")]
+    return several[0] if several else "pretrained"
+
+
+def _goals(scores: pd.DataFrame) -> Iterator[str]:
+    yield "| split | given | trees | one network | networks | wanted | log-loss, trees | log-loss, networks | met |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for split, given, wanted in GOALS:
+        part = scores[(scores["split"] == split) & (scores["given"] == given)]
+        ours = _best(part)
+        means = part.groupby("model")[["top-1", "log-loss"]].mean()
+        if {"trees", "pretrained"} <= {*means.index}:
+            top, loss = means.loc[ours]
+            tree_top, tree_loss = means.loc["trees"]
+            verdict = [
+                "top-1 " + ("met" if top >= wanted else "missed"),
+                "log-loss " + ("met" if loss < tree_loss else "missed"),
+            ]
+            yield (
+                f"| {split} | {given} | {tree_top:.3f} | {means.loc['pretrained', 'top-1']:.3f} | {top:.3f} "
+                f"| {wanted:.2f} | {tree_loss:.3f} | {loss:.3f} | {', '.join(verdict)} |"
+            )
+
+
+def _score_table(part: pd.DataFrame, all_models: pd.DataFrame, names: Sequence[str]) -> Iterator[str]:
+    yield "| | top-1 | top-3 | log-loss | top-1 of CN | top-1 minus trees | log-loss minus trees |"
+    yield "|---|---|---|---|---|---|---|"
+    base = all_models[all_models["model"] == "trees"]
+    for name in names:
+        rows = part[part["model"] == name]
+        if len(rows):
+            by_split = rows.groupby(["seed", "fold"])[["top-1", "top-3", "log-loss", "CN"]].mean()
+            mean, spread = by_split.mean(), by_split.std()
+            cells = [f"{mean[key]:.3f} ± {spread[key]:.3f}" for key in by_split]
+            versus = [paired(rows, base, key) if name != "trees" else "" for key in ("top-1", "log-loss")]
+            yield f"| {name} | {' | '.join([*cells, *versus])} |"
+
+
+def _flat_table(scores: pd.DataFrame) -> Iterator[str]:
+    yield f"| given | model | {' | '.join(FLAT)} | mean |"
+    yield "|---" * (len(FLAT) + 3) + "|"
+    for given in GIVEN:
+        part = scores[scores["given"] == given]
+        for model in ("frequencies", "trees", "pretrained", _best(part), "mean of trees and networks"):
+            rows = part[part["model"] == model]
+            if len(rows) and model in part["model"].to_numpy():
+                means = rows.groupby("element")["top-1"].mean().reindex(FLAT)
+                yield f"| {given} | {model} | {' | '.join(f'{x:.2f}' for x in means)} | {means.mean():.3f} |"
+
+
+def calibration(scores: pd.DataFrame, file: Path) -> None:
+    """Draw how often the likeliest geometry is right, by its probability."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(GIVEN), figsize=(10, 3.4), sharey=True, layout="constrained")
+    bins = np.linspace(0, 1, 11)
+    for axis, given in zip(axes, GIVEN, strict=True):
+        part = scores[(scores["split"] == "formula") & (scores["given"] == given)]
+        for model in ("trees", "pretrained", _best(part)):
+            rows = part[part["model"] == model]
+            where = np.clip(np.digitize(rows["probability"], bins) - 1, 0, 9)
+            means = rows.groupby(where)[["probability", "top-1"]].agg(["mean", "size"])
+            means = means[means["top-1", "size"] >= 20]
+            axis.plot(means["probability", "mean"], means["top-1", "mean"], "o-", label=model, markersize=4)
+        axis.plot([0, 1], [0, 1], color="0.7", zorder=0)
+        axis.set(xlabel="probability of the likeliest geometry", title=f"given: {given}", xlim=(0, 1), ylim=(0, 1))
+    axes[0].set_ylabel("share that have it")
+    axes[0].legend(frameon=False)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def list_seen(reference: Reference, motifs: Path) -> list[str]:
+    """List the formulas of motif tables whose chemical system is one of the reference's."""
+    systems = {frozenset(graph.elements) for graph in reference.graphs}
+    formulas = me.MotifTables.read(motifs).materials["formula"].unique()
+    return sorted(f for f in formulas if frozenset(e.symbol for e in Composition(f)) in systems)
+
+
+def main() -> None:
+    """Measure what is missing, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--pretrained", type=Path, help="folder of a MaskedLM")
+    parser.add_argument("--list-seen", type=Path, nargs=2, metavar=("MOTIFS", "FILE"))
+    parser.add_argument("--results", type=Path, default=Path("masked-geometry-results"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--networks", type=int, default=1, help="of each, started from the pretrained one")
+    parser.add_argument("--only", nargs="*", help="models to train: " + ", ".join(MODELS))
+    parser.add_argument("--splits", nargs="*", default=SPLITS)
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    reference = Reference.read(options.data)
+    if options.list_seen:
+        motifs, file = options.list_seen
+        file.write_text("\n".join(list_seen(reference, motifs)) + "\n")
+        return
+    options.results.mkdir(parents=True, exist_ok=True)
+    for run in runs(options.seeds, options.networks):
+        file = options.results / run.file
+        wanted = run.model in (options.only or MODELS) and run.split in options.splits
+        if wanted and not file.exists():
+            start = time.process_time()
+            found = measure(reference, run, options.pretrained)
+            with whole_file(file) as partial, partial.open("wb") as handle:
+                np.savez_compressed(handle, **{name: each.astype(np.float32) for name, each in found.items()})
+            print(run, f"{time.process_time() - start:.0f} s", _brief(reference, run, found), flush=True)
+    if options.write:
+        trained = ""
+        if options.pretrained:
+            card = me.MaskedLM.from_pretrained(options.pretrained).card_
+            trained = (
+                f"The pretrained network has seen {card.counts['materials']:,} crystals, {card.counts['weights']:,} "
+                f"weights, {card.settings['epochs']} epochs. Fine-tuning: {FINE_TUNING}."
+            )
+        options.write.write_text("\n\n".join(page(reference, options.results, trained)) + "\n")
+        calibration(all_scores(reference, options.results), options.write.parent / "figures" / "masked-geometry.png")
+
+
+def _brief(reference: Reference, run: Run, found: dict[str, Floats]) -> str:
+    _, _, test = split_items(reference, run.split, run.seed, run.fold)
+    means = {given: score(reference, test, each)[["top-1", "log-loss"]].mean() for given, each in found.items()}
+    return "; ".join(f"{given} {mean['top-1']:.4f} {mean['log-loss']:.3f}" for given, mean in means.items())
+
+
+if __name__ == "__main__":
+    main()
