@@ -1,5 +1,7 @@
 """SetTransformer: a network that reads sets of factored tokens, in the classes of Hugging Face transformers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +12,12 @@ from tokenizers.pre_tokenizers import Split
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 from transformers.utils.generic import ModelOutput
 
 from matembed.corpus.set_words import WORDS
 
-__all__ = ["SetTransformer", "SetTransformerConfig", "SetTransformerOutput", "word_tokenizer"]
+__all__ = ["SetTransformer", "SetTransformerConfig", "SetTransformerOutput", "no_bars", "word_tokenizer"]
 
 _CLS = WORDS.words.index("[CLS]")
 _N_AMOUNTS = 32  # Gaussians that encode an amount, evenly spaced on 0 to 1
@@ -313,6 +316,18 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(WordLevel({word: idx for idx, word in enumerate(WORDS.words)}))
     tokenizer.pre_tokenizer = Split(", ", "removed")
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", cls_token="[CLS]")
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Keep the library from showing bars while it reads or writes a file of a few megabytes."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 AutoConfig.register(SetTransformerConfig.model_type, SetTransformerConfig, exist_ok=True)

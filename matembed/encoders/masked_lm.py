@@ -517,10 +517,11 @@ class MaskedLM:
             If there is no network yet.
         """
         self._check_fitted()
-        from matembed.encoders._set_transformer import word_tokenizer
+        from matembed.encoders._set_transformer import no_bars, word_tokenizer
 
+        self.network_.config.card = self.card_.to_dict()
         saved = copy.deepcopy(self.network_).half() if half else self.network_
-        with whole_folder(Path(folder), kind="MaskedLM", overwrite=overwrite) as partial:
+        with no_bars(), whole_folder(Path(folder), kind="MaskedLM", overwrite=overwrite) as partial:
             saved.save_pretrained(partial)
             word_tokenizer().save_pretrained(partial)
             (partial / "README.md").write_text(self.card_.to_markdown(), encoding="utf-8")
@@ -582,7 +583,7 @@ class MaskedLM:
         """
         torch = import_extra("torch", extra="transformer")
         import_extra("transformers", extra="transformer")
-        from matembed.encoders._set_transformer import SetTransformer, SetTransformerConfig
+        from matembed.encoders._set_transformer import SetTransformer, SetTransformerConfig, no_bars
 
         bundled = _BUNDLED / Path(name).name
         if bundled.is_dir() and str(name) == bundled.name and not Path(name).exists():
@@ -596,7 +597,8 @@ class MaskedLM:
         names = {each.name for each in fields(cls) if each.init}
         settings = {key: value for key, value in card.settings.items() if key in names}
         model = cls(**settings | {"device": device})
-        network = SetTransformer.from_pretrained(name, dtype=torch.float32)
+        with no_bars():
+            network = SetTransformer.from_pretrained(name, dtype=torch.float32)
         model.network_ = network.eval().to(choose_device(device, torch))
         model.card_, model.seen_, model.history_ = card, config.seen, config.history
         return model

@@ -288,7 +288,7 @@ def test_laws_of_amounts_and_weights(everything):
 
 def test_connections_are_counted_from_either_end(everything):
     found = everything[list(CRYSTALS).index("spinel")].describe(0)
-    amounts = {words: amount for words, amount in zip(found["words"], found["amount"], strict=True)}
+    amounts = dict(zip(found["words"], found["amount"], strict=True))
     from_octahedra = amounts["corner: Al ox+3 O:6 | Mg ox+2 T:4"]
     from_tetrahedra = amounts["corner: Mg ox+2 T:4 | Al ox+3 O:6"]
     assert from_octahedra == pytest.approx(6 / (4 + 6)) and from_tetrahedra == pytest.approx(12 / (4 + 12))
