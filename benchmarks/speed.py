@@ -20,7 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from matembed.sources import read_structures
 
 N_FORMULAS = 2_000
 DIM = 200
+N_EPOCHS = 5  # of the transformer
 N_BATCHES = 10  # of formulas to pool; the first warms up
 POOLINGS: dict[str, tuple[Statistic, ...]] = {
     "mean": ("mean",),
@@ -190,6 +191,59 @@ def pooling_row(name: str, seconds: float, first_call: float) -> list[str]:
     return [name, f"{1e3 * seconds:,.1f} ms", f"{N_FORMULAS / seconds:,.0f} formulas/s{ratio}"]
 
 
+def transformer(source: Iterable[Any]) -> list[list[str]]:
+    """Train MaskedLM for some epochs, and a BERT of the same size on as many tokens, in batches of the same lengths."""
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+
+    from matembed.corpus.set_words import WORDS
+    from matembed.encoders._masking import Index, batches_of, draw, hide
+
+    torch.set_num_threads(1)
+    sets = me.structure_sets([row.to_structure() for row in source])
+    model = me.MaskedLM(epochs=N_EPOCHS, batch_tokens=2048)
+    index, batches = Index(sets), []
+    for epoch in range(N_EPOCHS):
+        rng = np.random.default_rng([model.seed, epoch])
+        wanted = draw(index, model, rng)
+        drawn = batches_of(index.lengths(wanted), model.batch_tokens, rng)
+        batches += [1 + np.diff(hide(index, wanted.take(batch)).token_starts) for batch in drawn]
+    n_tokens = sum(int(lengths.sum()) for lengths in batches)
+    ours, _ = timed(model.fit, sets)
+
+    config = BertConfig(
+        vocab_size=len(WORDS.words),
+        hidden_size=model.dim,
+        num_hidden_layers=model.n_layers,
+        num_attention_heads=model.n_heads,
+        intermediate_size=model.feed_forward,
+    )
+    bert = BertForMaskedLM(config).train()
+    stepper = torch.optim.AdamW(bert.parameters())
+
+    def train() -> None:
+        generator = torch.Generator().manual_seed(0)
+        for lengths in batches:
+            mask = torch.arange(int(lengths.max())) < torch.from_numpy(lengths)[:, None]
+            words = torch.randint(5, len(WORDS.words), mask.shape, generator=generator)
+            asked = mask & (torch.rand(mask.shape, generator=generator) < 0.15)
+            asked[:, 0] = True
+            labels = torch.where(asked, words, -100)
+            stepper.zero_grad()
+            bert(words, attention_mask=mask.long(), labels=labels).loss.backward()
+            torch.nn.utils.clip_grad_norm_(bert.parameters(), 1.0)
+            stepper.step()
+
+    theirs, _ = timed(train)
+    size = f"dim={model.dim}, n_layers={model.n_layers}"
+    what = f"{len(sets)} crystals x {N_EPOCHS}, {n_tokens:,} tokens"
+    rate = n_tokens / ours
+    return [
+        [f"MaskedLM({size}), {what}", f"{ours:.1f} s", f"{rate:,.0f} tokens/s, making and hiding them included"],
+        [f"BERT of that size, {what}", f"{theirs:.1f} s", f"{n_tokens / theirs:,.0f} tokens/s; {theirs / ours:.2f} x"],
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--structures", type=Path, help="crystals as JSON lines; the prototypes by default")
@@ -204,6 +258,7 @@ def main() -> None:
             corpus_of_formulas(formulas, folder),
             *corpus_of_crystals(source, folder, options.limit),
             *training(folder),
+            *transformer(me.read_prototypes()),
             *pooling(),
         ]
     versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
