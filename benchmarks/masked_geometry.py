@@ -596,7 +596,7 @@ def calibration(scores: pd.DataFrame, file: Path) -> None:
 def list_seen(reference: Reference, motifs: Path) -> list[str]:
     """List the formulas of motif tables whose chemical system is one of the reference's."""
     systems = {frozenset(graph.elements) for graph in reference.graphs}
-    formulas = me.MotifTables.read(motifs).materials["formula"].unique()
+    formulas = me.MotifTables.read(motifs).materials()["formula"].unique()
     return sorted(f for f in formulas if frozenset(e.symbol for e in Composition(f)) in systems)
 
 

@@ -41,10 +41,13 @@ _FORMULA, _OTHERS, _LINKS, _ELEMENT = range(4)
 GOALS = (*get_args(Objective), "oxidation")  # what losses are kept by
 
 _ELEMENTS, _SPECIES, MOTIF, _CONNECTION, _SITE, _SPACE_GROUP = range(len(TOKEN_KINDS))
-_SYMBOL, _OXIDATION, _GEOMETRY = (WORD_PARTS.index(part) for part in ("element", "oxidation", "geometry"))
+_SYMBOL, _OXIDATION, _GEOMETRY, _SHARING = (
+    WORD_PARTS.index(part) for part in ("element", "oxidation", "geometry", "sharing")
+)
 _SYMBOL_WORDS, _OXIDATION_WORDS, GEOMETRY_WORDS, _LIGAND_WORDS = (
     WORDS.ids(part) for part in ("element", "oxidation", "geometry", "ligand")
 )
+_SHARING_WORDS = WORDS.ids("sharing")
 _MOTIF_WORD, _HIDDEN_ELEMENT, _HIDDEN_OXIDATION, _HIDDEN_GEOMETRY = (
     WORDS.id(word) for word in ("<motif>", "[HIDDEN element]", "[HIDDEN oxidation]", "[HIDDEN geometry]")
 )
@@ -114,6 +117,10 @@ class Index:
         for part, words in ((_SYMBOL, self.element), (_OXIDATION, self.oxidation), (_GEOMETRY, self.geometry)):
             mine = single & (parts == part)
             words[owner[mine]] = sets.words[mine]
+        first = sets.ends == 0  # a connection has the geometry of its first end
+        self.geometry[owner[first & (parts == _GEOMETRY)]] = sets.words[first & (parts == _GEOMETRY)]
+        self.sharing = np.full(n_tokens, _NONE)
+        self.sharing[owner[~single & (parts == _SHARING)]] = sets.words[~single & (parts == _SHARING)]
         n_kinds = len(TOKEN_KINDS)
         kinds = self.material * n_kinds + sets.kinds
         self.n_by_kind = np.bincount(kinds, minlength=n_materials * n_kinds).reshape(-1, n_kinds)
@@ -184,7 +191,8 @@ def hide(index: Index, wanted: Wanted) -> Question:
     """Hide what is wanted of a batch of materials, in whole arrays.
 
     The motifs of a hidden group become one token, of their summed amount, that says no geometry, cn or ligands.
-    Connections of a hidden group go, or say nothing of its geometry; those that then read alike become one.
+    Connections of a hidden group go, or say nothing of its geometry; those that then read alike become one. Each motif
+    then gets a word for corners, edges and faces, of weight n / (4 + n), n being how many it shares as far as is told.
     """
     sets = index.sets
     tokens, material = members(sets.token_starts, wanted.rows)
@@ -245,9 +253,28 @@ def hide(index: Index, wanted: Wanted) -> Question:
     told_oxidations = np.where(hides, _HIDDEN_OXIDATION, group_oxidations)
     new_words = _motif_words(group_elements, told_oxidations, _HIDDEN_GEOMETRY)
 
+    # How many connections each motif has, as far as they are told.
+    shown, seen_from = np.flatnonzero(kinds[kept] == MOTIF), np.flatnonzero(kinds[kept] == _CONNECTION)
+    links, numbers = kept[seen_from], sets.groups[tokens, 0].astype(np.int64)
+    counts, shared, place = _connection_counts(
+        materials=np.concatenate([material[kept[shown]], group_rows, material[links]]),
+        groups=np.concatenate([numbers[kept[shown]], numbers[hidden_motif][first], numbers[links]]),
+        geometries=np.concatenate(
+            [
+                index.geometry[tokens[kept[shown]]],
+                np.full(n_groups, _HIDDEN_GEOMETRY),
+                np.where(hidden[links, 0], _HIDDEN_GEOMETRY, index.geometry[tokens[links]]),
+            ]
+        ),
+        amounts=np.concatenate([amounts[kept[shown]], group_amounts]),
+        sharings=index.sharing[tokens[links]],
+        linked=amounts[links] / (1 - amounts[links]),
+    )
+    of_motif = np.concatenate([shown, len(kept) + np.arange(n_groups)])[place]
+
     # All tokens, by material.
     rows = np.concatenate([material[kept], group_rows])
-    owner = np.concatenate([owner, len(kept) + np.repeat(np.arange(n_groups), 4)])
+    owner = np.concatenate([owner, len(kept) + np.repeat(np.arange(n_groups), 4), of_motif])
     order, word_order, token_starts, word_starts = _in_order(rows, owner, len(wanted.rows))
     position = np.argsort(order)
     asked_groups = position[len(kept) :]
@@ -255,8 +282,8 @@ def hide(index: Index, wanted: Wanted) -> Question:
     asked_elements = position[: len(kept)][is_asked]
     answers = _places(_SYMBOL_WORDS, wanted.element[wanted.element != _NONE])
     return Question(
-        words=np.append(words, new_words)[word_order],
-        weights=np.concatenate([weights, np.ones(4 * n_groups, dtype=np.float32)])[word_order],
+        words=np.concatenate([words, new_words.ravel(), shared])[word_order],
+        weights=np.concatenate([weights, np.ones(4 * n_groups), counts / (1 + counts)]).astype(np.float32)[word_order],
         word_starts=word_starts,
         amounts=np.append(amounts[kept], group_amounts)[order].astype(np.float32),
         csms=np.concatenate([sets.csms[tokens[kept]], np.full(n_groups, np.nan, dtype=np.float32)])[order],
@@ -278,6 +305,33 @@ def _motif_words(elements: NDArray[np.int64], oxidations: NDArray[np.int64], geo
     words = np.empty((len(elements), 4), dtype=np.int32)
     words[:, 0], words[:, 1], words[:, 2], words[:, 3] = _MOTIF_WORD, elements, oxidations, geometry
     return words
+
+
+def _connection_counts(
+    *,
+    materials: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    geometries: NDArray[np.int64],
+    amounts: NDArray[np.float64],
+    sharings: NDArray[np.int64],
+    linked: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int64]]:
+    """Count the connections of motifs, given motifs and then connections: numbers, words, and places among motifs.
+
+    Connections are counted by centre of a group; where this has several geometries, each has its own.
+    """
+    n_motifs = len(amounts)
+    _, of_group = np.unique(materials * (1 << 20) + groups, return_inverse=True)
+    _, of_kind = np.unique(of_group * len(WORDS.words) + geometries, return_inverse=True)
+    of_groups = np.bincount(of_group[:n_motifs], amounts, of_group.max(initial=-1) + 1)
+    of_kinds = np.bincount(of_kind[:n_motifs], amounts, of_kind.max(initial=-1) + 1)
+    share = of_kinds[of_kind[n_motifs:]] / np.maximum(of_groups[of_group[n_motifs:]], 1e-12)
+    n_sharings = len(_SHARING_WORDS)
+    code = of_kind[n_motifs:] * n_sharings + _places(_SHARING_WORDS, sharings)
+    sums = np.bincount(code, linked / np.maximum(share, 1e-12), len(of_kinds) * n_sharings)
+    counts: NDArray[np.float64] = sums.astype(np.float64).reshape(-1, n_sharings)[of_kind[:n_motifs]]
+    place, sharing = np.nonzero(counts)
+    return counts[place, sharing], _SHARING_WORDS[sharing].astype(np.int32), place
 
 
 def _shares(

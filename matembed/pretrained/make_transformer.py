@@ -25,7 +25,7 @@ _SETTINGS: dict[str, Any] = {
     "dropout": 0.05,
     "epochs": 12,
     "batch_tokens": 4096,
-    "learning_rate": 0.002,
+    "learning_rate": 0.003,
     "hide_oxidation": 0.15,
     "shares": {"formula": 0.4, "others": 0.25, "links": 0.15, "element": 0.2},
 }

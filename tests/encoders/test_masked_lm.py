@@ -168,7 +168,7 @@ def hide_slowly(material, objective, group, element, hides_oxidation, symmetry, 
     """Hide something of one material, as the definition reads: its tokens as a multiset, and answers by question."""
     hidden = {}
     links = Counter()
-    tokens = []
+    tokens, motifs, shared = [], [], Counter()
     for kind, words, amount, csm, groups in material:
         name = TOKEN_KINDS[kind]
         touched = name in ("motif", "connection") and (group == "all" or group in groups)
@@ -181,7 +181,7 @@ def hide_slowly(material, objective, group, element, hides_oxidation, symmetry, 
         if name == "motif" and touched:
             symbol, oxidation, geometry = words[1][0], words[2][0], words[3][0]
             key = symbol if objective == "formula" and hides_oxidation else groups[0]
-            hidden.setdefault(key, []).append((symbol, oxidation, geometry, amount))
+            hidden.setdefault(key, []).append((groups[0], symbol, oxidation, geometry, amount))
             continue
         told = []
         for word, weight, end in words:
@@ -194,21 +194,33 @@ def hide_slowly(material, objective, group, element, hides_oxidation, symmetry, 
             if word == f"ligand {element}":
                 continue
             told.append(("[HIDDEN element]" if word == element else word, weight))
+        if name == "connection":
+            first = next(word for word, _, end in words if end == 0 and ":" in word)
+            seen_from = (groups[0], "[HIDDEN geometry]" if groups[0] == group else first)
+            shared[seen_from, words[1][0]] += amount / (1 - amount)
         if name == "connection" and touched:
             links[summed(told)] += amount / (1 - amount)
+        elif name == "motif":
+            motifs.append(((groups[0], words[3][0]), told, amount, csm))
         else:
             tokens.append((summed(told), round(amount, 4), round(csm, 4)))
     tokens += [(words, round(n / (1 + n), 4), np.nan) for words, n in links.items()]
     answers = []
     for parts in hidden.values():
         total = sum(amount for *_, amount in parts)
-        symbol, oxidation = parts[0][:2]
+        number, symbol, oxidation = parts[0][:3]
         words = ["<motif>", symbol, "[HIDDEN oxidation]" if hides_oxidation else oxidation, "[HIDDEN geometry]"]
-        tokens.append((summed((word, 1) for word in words), round(total, 4), np.nan))
-        answers.append(("geometry", symbol, shares((geometry, amount) for _, _, geometry, amount in parts)))
+        motifs.append(((number, "[HIDDEN geometry]"), [(word, 1) for word in words], total, np.nan))
+        answers.append(("geometry", symbol, shares((geometry, amount) for *_, geometry, amount in parts)))
         if hides_oxidation:
-            states = [(state, amount) for _, state, _, amount in parts if state != "ox?"]
+            states = [(state, amount) for _, _, state, _, amount in parts if state != "ox?"]
             answers.append(("oxidation", symbol, shares(states)))
+    for key, told, amount, csm in motifs:
+        of_group = sum(each for (number, _), _, each, _ in motifs if number == key[0])
+        alike = sum(each for other, _, each, _ in motifs if other == key)
+        counts = {word: n * of_group / alike for (seen_from, word), n in shared.items() if seen_from == key}
+        told = [*told, *((word, n / (1 + n)) for word, n in counts.items())]
+        tokens.append((summed(told), round(amount, 4), round(csm, 4)))
     return tokens, answers
 
 
