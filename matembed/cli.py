@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--overwrite", action="store_true", help="replace a table that is there")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
 
-    command = add("list", _list, "List the tables that come with the package; their names go where a table is asked.")
+    command = add("list", _list, "List what comes with the package; names of tables go where a table is asked.")
 
     command = add("nearest", _nearest, "Print the tokens most similar to a token.")
     command.add_argument("table", type=Path)
@@ -502,9 +502,9 @@ def _lines(path: Path) -> list[str]:
 
 
 def _list(_: argparse.Namespace) -> None:
-    from matembed.pretrained import available
+    from matembed.pretrained import MODELS, available
 
-    for name, what in available().items():
+    for name, what in (available() | MODELS).items():
         print(f"{name:<24} {what}")
 
 

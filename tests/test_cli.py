@@ -475,3 +475,10 @@ def test_too_many_rejected_rows_are_status_1_and_nothing_is_lost(tmp_path, capsy
     assert "--max-rejected" in error
     assert main([*words, "--max-rejected", "1"]) == 0
     assert len(pd.read_parquet(tmp_path / "corpus" / "rejected.parquet")) == 3
+
+
+def test_list_names_what_comes_with_the_package(capsys):
+    from matembed.pretrained import MODELS, TABLES
+
+    run("list")
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [*TABLES, *MODELS]
