@@ -12,12 +12,12 @@ from torch.nn import functional
 
 from matembed.corpus.material_sets import MaterialSets
 from matembed.corpus.set_words import TOKEN_KINDS
+from matembed.encoders._masking import Index, hide, nothing_hidden
 from matembed.encoders._set_transformer import SetTransformer
 
 __all__ = ["GOALS", "Goal", "PropertyNetwork"]
 
 _POOLED = [TOKEN_KINDS.index("element"), TOKEN_KINDS.index("motif")]
-_READ = ("words", "weights", "word_starts", "amounts", "csms", "token_starts")  # by the body
 _MATERIALS = 256  # in a batch, where nothing is learned
 _SMALLEST_WIDTH = 1e-3  # in standard deviations of the target
 
@@ -88,8 +88,7 @@ class PropertyNetwork(nn.Module):
     def pooled(self, sets: MaterialSets) -> Tensor:
         """Describe materials, as the head sees them: shape (n_materials, 3 dim)."""
         device = self.centre.device
-        read = {name: torch.tensor(getattr(sets, name), device=device) for name in _READ}
-        read["words"] = read["words"].long()
+        read = hide(Index(sets), nothing_hidden(len(sets))).tensors(torch, device)
         states = self.body(**read).last_hidden_state
         counts = read["token_starts"].diff()
         material = torch.repeat_interleave(counts)
