@@ -1,10 +1,12 @@
 """Make the transformer that comes with the package: ``python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY``.
 
-Two passes over the materials make one model. The first leaves out what benchmarks test, and is what they are run on;
-the second goes on from it with all materials, for a few epochs::
+Three passes over the materials make one model. The first leaves out what benchmarks test, and is what they are run on;
+the second goes on with all materials; the third with those that were made, which are fewer than those that were only
+computed, and are what people ask for::
 
     python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --exclude FORMULAS --out first
-    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start first
+    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start first --out second
+    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start second --ids EXPERIMENTAL
 """
 
 import argparse
@@ -44,6 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("motifs", help="folder of motif tables, from matembed motifs")
     parser.add_argument("symmetry", help="folder of the symmetry of the same crystals, from symmetry_table")
     parser.add_argument("--exclude", type=Path, help="formulas to leave out, a line each")
+    parser.add_argument("--ids", type=Path, help="ids of the materials to take, a line each; all by default")
     parser.add_argument("--start", help="folder of a model to go on from, for fewer epochs")
     parser.add_argument("--epochs", type=int, help="12 by default, 3 where it goes on")
     parser.add_argument("--checkpoint", type=Path, help="folder to keep the state of training in, to go on if cut")
@@ -51,11 +54,15 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     exclude = given.exclude.read_text(encoding="utf-8").splitlines() if given.exclude else []
     sets = table_sets(MotifTables.read(given.motifs), exclude=exclude, symmetry=given.symmetry)
+    if given.ids:
+        wanted = set(given.ids.read_text(encoding="utf-8").splitlines())
+        sets = sets[[row for row, name in enumerate(sets.ids) if name in wanted]]
     settings = _SETTINGS | (_GO_ON if given.start else {}) | ({"epochs": given.epochs} if given.epochs else {})
     start = MaskedLM.from_pretrained(given.start) if given.start else None
     model = MaskedLM(**settings, progress=True).fit(sets, start=start, checkpoint=given.checkpoint)
     asked = f" --exclude FORMULAS ({len(exclude):,})" if exclude else ""
-    went_on = " --start FIRST" if start else ""
+    asked += f" --ids EXPERIMENTAL ({len(sets):,})" if given.ids else ""
+    went_on = f" --start {Path(given.start).name}" if start else ""
     command = f"python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY{asked}{went_on}"
     model.card_ = replace(model.card_, name="crystals", settings={"command": command, **model.card_.settings})
     print(model.save_pretrained(given.out, half=True, overwrite=True), model.history_[-1])
