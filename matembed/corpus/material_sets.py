@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 __all__ = ["MaterialSets", "formula_sets", "graph_sets", "structure_sets", "table_sets"]
 
 _MOST_TOKENS = 64
-_SCHEMA = 1
+_SCHEMA = 2  # 1 counted connections per atom, each pair once
 _TYPE = "MaterialSets"
 _NOUN = "set of materials"
 _FILES = {"sets.safetensors", "materials.json", "words.json"}

@@ -220,7 +220,7 @@ def hide(index: Index, wanted: Wanted) -> Question:
     ligand = np.where(element == _NONE, _NONE, element - _SYMBOL_WORDS[0] + _LIGAND_WORDS[0])  # in the same order
     told = words != ligand
 
-    # Links that read alike, of n per atom each: an amount is n / (1 + n).
+    # Links that read alike, of n per centre each: an amount a is n / (4 + n), and n = 4 a / (1 - a).
     merged = np.ones(len(kept), dtype=np.bool_)
     linked = np.flatnonzero(link[kept])
     if len(linked):
@@ -318,7 +318,7 @@ def _connection_counts(
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int64]]:
     """Count the connections of motifs, given motifs and then connections: numbers, words, and places among motifs.
 
-    Connections are counted by centre of a group; where this has several geometries, each has its own.
+    Connections are counted by centre of a group, in fours; where this has several geometries, each has its own.
     """
     n_motifs = len(amounts)
     _, of_group = np.unique(materials * (1 << 20) + groups, return_inverse=True)
