@@ -574,6 +574,8 @@ def test_attention_is_drawn_row_by_row():
 
 
 def test_what_is_no_attention_is_refused():
+    with pytest.raises(TypeError, match="must be a DataFrame, got ndarray"):
+        attention_map(np.ones((1, 1)))
     with pytest.raises(ValueError, match="square table"):
         attention_map(pd.DataFrame(np.ones((2, 3)) / 3))
     with pytest.raises(ValueError, match="sum to 1"):

@@ -35,6 +35,8 @@ def attention_map(attention: "pd.DataFrame", *, title: str | None = None) -> Fig
 
     Raises
     ------
+    TypeError
+        If it is no DataFrame.
     ValueError
         If it is no square table of 1 to 80 tokens whose rows sum to 1.
 
@@ -45,6 +47,11 @@ def attention_map(attention: "pd.DataFrame", *, title: str | None = None) -> Fig
     >>> [label.get_text() for label in attention_map(weights).axes[0].get_yticklabels()]
     ['Na', 'Cl']
     """
+    import pandas as pd
+
+    if not isinstance(attention, pd.DataFrame):
+        msg = f"attention must be a DataFrame, got {type(attention).__name__}; see MaskedLM.attention"
+        raise TypeError(msg)
     values = np.asarray(attention, dtype=np.float64)
     n_tokens = len(values)
     if not 1 <= n_tokens <= _MAX_TOKENS or values.shape != (n_tokens, n_tokens):
