@@ -7,6 +7,9 @@ computed, and are what people ask for::
     python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --exclude FORMULAS --out first
     python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start first --out second
     python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start second --ids EXPERIMENTAL
+
+FORMULAS are those that ``benchmarks/embeddings.py`` leaves out, and what ``benchmarks/masked_geometry.py`` lists with
+``--list-seen``; EXPERIMENTAL are ids of entries of the Materials Project that match an experimental one.
 """
 
 import argparse
@@ -57,6 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
     if given.ids:
         wanted = set(given.ids.read_text(encoding="utf-8").splitlines())
         sets = sets[[row for row, name in enumerate(sets.ids) if name in wanted]]
+        if not len(sets):
+            parser.error(
+                f"none of the {len(wanted):,} ids in {given.ids} is in {given.motifs}; give ids of its materials"
+            )
     settings = _SETTINGS | (_GO_ON if given.start else {}) | ({"epochs": given.epochs} if given.epochs else {})
     start = MaskedLM.from_pretrained(given.start) if given.start else None
     model = MaskedLM(**settings, progress=True).fit(sets, start=start, checkpoint=given.checkpoint)
