@@ -54,9 +54,9 @@ class MaskedLM:
 
     A material is a set of elements, species, motifs, connections and, where known, its symmetry; each token is the
     sum of the vectors of its words (element, oxidation state, geometry, ligands) and of encodings of its amount and
-    csm. Motifs are also told how many corners, edges and faces they share, as far as connections are told. A transformer
-    without positions [1]_ reads the set. In each pass, one of four things is hidden in every
-    material [2]_:
+    csm. Motifs are also told how many corners, edges and faces they share, as far as connections are told. A
+    transformer without positions [1]_ reads the set. In each pass, one of four things is hidden in every material
+    [2]_:
 
     - ``"formula"``: the geometries of all motifs, and every connection, so that only species and amounts are left;
     - ``"others"``: the geometry of one element in one oxidation state, and its connections;
