@@ -25,11 +25,10 @@ class Columns(NamedTuple):
     kinds: NDArray[np.int8]
     amounts: NDArray[np.floating]
     csms: NDArray[np.float32]
-    groups: NDArray[np.int16]
     n_words: NDArray[np.int64]
     words: NDArray[np.int32]
     weights: NDArray[np.float32]
-    ends: NDArray[np.int8]
+    groups: NDArray[np.int16]
 
     @classmethod
     def joined(cls, parts: "Iterable[Columns]") -> "Columns":
@@ -50,9 +49,8 @@ class Columns(NamedTuple):
             kinds=self.kinds[tokens],
             amounts=self.amounts[tokens],
             csms=self.csms[tokens],
-            groups=self.groups[tokens],
             n_words=n_words,
             words=self.words[rows],
             weights=self.weights[rows],
-            ends=self.ends[rows],
+            groups=self.groups[rows],
         )

@@ -30,6 +30,8 @@ class Crystals(NamedTuple):
     motif_sites: NDArray[np.int64]
     motif_tokens: Sequence[str]
     csms: NDArray[np.float64]
+    bond_motifs: NDArray[np.int64]
+    bond_sites: NDArray[np.int64]
     link_sources: NDArray[np.int64]
     link_targets: NDArray[np.int64]
     link_sharings: NDArray[np.int64]
@@ -68,6 +70,8 @@ def chunk_crystals(chunk: MotifChunk) -> Crystals:
         motif_sites=chunk.motif_sites,
         motif_tokens=chunk.tokens,
         csms=chunk.csms,
+        bond_motifs=chunk.bond_motifs,
+        bond_sites=chunk.bond_sites,
         link_sources=chunk.link_sources,
         link_targets=chunk.link_targets,
         link_sharings=chunk.link_sharings,
@@ -84,7 +88,10 @@ def graph_crystals(graphs: Sequence[MotifGraph], oxidations: "Sequence[Sequence[
         [(c.source, c.target, SHARINGS.index(c.sharing)) for one in graphs for c in one.connections], dtype=np.int64
     ).reshape(-1, 3)
     links[:, :2] += np.repeat(starts(n_motifs)[:-1], n_links)[:, None]
-    sites = np.array([motif.site for motif in motifs], dtype=np.int64) + np.repeat(starts(n_sites)[:-1], n_motifs)
+    first_sites = np.repeat(starts(n_sites)[:-1], n_motifs)
+    sites = np.array([motif.site for motif in motifs], dtype=np.int64) + first_sites
+    cns = np.array([len(motif.ligands) for motif in motifs], dtype=np.int64)
+    ligands = np.array([site for motif in motifs for site, _ in motif.ligands], dtype=np.int64)
     states = np.full(n_sites.sum(), np.nan)
     for start, graph, known in zip(starts(n_sites)[:-1].tolist(), graphs, oxidations, strict=True):
         if known is not None:
@@ -101,6 +108,8 @@ def graph_crystals(graphs: Sequence[MotifGraph], oxidations: "Sequence[Sequence[
         motif_sites=sites,
         motif_tokens=[motif.token for motif in motifs],
         csms=np.array([motif.csm for motif in motifs], dtype=np.float64),
+        bond_motifs=np.repeat(np.arange(len(motifs)), cns),
+        bond_sites=ligands + np.repeat(first_sites, cns),
         link_sources=links[:, 0],
         link_targets=links[:, 1],
         link_sharings=links[:, 2],

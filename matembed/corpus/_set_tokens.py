@@ -15,9 +15,17 @@ from matembed.elements import ATOMIC_NUMBERS, SYMBOLS
 from matembed.motifs.geometry import LARGEST_CN
 from matembed.tokens import SHARINGS, parse_token
 
-__all__ = ["crystal_tokens", "cut", "element_tokens", "state_codes", "symmetry_tokens"]
+__all__ = [
+    "HALF_CONNECTED",
+    "crystal_tokens",
+    "cut",
+    "element_tokens",
+    "species_tokens",
+    "state_codes",
+    "symmetry_tokens",
+]
 
-_ELEMENT, _SPECIES, _MOTIF, _CONNECTION, _SITE, _SPACE_GROUP = range(len(TOKEN_KINDS))
+_ELEMENT, _SPECIES, _MOTIF, _CONNECTION, _LIGAND, _SITE, _SPACE_GROUP = range(len(TOKEN_KINDS))
 _UNKNOWN = len(STATES)  # the code of an oxidation state that is not known
 _N_STATES = _UNKNOWN + 1
 _N_PAIRS = len(SYMBOLS) * _N_STATES  # of an element and an oxidation state
@@ -35,8 +43,24 @@ def element_tokens(
     return _tokens(_ELEMENT, material, n_materials, amounts, [_symbol(numbers)])
 
 
+def species_tokens(
+    material: NDArray[np.int64],
+    n_materials: int,
+    numbers: NDArray[np.int64],
+    amounts: NDArray[np.float64],
+    oxidations: NDArray[np.float64],
+) -> Columns:
+    """Make the tokens of species of formulas, one or none for each element, given as in `element_tokens`."""
+    known = np.flatnonzero(np.isfinite(oxidations))
+    group = np.arange(len(material)) - np.searchsorted(material, material)
+    pairs = numbers * _N_STATES + state_codes(oxidations)
+    return _tokens(
+        _SPECIES, material[known], n_materials, amounts[known], _species(pairs[known]), groups=[group[known]] * 2
+    )
+
+
 def crystal_tokens(crystals: Crystals) -> list[Columns]:
-    """Make the tokens of elements, species, motifs and connections."""
+    """Make the tokens of elements, species, motifs, connections and ligands."""
     n_sites, n_materials = crystals.n_sites, len(crystals.n_sites)
     material = np.repeat(np.arange(n_materials), n_sites)
     pair_of = crystals.numbers * _N_STATES + state_codes(crystals.oxidations)
@@ -60,6 +84,7 @@ def crystal_tokens(crystals: Crystals) -> list[Columns]:
         ),
         _motif_tokens(crystals, centres, names),
         _connection_tokens(crystals, centres, names),
+        _ligand_tokens(crystals, material, pair_of, centres, names),
     ]
 
 
@@ -86,7 +111,7 @@ def cut(kinds: Sequence[Columns], max_tokens: int) -> Columns:
     order = np.argsort(material, kind="stable")
     kind = every.kinds[order]
     material, beyond = material[order], kind != _ELEMENT
-    by_amount = np.lexsort((-every.amounts[order], kind == _CONNECTION, beyond, material))
+    by_amount = np.lexsort((-every.amounts[order], kind >= _CONNECTION, beyond, material))
     place = np.empty(len(order), dtype=np.int64)
     place[by_amount] = np.arange(len(order))
     place -= np.searchsorted(material, material)
@@ -111,23 +136,29 @@ def _tokens(
     *,
     groups: Sequence[NDArray[np.int64]] = (),
     weights: Sequence[float] = (),
-    ends: Sequence[int] = (),
 ) -> Columns:
-    """Make tokens of equally many words, given as columns; the word of the kind is put before them."""
+    """Make tokens of equally many words, given as columns with their groups; the word of the kind is put before."""
     n_tokens, n_words = len(material), 1 + len(words)
     table = np.column_stack([np.full(n_tokens, _FIRST["kind"] + kind), *words])
-    none = [np.full(n_tokens, -1)] * 2
+    none = np.full(n_tokens, -1)
     return Columns(
         n_tokens=np.bincount(material, minlength=n_materials),
         kinds=np.full(n_tokens, kind, dtype=np.int8),
         amounts=amounts,
         csms=np.full(n_tokens, np.nan, dtype=np.float32),
-        groups=np.column_stack(groups or none).astype(np.int16),
         n_words=np.full(n_tokens, n_words, dtype=np.int64),
         words=table.ravel().astype(np.int32),
         weights=np.tile(np.array([1, *(weights or [1] * len(words))], dtype=np.float32), n_tokens),
-        ends=np.tile(np.array([-1, *(ends or [-1] * len(words))], dtype=np.int8), n_tokens),
+        groups=np.column_stack([none, *(groups or [none] * len(words))]).ravel().astype(np.int16),
     )
+
+
+def scrambled(codes: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Hash whole numbers, by splitmix64 (S. Vigna, 2015); sums of 64-bit numbers wrap around."""
+    x = codes.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def _symbol(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -227,25 +258,19 @@ def _motif_tokens(crystals: Crystals, centres: _Centres, names: _MotifNames) -> 
         _species(centres.pair[member]),
         groups=[centres.group[member]] * 2,
     )
-    own, more = plain.n_words, names.n_words[names.codes[member]]
-    n_words = own + more
-    first = starts(n_words)[:-1]
-    head, tail = spans(first, own), spans(first + own, more)
-    rows = spans(starts(names.n_words)[names.codes[member]], more)
-    words = np.empty(n_words.sum(), dtype=np.int32)
-    weights = np.empty(n_words.sum(), dtype=np.float32)
-    words[head], words[tail] = plain.words, names.words[rows]
-    weights[head], weights[tail] = plain.weights, names.weights[rows]
+    n_words = names.n_words[names.codes[member]]
+    rows = spans(starts(names.n_words)[names.codes[member]], n_words)
     measured = np.isfinite(crystals.csms)
     total = np.bincount(motifs.same, np.where(measured, crystals.csms, 0), len(member))
     n_measured = np.bincount(motifs.same, measured, len(member))
-    return plain._replace(
-        csms=np.where(n_measured > 0, total / np.maximum(n_measured, 1), np.nan).astype(np.float32),
+    full = _with_words(
+        plain,
         n_words=n_words,
-        words=words,
-        weights=weights,
-        ends=np.full(len(words), -1, dtype=np.int8),
+        words=names.words[rows],
+        weights=names.weights[rows],
+        groups=np.repeat(centres.group[member], n_words),
     )
+    return full._replace(csms=np.where(n_measured > 0, total / np.maximum(n_measured, 1), np.nan).astype(np.float32))
 
 
 def _connection_tokens(crystals: Crystals, centres: _Centres, names: _MotifNames) -> Columns:
@@ -267,7 +292,62 @@ def _connection_tokens(crystals: Crystals, centres: _Centres, names: _MotifNames
         len(crystals.n_sites),
         per_centre / (HALF_CONNECTED + per_centre),
         [_FIRST["sharing"] + sharings[links.member], *words[0], *words[1]],
-        groups=[centres.group[one] for one in ends],
+        groups=[np.full(len(links.key), -1), *(centres.group[one] for one in ends for _ in range(3))],
         weights=[1, *[1] * 3, *[0.5] * 3],
-        ends=[-1, 0, 0, 0, 1, 1, 1],
     )
+
+
+def _ligand_tokens(
+    crystals: Crystals, material: NDArray[np.int64], pair_of: NDArray[np.int64], centres: _Centres, names: _MotifNames
+) -> Columns:
+    """Make the tokens of ligands, by the motifs they are part of: one for each distinct set of these."""
+    end = centres.pair * len(GEOMETRIES) + names.geometries[names.codes]
+    pairs = np.stack([crystals.bond_sites, end[crystals.bond_motifs]])
+    (sites, ends), kept, n_bonds = np.unique(pairs, axis=1, return_index=True, return_counts=True)
+    ligands, first, n_kinds = np.unique(sites, return_index=True, return_counts=True)
+    hashes = np.zeros(len(ligands), dtype=np.uint64)
+    np.add.at(hashes, np.repeat(np.arange(len(ligands)), n_kinds), scrambled(ends) * n_bonds.astype(np.uint64))
+    order = np.lexsort((hashes, pair_of[ligands], material[ligands]))
+    keys = np.stack([hashes, pair_of[ligands].astype(np.uint64), material[ligands].astype(np.uint64)])[:, order]
+    is_new = np.append(np.ones(min(len(order), 1), dtype=np.bool_), (np.diff(keys, axis=1) != 0).any(axis=0))
+    member = order[is_new]  # a ligand of each token
+    n_alike = np.bincount(np.cumsum(is_new) - 1, minlength=len(member))
+    of_token = material[ligands[member]]
+    plain = _tokens(
+        _LIGAND,
+        of_token,
+        len(crystals.n_sites),
+        n_alike / crystals.n_sites[of_token],
+        _species(pair_of[ligands[member]]),
+    )
+    rows = spans(first[member], n_kinds[member])
+    bonded, counts = ends[rows], n_bonds[rows]
+    of_centre = [*_species(bonded // len(GEOMETRIES)), _FIRST["geometry"] + bonded % len(GEOMETRIES)]
+    group = centres.group[crystals.bond_motifs[kept[rows]]]
+    return _with_words(
+        plain,
+        n_words=3 * n_kinds[member],
+        words=np.column_stack(of_centre).ravel(),
+        weights=np.repeat(counts / (HALF_CONNECTED + counts), 3),
+        groups=np.repeat(group, 3),
+    )
+
+
+def _with_words(
+    plain: Columns,
+    *,
+    n_words: NDArray[np.int64],
+    words: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    groups: NDArray[np.int64],
+) -> Columns:
+    """Add words to tokens, behind those that they have."""
+    both = plain.n_words + n_words
+    first = starts(both)[:-1]
+    head, tail = spans(first, plain.n_words), spans(first + plain.n_words, n_words)
+    columns = {}
+    for name, more in (("words", words), ("weights", weights), ("groups", groups)):
+        old = getattr(plain, name)
+        columns[name] = np.empty(both.sum(), dtype=old.dtype)
+        columns[name][head], columns[name][tail] = old, more
+    return plain._replace(n_words=both, **columns)

@@ -11,6 +11,8 @@ kind          one for each                           words
               and ligands
 "connection"  pair of motifs, seen as element,       ``corner``, of the motif it is seen from ``Ti ox+4 O:6``, and
               oxidation state and geometry; sharing  by halves of the other; each pair is seen from either end
+"ligand"      element and oxidation state of what    ``O ox-2``, and of each motif that holds it ``Ti ox+4 O:6``,
+              motifs hold; how many of which do      weighed by n / (4 + n), n being how many do
 "site"        element and site symmetry              ``O sym mm2``
 "space_group" material                               ``sg 136 tetragonal``
 ============= ====================================== ============================================================
@@ -28,7 +30,7 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,15 +41,23 @@ from matembed.corpus._folder import checked_file, other_files, read_config, writ
 from matembed.corpus._motif_stream import motif_chunks
 from matembed.corpus._set_columns import Columns, frozen
 from matembed.corpus._set_crystals import chunk_crystals, graph_crystals, graph_places, table_places
-from matembed.corpus._set_tokens import crystal_tokens, cut, element_tokens, symmetry_tokens
+from matembed.corpus._set_tokens import (
+    HALF_CONNECTED,
+    crystal_tokens,
+    cut,
+    element_tokens,
+    species_tokens,
+    symmetry_tokens,
+)
 from matembed.corpus.formulas import parse_formula, reduced_formulas
 from matembed.corpus.motif_tables import MotifTables, check_tables
 from matembed.corpus.ragged import starts
-from matembed.corpus.set_words import TOKEN_KINDS, WORDS, WordVocabulary
+from matembed.corpus.set_words import TOKEN_KINDS, WORD_PARTS, WORDS, WordVocabulary
 from matembed.corpus.symmetry import Symmetry, find_symmetry
-from matembed.elements import ATOMIC_NUMBERS
-from matembed.motifs.find import find_motif_arrays
+from matembed.elements import ATOMIC_NUMBERS, SYMBOLS
+from matembed.motifs.find import Strategy, find_motif_arrays
 from matembed.motifs.graph import MotifGraph
+from matembed.motifs.valences import likeliest_states
 from matembed.sources.files import read_structures
 from matembed.sources.rows import StructureRow
 
@@ -58,7 +68,7 @@ if TYPE_CHECKING:
 __all__ = ["MaterialSets", "formula_sets", "graph_sets", "structure_sets", "table_sets"]
 
 _MOST_TOKENS = 64
-_SCHEMA = 2  # 1 counted connections per atom, each pair once
+_SCHEMA = 3  # 1 counted connections per atom, each pair once; 2 said nothing of ligands
 _TYPE = "MaterialSets"
 _NOUN = "set of materials"
 _FILES = {"sets.safetensors", "materials.json", "words.json"}
@@ -67,11 +77,10 @@ _DTYPES: dict[str, type] = {
     "kinds": np.int8,
     "amounts": np.float32,
     "csms": np.float32,
-    "groups": np.int16,
     "word_starts": np.int64,
     "words": np.int32,
     "weights": np.float32,
-    "ends": np.int8,
+    "groups": np.int16,
 }
 
 
@@ -99,17 +108,15 @@ class MaterialSets:
         Above 0 and up to 1.
     csms : float32 array, shape (n_tokens,)
         Mean continuous symmetry measure, 0 to 100, of the motifs of a token; NaN where there is none.
-    groups : int16 array, shape (n_tokens, 2)
-        Number, within the material, of the pair of element and oxidation state that the token tells of: of a species
-        or motif twice the same, of a connection those of its two ends; -1 for other tokens.
     word_starts : int64 array, shape (n_tokens + 1,)
         Words of token j are those from ``word_starts[j]`` to ``word_starts[j + 1]``.
     words : int32 array, shape (n_words,)
         Ids in `vocabulary`.
     weights : float32 array, shape (n_words,)
         Above 0 and up to 1.
-    ends : int8 array, shape (n_words,)
-        Which end of a connection a word tells of, 0 or 1; -1 for words of the token itself.
+    groups : int16 array, shape (n_words,)
+        Number, within the material, of the pair of element and oxidation state that a word tells of, where it tells of
+        species or motifs; -1 for other words.
     card : Card
         Source, licence and citation of the materials.
 
@@ -138,11 +145,10 @@ class MaterialSets:
     kinds: NDArray[np.int8]
     amounts: NDArray[np.float32]
     csms: NDArray[np.float32]
-    groups: NDArray[np.int16]
     word_starts: NDArray[np.int64]
     words: NDArray[np.int32]
     weights: NDArray[np.float32]
-    ends: NDArray[np.int8]
+    groups: NDArray[np.int16]
     card: Card
 
     def __post_init__(self) -> None:
@@ -157,9 +163,9 @@ class MaterialSets:
 
     def _unsound(self) -> str:
         n_tokens, n_words = len(self.kinds), len(self.words)
-        shapes = {"amounts": (n_tokens,), "csms": (n_tokens,), "groups": (n_tokens, 2)}
+        shapes = {"amounts": (n_tokens,), "csms": (n_tokens,)}
         shapes |= {"token_starts": (len(self.ids) + 1,), "word_starts": (n_tokens + 1,)}
-        shapes |= {"weights": (n_words,), "ends": (n_words,)}
+        shapes |= {"weights": (n_words,), "groups": (n_words,)}
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 return f"{name} must have shape {shape}, got {getattr(self, name).shape}"
@@ -169,7 +175,7 @@ class MaterialSets:
             starts = getattr(self, name)
             if starts[0] != 0 or starts[-1] != end or (np.diff(starts) < 0).any():
                 return f"{name} must ascend from 0 to {end}"
-        ranges = {"kinds": (0, len(TOKEN_KINDS) - 1), "words": (0, len(self.vocabulary) - 1), "ends": (-1, 1)}
+        ranges = {"kinds": (0, len(TOKEN_KINDS) - 1), "words": (0, len(self.vocabulary) - 1)}
         for name, (low, high) in ranges.items():
             column = getattr(self, name)
             if len(column) and not (low <= column.min() and column.max() <= high):
@@ -291,15 +297,23 @@ class MaterialSets:
         one = self[int(material)]
         rows = []
         for token, (start, stop) in enumerate(zip(one.word_starts[:-1], one.word_starts[1:], strict=True)):
-            texts: dict[int, list[str]] = {-1: [], 0: [], 1: []}
-            for word, weight, end in zip(
-                *(column[start + 1 : stop] for column in (one.words, one.weights, one.ends)), strict=True
+            kind = TOKEN_KINDS[one.kinds[token]]
+            linked = kind in ("connection", "ligand")
+            own: list[str] = []
+            ends: list[str] = []
+            for word, weight, group in zip(
+                *(column[start + 1 : stop].tolist() for column in (one.words, one.weights, one.groups)), strict=True
             ):
-                share = f"{weight:.2g} " if end < 0 and weight < 1 else ""
-                texts[int(end)].append(share + self.vocabulary.words[word])
-            own, *ends = (" ".join(listed) for listed in texts.values())
-            text = f"{own}: {ends[0]} | {ends[1]}" if ends[0] else own
-            rows.append((TOKEN_KINDS[one.kinds[token]], text, float(one.amounts[token]), float(one.csms[token])))
+                text = self.vocabulary.words[word]
+                if not linked or group < 0:
+                    own.append(text if weight == 1 else f"{weight:.2g} {text}")
+                elif WORD_PARTS[self.vocabulary.part[word]] == "element":
+                    n = HALF_CONNECTED * weight / (1 - weight) if weight < 1 else 0
+                    ends.append(f"{n:.3g} {text}" if kind == "ligand" else text)
+                else:
+                    ends[-1] += f" {text}"
+            text = " ".join(own) + (f": {' | '.join(ends)}" if ends else "")
+            rows.append((kind, text, float(one.amounts[token]), float(one.csms[token])))
         return pd.DataFrame(rows, columns=["kind", "words", "amount", "csm"])
 
     def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -383,14 +397,21 @@ def _write_json(path: Path, values: Any) -> None:
 
 
 def formula_sets(
-    formulas: "Iterable[str | Composition]", *, ids: Sequence[str] | None = None, card: Card | None = None
+    formulas: "Iterable[str | Composition]",
+    *,
+    oxidation: Literal["unknown", "balanced"] = "unknown",
+    ids: Sequence[str] | None = None,
+    card: Card | None = None,
 ) -> MaterialSets:
-    """Write formulas as sets of elements.
+    """Write formulas as sets of elements, or of elements and species.
 
     Parameters
     ----------
     formulas : iterable of str or pymatgen Composition
         In any spelling that `parse_formula` reads; amounts may be fractions.
+    oxidation : {"unknown", "balanced"}
+        Leave oxidation states open, or tell the likeliest neutral ones, as pymatgen guesses them; not where amounts or
+        states are fractions, as in Fe3O4, or nothing is neutral, as in Ni3Al.
     ids : sequence of str, length n_formulas, optional
         By default the formulas are numbered from 1.
     card : Card, optional
@@ -399,7 +420,7 @@ def formula_sets(
     Returns
     -------
     MaterialSets
-        With tokens of kind "element" alone.
+        With tokens of kind "element", and of kind "species" if states are told.
 
     Raises
     ------
@@ -408,7 +429,7 @@ def formula_sets(
     FormulaError
         If a formula cannot be read.
     ValueError
-        If there are not as many ids as formulas.
+        If there are not as many ids as formulas, or `oxidation` is something else.
 
     See Also
     --------
@@ -419,10 +440,15 @@ def formula_sets(
     >>> sets = formula_sets(["Sr2Ti2O6", "Fe0.25Ni0.75"])
     >>> sets.formulas, sets.describe(1)[["words", "amount"]].values.tolist()
     (('SrTiO3', 'Fe0.25Ni0.75'), [['Fe', 0.25], ['Ni', 0.75]])
+    >>> formula_sets(["KMnO4"], oxidation="balanced").describe(0)["words"].to_list()[3:]
+    ['O ox-2', 'K ox+1', 'Mn ox+7']
     """
     if isinstance(formulas, str):
         msg = f"wanted a list of formulas, got the text {formulas!r}; pass [{formulas!r}] for one"
         raise TypeError(msg)
+    if oxidation not in ("unknown", "balanced"):
+        msg = f"oxidation must be 'unknown' or 'balanced', got {oxidation!r}"
+        raise ValueError(msg)
     parsed = [parse_formula(formula) for formula in formulas]
     listed = [
         sorted((ATOMIC_NUMBERS[symbol], amount) for symbol, amount in one.composition.get_el_amt_dict().items())
@@ -432,9 +458,24 @@ def formula_sets(
     flat = np.array([pair for pairs in listed for pair in pairs], dtype=np.float64).reshape(-1, 2)
     material = np.repeat(np.arange(len(listed)), n_elements)
     amounts = flat[:, 1] / np.bincount(material, flat[:, 1], len(listed))[material]
-    columns = cut([element_tokens(material, len(listed), flat[:, 0].astype(np.int64), amounts)], _MOST_TOKENS)
+    numbers = flat[:, 0].astype(np.int64)
+    tokens = [element_tokens(material, len(listed), numbers, amounts)]
+    if oxidation == "balanced":
+        states = [state for pairs in listed for state in _balanced(pairs)]
+        tokens.append(species_tokens(material, len(listed), numbers, amounts, np.array(states, dtype=np.float64)))
+    columns = cut(tokens, _MOST_TOKENS)
     names = _names(ids, len(listed), "formulas")
     return MaterialSets._made(names, [one.formula for one in parsed], columns, _described(card, "formulas"))
+
+
+def _balanced(pairs: Sequence[tuple[int, float]]) -> list[float]:
+    """Find the oxidation state of each element of a formula; NaN if one is not known or no whole number."""
+    counts = {SYMBOLS[number]: round(amount) for number, amount in pairs}
+    whole = all(amount == round(amount) for _, amount in pairs)
+    states = (likeliest_states(counts) if whole else None) or {}
+    if not states or any(state != round(state) for state in states.values()):
+        return [np.nan] * len(pairs)
+    return [states[symbol] for symbol in counts]
 
 
 def graph_sets(
@@ -507,7 +548,12 @@ def graph_sets(
 
 
 def structure_sets(
-    structures: Any, *, symmetry: bool = True, max_tokens: int = _MOST_TOKENS, card: Card | None = None
+    structures: Any,
+    *,
+    strategy: Strategy = "multi_weights",
+    symmetry: bool = True,
+    max_tokens: int = _MOST_TOKENS,
+    card: Card | None = None,
 ) -> MaterialSets:
     """Find the motifs and the symmetry of crystals, and write them as sets.
 
@@ -515,6 +561,9 @@ def structure_sets(
     ----------
     structures : sequence, mapping, path-like or DataFrame
         Crystals, as `matembed.sources.read_structures` reads them, such as a list of pymatgen Structures.
+    strategy : {"multi_weights", "simplest"}
+        How motifs are chosen, as in `matembed.find_motifs`; of a site between several environments, the likeliest
+        counts. Pretrained transformers were trained on the first.
     symmetry : bool, default True
         Find space groups and site symmetries too, up to 0.01 Å.
     max_tokens : int, default 64
@@ -553,13 +602,13 @@ def structure_sets(
             raise ValueError(msg)
         try:
             crystal = row.to_crystal()
-            found = find_motif_arrays(crystal)
+            found = find_motif_arrays(crystal, strategy=strategy)
             symmetries.append(find_symmetry(crystal) if symmetry else None)
         except ValueError as error:
             msg = f"row {row.row}, {row.id!r}: {error}"
             raise ValueError(msg) from error
         ids.append(row.id)
-        graphs.append(found.to_graph(engine="numba", strategy="simplest"))
+        graphs.append(found.to_graph(engine="numba", strategy=strategy))
         oxidations.append(None if found.oxidations is None else found.oxidations.tolist())
     return graph_sets(
         graphs,
@@ -621,7 +670,7 @@ def table_sets(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sets = table_sets(build_motif_tables([salt], f"{folder}/motifs", progress=False))
     >>> sets.ids, sets.describe(0)["kind"].value_counts().to_dict()
-    (('CsCl',), {'connection': 3, 'element': 2, 'species': 2, 'motif': 1})
+    (('CsCl',), {'connection': 3, 'element': 2, 'species': 2, 'motif': 1, 'ligand': 1})
     """
     check_tables(tables)
     _check_max_tokens(max_tokens)

@@ -25,7 +25,7 @@ __all__ = [
     "WordVocabulary",
 ]
 
-TokenKind = Literal["element", "species", "motif", "connection", "site", "space_group"]
+TokenKind = Literal["element", "species", "motif", "connection", "ligand", "site", "space_group"]
 TOKEN_KINDS: tuple[TokenKind, ...] = get_args(TokenKind)
 WordPart = Literal["special", "kind", "element", "oxidation", "geometry", "cn", "ligand", "sharing", "symmetry"]
 WORD_PARTS: tuple[WordPart, ...] = get_args(WordPart)
@@ -56,7 +56,7 @@ class WordVocabulary:
     Examples
     --------
     >>> len(WORDS), WORDS.id("Ti"), WORDS.words[:2], [WORDS.words[n] for n in WORDS.ids("sharing")]
-    (636, 32, ('[PAD]', '[CLS]'), ['corner', 'edge', 'face'])
+    (637, 33, ('[PAD]', '[CLS]'), ['corner', 'edge', 'face'])
     """
 
     words: tuple[str, ...]

@@ -18,7 +18,7 @@ from matembed.corpus.symmetry import find_symmetry, symmetry_table
 from matembed.motifs import Crystal, Ligand, Motif, MotifGraph, find_motif_arrays
 from matembed.motifs.geometry import model_geometries
 
-EXACT = ("token_starts", "kinds", "amounts", "groups", "word_starts", "words", "weights", "ends")
+EXACT = ("token_starts", "kinds", "amounts", "word_starts", "words", "weights", "groups")
 
 
 def gallia():
@@ -70,7 +70,7 @@ def other_cells(structure):
 
 
 def tables_of(structures, folder):
-    return build_motif_tables(structures, folder, progress=False)
+    return build_motif_tables(structures, folder, strategy="multi_weights", progress=False)
 
 
 def assert_same(first, second, *, csm=0.0):
@@ -82,7 +82,7 @@ def assert_same(first, second, *, csm=0.0):
 
 def words_of(sets, token):
     rows = slice(sets.word_starts[token], sets.word_starts[token + 1])
-    return [WORDS.words[word] for word in sets.words[rows]], sets.weights[rows].tolist(), sets.ends[rows].tolist()
+    return [WORDS.words[word] for word in sets.words[rows]], sets.weights[rows].tolist(), sets.groups[rows].tolist()
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +106,11 @@ def everything():
 
 
 def test_the_words_are_fixed_and_each_comes_once():
-    assert len(WORDS) == len(set(WORDS.words)) == len(WORDS.part) == 636
+    assert len(WORDS) == len(set(WORDS.words)) == len(WORDS.part) == 637
     assert WORDS.words[:5] == ("[PAD]", "[CLS]", "[HIDDEN element]", "[HIDDEN oxidation]", "[HIDDEN geometry]")
-    kinds = ("<element>", "<species>", "<motif>", "<connection>", "<site>", "<space group>")
-    assert WORDS.words[5:11] == kinds
-    assert (WORDS.words[11], WORDS.words[128], WORDS.words[129], WORDS.words[143]) == ("H", "Og", "ox-4", "ox?")
+    kinds = ("<element>", "<species>", "<motif>", "<connection>", "<ligand>", "<site>", "<space group>")
+    assert WORDS.words[5:12] == kinds
+    assert (WORDS.words[12], WORDS.words[129], WORDS.words[130], WORDS.words[144]) == ("H", "Og", "ox-4", "ox?")
     assert WORDS.words[-1] == "sym m-3m"
     assert {*model_geometries().symbols, "UNKNOWN:14"} < {WORDS.words[word] for word in WORDS.ids("geometry")}
 
@@ -119,7 +119,7 @@ def test_every_word_tells_one_thing():
     sizes = {part: len(WORDS.ids(part)) for part in WORD_PARTS}
     assert sizes == {
         "special": 5,
-        "kind": 6,
+        "kind": 7,
         "element": 118,
         "oxidation": 15,
         "geometry": 81,
@@ -133,7 +133,7 @@ def test_every_word_tells_one_thing():
 
 
 def test_words_that_are_none_are_refused():
-    with pytest.raises(KeyError, match="no word 'Tii' among 636"):
+    with pytest.raises(KeyError, match="no word 'Tii' among 637"):
         WORDS.id("Tii")
     with pytest.raises(ValueError, match="part must be one of 'special'"):
         WORDS.ids("colour")
@@ -199,20 +199,27 @@ def test_the_tokens_of_rutile(everything):
         ["motif", "Ti ox+4 O:6 cn6 ligand O"],
         ["connection", "corner: Ti ox+4 O:6 | Ti ox+4 O:6"],
         ["connection", "edge: Ti ox+4 O:6 | Ti ox+4 O:6"],
+        ["ligand", "O ox-2: 3 Ti ox+4 O:6"],
         ["site", "O sym mm2"],
         ["site", "Ti sym mmm"],
         ["space_group", "sg 136 tetragonal"],
     ]
     # Titanium shares 8 corners and 2 edges.
     third, corners, edges = 1 / 3, 8 / (4 + 8), 2 / (4 + 2)
-    wanted = [2 / 3, third, 2 / 3, third, third, corners, edges, 2 / 3, third, 1]
+    wanted = [2 / 3, third, 2 / 3, third, third, corners, edges, 2 / 3, 2 / 3, third, 1]
     assert found["amount"].to_list() == pytest.approx(wanted)
     assert found["csm"].notna().to_list() == [kind == "motif" for kind in found["kind"]]
-    assert rutile.groups.tolist() == [[-1] * 2, [-1] * 2, [0, 0], *[[1, 1]] * 4, *[[-1] * 2] * 3]
     assert words_of(rutile, 5) == (
         ["<connection>", "corner", "Ti", "ox+4", "O:6", "Ti", "ox+4", "O:6"],
         [1, 1, *[1] * 3, *[0.5] * 3],
-        [-1, -1, 0, 0, 0, 1, 1, 1],
+        [-1, -1, *[1] * 6],
+    )
+    assert words_of(rutile, 4)[2] == [-1, *[1] * 5] and words_of(rutile, 2)[2] == [-1, 0, 0]
+    share = pytest.approx(3 / (4 + 3))
+    assert words_of(rutile, 7) == (
+        ["<ligand>", "O", "ox-2", "Ti", "ox+4", "O:6"],
+        [1, 1, 1, share, share, share],
+        [-1, -1, -1, 1, 1, 1],
     )
 
 
@@ -232,7 +239,8 @@ def test_oxidation_states_that_are_not_known_have_a_word_of_their_own(everything
     found = metal.describe(0)
     assert "species" not in found["kind"].to_list()
     assert found.loc[found["kind"] == "motif", "words"].str.split().str[:2].to_list() == [["Al", "ox?"], ["Ni", "ox?"]]
-    assert metal.groups[metal.kinds == TOKEN_KINDS.index("motif"), 0].tolist() == [0, 1]
+    motifs = np.flatnonzero(metal.kinds == TOKEN_KINDS.index("motif"))
+    assert metal.groups[metal.word_starts[motifs] + 1].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("name", CRYSTALS)
@@ -249,7 +257,7 @@ def test_tables_graphs_and_structures_give_the_same(everything, tables, symmetri
     assert from_tables.ids == everything.ids == tuple(CRYSTALS)
     crystals = [Crystal.from_structure(one) for one in CRYSTALS.values()]
     oxidations = [find_motif_arrays(one).oxidations for one in crystals]
-    graphs = [find_motifs(one) for one in crystals]
+    graphs = [find_motifs(one, strategy="multi_weights") for one in crystals]
     known = {"oxidations": oxidations, "symmetries": [find_symmetry(one) for one in crystals]}
     assert_same(graph_sets(graphs, **known), everything)
     assert_same(table_sets(tables), structure_sets(CRYSTALS, symmetry=False))
@@ -267,23 +275,34 @@ def test_graphs_alone_know_the_species_of_centres():
 
 
 def test_laws_of_amounts_and_weights(everything):
-    element, species, motif, connection, site, space_group = (everything.kinds == code for code in range(6))
+    element, species, motif, connection, ligand, site, space_group = (everything.kinds == code for code in range(7))
     material = np.repeat(np.arange(len(everything)), np.diff(everything.token_starts))
     for kind in (element, site):
         assert np.bincount(material[kind], everything.amounts[kind]) == pytest.approx(np.ones(len(everything)))
     assert np.bincount(material[motif], everything.amounts[motif]).max() <= 1 + 1e-6
     assert everything.amounts[connection].max() < 1
     assert (everything.amounts[space_group] == 1).all()
-    assert (everything.groups[~(species | motif | connection)] == -1).all()
-    assert (everything.groups[species | motif | connection] >= 0).all()
     token = np.repeat(np.arange(len(everything.kinds)), np.diff(everything.word_starts))
-    ligand = WORDS.part[everything.words] == WORD_PARTS.index("ligand")
-    shares = np.bincount(token[ligand], everything.weights[ligand], len(everything.kinds))
+    grouped = np.bincount(token, everything.groups >= 0, len(everything.kinds))
+    assert (grouped[species] == 2).all() and (grouped[motif] >= 5).all() and (grouped[connection] == 6).all()
+    assert (grouped[ligand] % 3 == 0).all() and (grouped[ligand] > 0).all()
+    assert (grouped[element | site | space_group] == 0).all()
+    around = WORDS.part[everything.words] == WORD_PARTS.index("ligand")
+    shares = np.bincount(token[around], everything.weights[around], len(everything.kinds))
     assert shares == pytest.approx(np.where(motif, 1, 0))
-    for end, share in ((0, 1), (1, 0.5)):
-        told = everything.ends == end
-        weights = np.bincount(token[told], everything.weights[told], len(everything.kinds))
-        assert weights == pytest.approx(3 * share * connection)
+    weights = np.bincount(token, everything.weights * (everything.groups >= 0), len(everything.kinds))
+    assert weights[connection] == pytest.approx(3 * (1 + 0.5))
+
+
+def test_bonds_are_counted_alike_from_motifs_and_from_ligands(everything):
+    """The atoms that motifs hold, by their shares of all atoms, are those that are held."""
+    for row in range(len(everything)):
+        one = everything[row].describe(0)
+        motifs, ligands = (one[one["kind"] == kind] for kind in ("motif", "ligand"))
+        held = motifs["words"].str.extract(r" cn(\d+)")[0].astype(int) * motifs["amount"]
+        counts = ligands["words"].str.split(": ").str[1].str.split(" | ", regex=False)
+        holding = counts.map(lambda listed: sum(float(text.split()[0]) for text in listed)) * ligands["amount"]
+        assert holding.sum() == pytest.approx(held.sum(), rel=0.01)
 
 
 def test_connections_are_counted_from_either_end(everything):
@@ -310,7 +329,7 @@ def test_of_many_tokens_the_smallest_connections_are_left_out(everything):
     whole = everything[row].describe(0)
     cut = structure_sets([CRYSTALS["spinel"]], max_tokens=13).describe(0)
     assert len(whole) > len(cut) == 13
-    is_connection = whole["kind"] == "connection"
+    is_connection = ~whole["kind"].isin(["element", "species", "motif"])
     others = whole[(whole["kind"] != "element") & ~is_connection].index
     connections = whole[is_connection]["amount"].sort_values(ascending=False, kind="stable").index
     kept = [0, 1, 2, *others, *connections[: 13 - 3 - len(others)]]
@@ -323,7 +342,7 @@ def test_larger_motifs_than_there_are_words_for_count_as_the_largest():
     motif = Motif(0, "Cs", 1.0, "UNKNOWN:24", None, shell, ("Cl",) * 24)
     graph = MotifGraph("CsCl", ("Cs", "Cl"), (motif,), (), "", "", "")
     found = graph_sets([graph]).describe(0)
-    assert found["words"].iloc[-1] == "Cs ox+1 UNKNOWN:20 cn20 ligand Cl"
+    assert found["words"].to_list()[-2:] == ["Cs ox+1 UNKNOWN:20 cn20 ligand Cl", "Cl ox?: 24 Cs ox+1 UNKNOWN:20"]
     assert np.isnan(found["csm"].iloc[-1])
     odd = Motif(0, "Cs", 1.0, "Q:1", None, shell[:1], ("Cl",))
     with pytest.raises(ValueError, match="no word for the geometry 'Q:1'"):
@@ -448,8 +467,8 @@ def test_sets_of_other_words_are_refused(everything, tmp_path, monkeypatch):
     [
         ("amounts", [0.5], r"amounts must have shape \(2,\)"),
         ("amounts", [0, 1], "amounts must be above 0"),
-        ("kinds", [0, 6], "kinds must be from 0 to 5"),
-        ("words", [5, 700, 5, 30], "words must be from 0 to 635"),
+        ("kinds", [0, 7], "kinds must be from 0 to 6"),
+        ("words", [5, 700, 5, 30], "words must be from 0 to 636"),
         ("token_starts", [0, 1], "token_starts must ascend from 0 to 2"),
         ("formulas", [], "a formula for each of 1 ids"),
     ],
@@ -464,3 +483,32 @@ def test_columns_that_do_not_fit_are_refused(name, wrong, message):
 def test_columns_are_read_only(everything):
     with pytest.raises(ValueError, match="read-only"):
         everything.amounts[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("formula", "species"),
+    [
+        ("KMnO4", {"O ox-2", "K ox+1", "Mn ox+7"}),
+        ("Na2S2O3", {"O ox-2", "Na ox+1", "S ox+2"}),
+        ("Fe3O4", set()),  # 8/3
+        ("Ni3Al", set()),  # no anion
+        ("Li0.5CoO2", set()),
+    ],
+)
+def test_oxidation_states_of_formulas_are_balanced_where_whole(formula, species):
+    table = formula_sets([formula, "NaCl"], oxidation="balanced").describe(0)
+    assert set(table["words"][table["kind"] == "species"]) == species
+    plain = formula_sets([formula]).describe(0)
+    pd.testing.assert_frame_equal(table[table["kind"] == "element"], plain)
+    assert table["amount"][table["kind"] == "species"].sum() == pytest.approx(1 if species else 0)
+
+
+def test_species_of_a_formula_are_those_of_its_crystal():
+    crystal = structure_sets([CRYSTALS["NaCl"]]).describe(0)
+    formula = formula_sets(["NaCl"], oxidation="balanced").describe(0)
+    pd.testing.assert_frame_equal(formula, crystal[: len(formula)])
+
+
+def test_another_way_to_oxidation_states_is_refused():
+    with pytest.raises(ValueError, match="oxidation must be 'unknown' or 'balanced', got 'guess'"):
+        formula_sets(["NaCl"], oxidation="guess")
