@@ -1,10 +1,12 @@
 """Which coordination will a cation take? A transformer, asked for hidden geometries of oxides, beside decision trees.
 
-``python benchmarks/masked_geometry.py DATA --pretrained FOLDER --write benchmarks/masked_geometry.md`` evaluates.
-``DATA`` holds ``motifs/mp_oxides_chemenv.jsonl.gz``, oxides of the Materials Project with the coordination
-environments that ChemEnv finds; ``FOLDER`` is a `MaskedLM` that has seen none of their chemical systems:
-``--list-seen MOTIFS FILE`` writes the formulas that `matembed/pretrained/make_transformer.py` has to leave out for it.
-Every run is a file in ``--results`` once made, and is not made again; ``--only`` makes some.
+``python benchmarks/masked_geometry.py DATA MOTIFS --pretrained FOLDER --write masked_geometry.md`` evaluates. ``DATA``
+holds ``motifs/mp_oxides_chemenv.jsonl.gz``, oxides of the Materials Project with the coordination environments that
+ChemEnv finds; ``MOTIFS`` are motif tables of that database, made with ``matembed motifs --strategy multi_weights``,
+which finds the same environments. ``FOLDER`` holds a `MaskedLM` for each split, named ``formula``, ``system`` and
+``stoichiometry``, that has seen nothing held out there: ``--list-seen SPLIT FILE`` writes the formulas that
+`matembed/pretrained/make_transformer.py` has to leave out. Every run is a file in ``--results`` once made, and is not
+made again; ``--only`` makes some.
 
 An item is an element in one oxidation state in one material; its answer is the shares of its sites among geometries,
 by the likeliest environment of each site. Every item weighs the same. Top-1 is the share of its sites that have the
@@ -13,16 +15,20 @@ out whole: a fifth, drawn by a seed.
 
 Given are the formula and the oxidation states ("formula"); also the motifs of all other items of the material, without
 any connection of the hidden one ("others"); also these connections, which bound its coordination number ("links").
-Trees are 150 extra trees on columns that say as much: of the formula atomic fractions, and statistics of the cations;
-of the others the shares of their geometries, how many of their bonds and how much bond strength reaches each oxygen,
-and connections among them; of links the corners, edges and faces that a hidden motif shares with its like and with
-others. 7 % of the frequencies of the element and oxidation state in training are mixed in.
+Learned from are the other reference oxides, and by "trees on more oxides" and all networks also the oxides of the
+Materials Project that match an experimental entry, with nothing of what is held out. Trees are 150 extra trees on
+columns that say as much as the networks are told: of the formula atomic fractions, and statistics of the cations; of
+the others the shares of their geometries, how many of their bonds and how much bond strength reaches each oxygen, and
+connections among them; of links the corners, edges and faces that a hidden motif shares with its like and with others.
+7 % of the frequencies of the element and oxidation state in training are mixed in. Networks remember what they have
+learned from (`MaskedLM.remember`); "no memory" are their own answers.
 
-Settings of the networks were tried out on formula seed 0 with its test part in sight; the other splits and seeds were
-not looked at.
+Settings of the networks and of their memory were tried out on formula seed 0 with its test part in sight; the other
+splits and seeds were not looked at.
 """
 
 import argparse
+import re
 import time
 import warnings
 from collections import Counter, defaultdict
@@ -43,6 +49,7 @@ from matembed._atomic import whole_file
 from matembed.corpus.ragged import spans
 from matembed.corpus.set_words import TOKEN_KINDS
 from matembed.elements import ATOMIC_NUMBERS, SYMBOLS
+from matembed.encoders._masking import has_motifs
 from matembed.motifs.connectivity import connect
 from matembed.motifs.geometry import LARGEST_CN
 from matembed.motifs.graph import Ligand, Motif, MotifGraph
@@ -53,6 +60,8 @@ GIVEN = ("formula", "others", "links")
 SPLITS = ("formula", "system", "stoichiometry")
 FLAT = ("Na", "K", "Ca", "Ba", "Pb", "La")
 N_FOLDS, N_TREES, SMOOTHING = 5, 150, 0.07
+SPECIES = re.compile(r"([A-Z][a-z]?)(\d+(?:\.\d+)?)?([+-])?")
+MOTIF_COLUMNS = ["id", "site", "element", "oxidation", "geometry", "csm", "ligands", "images"]
 RADIUS_OF_OXYGEN = 1.40  # Å, Shannon, sixfold
 RATIOS = {0.155: "L:2", 0.225: "TL:3", 0.414: "T:4", 0.732: "O:6", 1.0: "C:8", np.inf: "C:12"}  # Pauling's rule
 FINE_TUNING: dict[str, Any] = {
@@ -64,7 +73,7 @@ FINE_TUNING: dict[str, Any] = {
     "shares": {"formula": 0.4, "others": 0.3, "links": 0.3, "element": 0.0},
 }
 SIZES = {"dim": 160, "n_layers": 3, "n_heads": 5, "feed_forward": 640}
-MODELS = ("rules", "trees", "pretrained", "random start", "labels shuffled")
+MODELS = ("rules", "trees", "trees on more oxides", "pretrained", "random start", "labels shuffled")
 GOALS = (
     ("formula", "formula", 0.76),
     ("formula", "others", 0.80),
@@ -98,19 +107,36 @@ class Item:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Oxides with the environments of their cations, as motif graphs."""
+    """Oxides with the environments of their cations, as motif graphs; only of the first ones items are asked for."""
 
     ids: tuple[str, ...]
     graphs: tuple[MotifGraph, ...]
     oxidations: tuple[tuple[float, ...], ...]
+    n_asked: int
 
     @classmethod
     def read(cls, data: Path) -> "Reference":
         """Read the reference; of each site the likeliest environment counts."""
         rows = pd.read_json(data / ORACLE, lines=True, precise_float=True)
-        graphs = [_graph(row) for row in rows.itertuples()]
-        valences = (tuple(map(float, each)) for each in rows["valences"])
-        return cls(tuple(rows["id"]), tuple(graphs), tuple(valences))
+        graphs = tuple(_graph(row) for row in rows.itertuples())
+        return cls(tuple(rows["id"]), graphs, tuple(tuple(map(float, each)) for each in rows["valences"]), len(rows))
+
+    def with_more(self, tables: me.MotifTables) -> "Reference":
+        """Add the other oxides of motif tables that match an experimental entry, with all oxidation states known."""
+        materials = tables.materials()
+        oxide = materials["chemsys"].str.split("-").map(lambda symbols: "O" in symbols)
+        wanted = materials[oxide & (materials["icsd"] == True) & ~materials["id"].isin(self.ids)]  # noqa: E712
+        motifs = dict(iter(tables.motifs(wanted["id"], MOTIF_COLUMNS).groupby("id")))
+        ids, graphs, oxidations = [], [], []
+        for row in wanted.itertuples():
+            species = [SPECIES.fullmatch(each) for each in row.sites.split()]
+            charges = tuple(float(each[2] or 1) * (1 if each[3] == "+" else -1) for each in species if each and each[3])
+            anions = {each[1] for each, charge in zip(species, charges, strict=False) if charge <= 0}
+            if len(charges) == row.n_sites and anions == {"O"} and row.id in motifs:
+                ids.append(row.id)
+                graphs.append(_table_graph(tuple(each[1] for each in species), motifs[row.id]))
+                oxidations.append(charges)
+        return Reference((*self.ids, *ids), (*self.graphs, *graphs), (*self.oxidations, *oxidations), self.n_asked)
 
     @cached_property
     def items(self) -> list[Item]:
@@ -132,22 +158,34 @@ class Reference:
         return me.graph_sets(self.graphs, ids=self.ids, oxidations=self.oxidations)
 
     @cached_property
+    def columns(self) -> list[Floats]:
+        """What trees read of each item, by what is given."""
+        parts = [composition_columns(self), others_columns(self), links_columns(self)]
+        return [np.hstack(parts[: n + 1]) for n in range(len(parts))]
+
+    @cached_property
     def geometries(self) -> list[str]:
         """All geometries of any item, sorted."""
         return sorted({geometry for item in self.items for geometry in item.shares})
 
     def fold_of(self, split: str, seed: int) -> NDArray[np.int64]:
-        """Deal the materials to five folds, those with the same formula, system or stoichiometry to the same."""
-        name = {
-            "formula": lambda graph: graph.formula,
-            "system": lambda graph: "-".join(sorted(set(graph.elements))),
-            "stoichiometry": lambda graph: Composition(graph.formula).anonymized_formula,
-        }[split]
-        names = [name(graph) for graph in self.graphs]
-        distinct = sorted(set(names))
+        """Deal the materials to five folds, those with the same formula, system or stoichiometry to the same.
+
+        The reference is dealt; what was added and has none of its names is in no fold: -1.
+        """
+        names = [name_of(graph.formula, split) for graph in self.graphs]
+        distinct = sorted(set(names[: self.n_asked]))
         places = np.random.default_rng(seed).permutation(len(distinct)) % N_FOLDS
         fold = dict(zip(distinct, places.tolist(), strict=True))
-        return np.array([fold[each] for each in names])
+        return np.array([fold.get(each, -1) for each in names])
+
+
+def name_of(formula: str, split: str) -> str:
+    """Write the formula, the chemical system or the stoichiometry of a formula, in one way."""
+    composition = Composition(formula)
+    if split == "system":
+        return composition.chemical_system
+    return composition.reduced_formula if split == "formula" else composition.anonymized_formula
 
 
 def _graph(row: Any) -> MotifGraph:
@@ -176,6 +214,32 @@ def _graph(row: Any) -> MotifGraph:
         engine="chemenv",
         strategy="multi_weights",
         valences="given",
+    )
+
+
+def _table_graph(elements: tuple[str, ...], rows: pd.DataFrame) -> MotifGraph:
+    motifs = []
+    for row in rows.sort_values("site").itertuples():
+        images = [tuple(image) for image in row.images]
+        motifs.append(
+            Motif(
+                site=row.site,
+                element=row.element,
+                oxidation=row.oxidation,
+                geometry=row.geometry,
+                csm=row.csm,
+                ligands=tuple(Ligand(site, image) for site, image in zip(row.ligands, images, strict=True)),
+                ligand_elements=tuple(elements[site] for site in row.ligands),
+            )
+        )
+    return MotifGraph(
+        formula=Composition(Counter(elements)).reduced_formula,
+        elements=elements,
+        motifs=tuple(motifs),
+        connections=connect(tuple(motifs)),
+        engine="numba",
+        strategy="multi_weights",
+        valences="bond_valence",
     )
 
 
@@ -308,23 +372,18 @@ def radius_ratio(reference: Reference, test: Sequence[int]) -> Floats:
 # Networks ------------------------------------------------------------------------------------------------------------
 
 
-def without_connections(sets: me.MaterialSets) -> me.MaterialSets:
-    """Leave the connections out of sets."""
-    kept = np.flatnonzero(sets.kinds != TOKEN_KINDS.index("connection"))
+def without_links(sets: me.MaterialSets) -> me.MaterialSets:
+    """Leave connections and ligands out of sets."""
+    kept = np.flatnonzero(~np.isin(sets.kinds, [TOKEN_KINDS.index(kind) for kind in ("connection", "ligand")]))
     material = np.repeat(np.arange(len(sets)), np.diff(sets.token_starts))[kept]
     lengths = np.diff(sets.word_starts)[kept]
     words = spans(sets.word_starts[:-1][kept], lengths)
     return replace(
         sets,
         token_starts=np.append(0, np.cumsum(np.bincount(material, minlength=len(sets)))),
-        kinds=sets.kinds[kept],
-        amounts=sets.amounts[kept],
-        csms=sets.csms[kept],
-        groups=sets.groups[kept],
         word_starts=np.append(0, np.cumsum(lengths)),
-        words=sets.words[words],
-        weights=sets.weights[words],
-        ends=sets.ends[words],
+        **{name: getattr(sets, name)[kept] for name in ("kinds", "amounts", "csms")},
+        **{name: getattr(sets, name)[words] for name in ("words", "weights", "groups")},
     )
 
 
@@ -365,32 +424,38 @@ def split_items(
 ) -> tuple[NDArray[np.bool_], list[int], list[int]]:
     """Tell which materials are held out, and the items to learn from and to ask for."""
     held_out = reference.fold_of(split, seed) == fold
-    of_test = held_out[[item.material for item in reference.items]]
-    return held_out, np.flatnonzero(~of_test).tolist(), np.flatnonzero(of_test).tolist()
+    material = np.array([item.material for item in reference.items])
+    asked = held_out[material] & (material < reference.n_asked)
+    return held_out, np.flatnonzero(~held_out[material]).tolist(), np.flatnonzero(asked).tolist()
 
 
 def measure(reference: Reference, run: "Run", pretrained: Path | None) -> dict[str, Floats]:
-    """Train on four folds and predict the items of the fifth: shape (n_items, n_geometries) by what is given."""
+    """Train on what is not held out and predict the items asked for: (n_items, n_geometries) by what is given."""
     held_out, train, test = split_items(reference, run.split, run.seed, run.fold)
+    first = [idx for idx in train if reference.items[idx].material < reference.n_asked]
     if run.model == "rules":
         return {
-            "frequencies": frequencies(reference, train, test),
+            "frequencies": frequencies(reference, first, test),
             "radius ratio": radius_ratio(reference, test),
         }
-    if run.model == "trees":
-        columns, found = composition_columns(reference), {}
-        for given, more in zip(GIVEN, (None, others_columns, links_columns), strict=True):
-            columns = columns if more is None else np.hstack([columns, more(reference)])
-            found[given] = trees(columns, reference, train, test, run.seed)
-        return found
-    start = None if pretrained is None or run.model == "random start" else me.MaskedLM.from_pretrained(pretrained)
+    if run.model.startswith("trees"):
+        learned_from = first if run.model == "trees" else train
+        columns = dict(zip(GIVEN, reference.columns, strict=True))
+        return {given: trees(columns[given], reference, learned_from, test, run.seed) for given in GIVEN}
+    scratch = pretrained is None or run.model == "random start"
+    start = None if scratch else me.MaskedLM.from_pretrained(pretrained / run.split)
     sizes = SIZES if start is None else {name: getattr(start, name) for name in SIZES}
     learned = shuffled(reference, ~held_out, run.seed) if run.model == "labels shuffled" else reference.sets[~held_out]
     seed = 100 * run.seed + 10 * run.fold + run.member
     model = me.MaskedLM(**sizes, **FINE_TUNING, seed=seed).fit(learned, start=start)
     asked = reference.sets[np.unique([reference.items[idx].material for idx in test])]
-    found = {given: predictions(model, asked, reference, test, given) for given in GIVEN}
-    return found | {"others, no connections": predictions(model, without_connections(asked), reference, test, "others")}
+    with_motifs = learned[has_motifs(learned)]
+    found = {}
+    for given in GIVEN:
+        found[f"{given}|no memory"] = predictions(model, asked, reference, test, given)
+        found[given] = predictions(model.remember(with_motifs, given=given), asked, reference, test, given)
+    bare = without_links(asked)
+    return found | {"others|no memory, no connections": predictions(model, bare, reference, test, "others")}
 
 
 class Run(NamedTuple):
@@ -414,8 +479,8 @@ def runs(n_seeds: int, n_members: int) -> list[Run]:
     for split in SPLITS:
         parts = [(seed, 0) for seed in range(n_seeds)] if split != "stoichiometry" else [(0, k) for k in range(N_FOLDS)]
         for seed, fold in parts:
-            found += [Run(split, seed, fold, model) for model in ("rules", "trees", "pretrained", "random start")]
-            found += [Run(split, seed, fold, "labels shuffled")] if split == "formula" else []
+            models = [model for model in MODELS if model != "labels shuffled" or split == "formula"]
+            found += [Run(split, seed, fold, model) for model in models]
             found += [Run(split, seed, fold, "pretrained", member) for member in range(1, n_members)]
     return sorted(found, key=lambda run: (run.member, SPLITS.index(run.split)))
 
@@ -462,19 +527,19 @@ def all_scores(reference: Reference, folder: Path) -> pd.DataFrame:
     for (split, seed, fold), models in parts.items():
         _, _, test = split_items(reference, split, seed, fold)
         for model, members in models.items():
-            for given in members[0]:
-                told = given if model != "rules" else "formula"
-                name = model if model != "rules" else given
-                each = [score(reference, test, member[given]) for member in members]
-                found = {name: _mean_scores(each)}
-                mean = np.mean([member[given] for member in members], axis=0)
+            for key in members[0]:
+                given, _, variant = key.partition("|") if model != "rules" else ("formula", "", "")
+                name = model if model != "rules" else key
+                rest = f", {variant}" if variant else ""
+                found = {name + rest: _mean_scores([score(reference, test, member[key]) for member in members])}
+                mean = np.mean([member[key] for member in members], axis=0)
                 if len(members) > 1:
-                    found[f"{name}, {len(members)} networks"] = score(reference, test, mean)
-                if model == "pretrained" and given in GIVEN and "trees" in models:
-                    both = (mean + models["trees"][0][given]) / 2
-                    found["mean of trees and networks"] = score(reference, test, both)
+                    found[f"{name}, {len(members)} networks{rest}"] = score(reference, test, mean)
+                if model == "pretrained" and not variant and "trees on more oxides" in models:
+                    both = (mean + models["trees on more oxides"][0][given]) / 2
+                    found["mean of networks and trees on more oxides"] = score(reference, test, both)
                 for label, scores in found.items():
-                    rows.append(scores.assign(split=split, seed=seed, fold=fold, model=label, given=told))
+                    rows.append(scores.assign(split=split, seed=seed, fold=fold, model=label, given=given))
     return pd.concat(rows, ignore_index=True)
 
 
@@ -509,22 +574,22 @@ def page(reference: Reference, folder: Path, trained: str) -> Iterator[str]:
         "the mean over splits is given."
     )
     names = list(dict.fromkeys(scores["model"]))
-    order = ["radius ratio", "frequencies", "trees", "labels shuffled", "random start", "pretrained"]
+    order = ["radius ratio", "frequencies", *MODELS[1:3], "labels shuffled", "random start", "pretrained"]
     names = [*[name for name in order if name in names], *sorted(set(names) - set(order))]
     for split in SPLITS:
         of_split = scores[scores["split"] == split]
         yield f"## {split.capitalize()} held out"
-        for given in dict.fromkeys([*GIVEN, "others, no connections"]):
+        for given in GIVEN:
             part = of_split[of_split["given"] == given]
             if len(part):
                 yield f"### Given: {given}"
-                yield "\n".join(_score_table(part, of_split[of_split["given"] == given], names))
+                yield "\n".join(_score_table(part, names))
     yield "## Flat cations, formula held out"
     yield "\n".join(_flat_table(scores[scores["split"] == "formula"]))
 
 
 def _best(scores: pd.DataFrame) -> str:
-    several = [name for name in scores["model"].unique() if name.startswith("pretrained, ")]
+    several = [name for name in scores["model"].unique() if re.fullmatch(r"pretrained, \d+ networks", name)]
     return several[0] if several else "pretrained"
 
 
@@ -548,10 +613,10 @@ def _goals(scores: pd.DataFrame) -> Iterator[str]:
             )
 
 
-def _score_table(part: pd.DataFrame, all_models: pd.DataFrame, names: Sequence[str]) -> Iterator[str]:
+def _score_table(part: pd.DataFrame, names: Sequence[str]) -> Iterator[str]:
     yield "| | top-1 | top-3 | log-loss | top-1 of CN | top-1 minus trees | log-loss minus trees |"
     yield "|---|---|---|---|---|---|---|"
-    base = all_models[all_models["model"] == "trees"]
+    base = part[part["model"] == "trees"]
     for name in names:
         rows = part[part["model"] == name]
         if len(rows):
@@ -567,7 +632,7 @@ def _flat_table(scores: pd.DataFrame) -> Iterator[str]:
     yield "|---" * (len(FLAT) + 3) + "|"
     for given in GIVEN:
         part = scores[scores["given"] == given]
-        for model in ("frequencies", "trees", "pretrained", _best(part), "mean of trees and networks"):
+        for model in ("frequencies", *MODELS[1:3], "pretrained", _best(part)):
             rows = part[part["model"] == model]
             if len(rows) and model in part["model"].to_numpy():
                 means = rows.groupby("element")["top-1"].mean().reindex(FLAT)
@@ -582,7 +647,7 @@ def calibration(scores: pd.DataFrame, file: Path) -> None:
     bins = np.linspace(0, 1, 11)
     for axis, given in zip(axes, GIVEN, strict=True):
         part = scores[(scores["split"] == "formula") & (scores["given"] == given)]
-        for model in ("trees", "pretrained", _best(part)):
+        for model in dict.fromkeys(("trees", "pretrained", _best(part))):
             rows = part[part["model"] == model]
             where = np.clip(np.digitize(rows["probability"], bins) - 1, 0, 9)
             means = rows.groupby(where)[["probability", "top-1"]].agg(["mean", "size"])
@@ -596,19 +661,20 @@ def calibration(scores: pd.DataFrame, file: Path) -> None:
     plt.close(figure)
 
 
-def list_seen(reference: Reference, motifs: Path) -> list[str]:
-    """List the formulas of motif tables whose chemical system is one of the reference's."""
-    systems = {frozenset(graph.elements) for graph in reference.graphs}
-    formulas = me.MotifTables.read(motifs).materials()["formula"].unique()
-    return sorted(f for f in formulas if frozenset(e.symbol for e in Composition(f)) in systems)
+def list_seen(reference: Reference, tables: me.MotifTables, split: str) -> list[str]:
+    """List the formulas of motif tables that are held out with one of the reference."""
+    held_out = {name_of(graph.formula, split) for graph in reference.graphs}
+    formulas = tables.materials()["formula"].unique()
+    return sorted(formula for formula in formulas if name_of(formula, split) in held_out)
 
 
 def main() -> None:
     """Measure what is missing, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--pretrained", type=Path, help="folder of a MaskedLM")
-    parser.add_argument("--list-seen", type=Path, nargs=2, metavar=("MOTIFS", "FILE"))
+    parser.add_argument("motifs", type=Path, help="motif tables of the Materials Project, strategy multi_weights")
+    parser.add_argument("--pretrained", type=Path, help="folder of a MaskedLM for each split")
+    parser.add_argument("--list-seen", nargs=2, metavar=("SPLIT", "FILE"))
     parser.add_argument("--results", type=Path, default=Path("masked-geometry-results"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--networks", type=int, default=1, help="of each, started from the pretrained one")
@@ -616,11 +682,12 @@ def main() -> None:
     parser.add_argument("--splits", nargs="*", default=SPLITS)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    reference = Reference.read(options.data)
+    reference, tables = Reference.read(options.data), me.MotifTables.read(options.motifs)
     if options.list_seen:
-        motifs, file = options.list_seen
-        file.write_text("\n".join(list_seen(reference, motifs)) + "\n")
+        split, file = options.list_seen
+        Path(file).write_text("\n".join(list_seen(reference, tables, split)) + "\n")
         return
+    reference = reference.with_more(tables)
     unstarted = {"pretrained", "labels shuffled"} & set(options.only or MODELS)
     if unstarted and not options.pretrained:
         parser.error(f"{' and '.join(sorted(unstarted))} start from a pretrained network; pass --pretrained FOLDER")
@@ -637,11 +704,12 @@ def main() -> None:
     if options.write:
         trained = ""
         if options.pretrained:
-            card = me.MaskedLM.from_pretrained(options.pretrained).card_
-            trained = (
-                f"The pretrained network has seen {card.counts['materials']:,} crystals, {card.counts['weights']:,} "
-                f"weights, {card.settings['epochs']} epochs. Fine-tuning: {FINE_TUNING}."
-            )
+            for split in SPLITS:
+                card = me.MaskedLM.from_pretrained(options.pretrained / split).card_
+                passes = [*card.corpus.get("trained_before", []), {"counts": card.counts, "settings": card.settings}]
+                seen = ", then ".join(f"{p['settings']['epochs']} × {p['counts']['materials']:,}" for p in passes)
+                trained += f"Network for {split}: {card.counts['weights']:,} weights; passes × crystals: {seen}.\n"
+            trained += f"Fine-tuning: {FINE_TUNING}."
         options.write.write_text("\n\n".join(page(reference, options.results, trained)) + "\n")
         calibration(all_scores(reference, options.results), options.write.parent / "figures" / "masked-geometry.png")
 

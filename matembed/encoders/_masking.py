@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from matembed.corpus._set_tokens import HALF_CONNECTED
 from matembed.corpus.formulas import ELECTRONEGATIVITIES
 from matembed.corpus.material_sets import MaterialSets
 from matembed.corpus.ragged import members, starts
@@ -20,6 +21,8 @@ __all__ = [
     "GEOMETRY_WORDS",
     "GOALS",
     "MOTIF",
+    "N_COUNTS",
+    "SPECIES",
     "STATE_WORDS",
     "Given",
     "Index",
@@ -40,7 +43,7 @@ Given = Literal["formula", "others", "links"]
 _FORMULA, _OTHERS, _LINKS, _ELEMENT = range(4)
 GOALS = (*get_args(Objective), "oxidation")  # what losses are kept by
 
-_ELEMENTS, _SPECIES, MOTIF, _CONNECTION, _SITE, _SPACE_GROUP = range(len(TOKEN_KINDS))
+_ELEMENTS, SPECIES, MOTIF, _CONNECTION, _LIGAND, _SITE, _SPACE_GROUP = range(len(TOKEN_KINDS))
 _SYMBOL, _OXIDATION, _GEOMETRY, _SHARING = (
     WORD_PARTS.index(part) for part in ("element", "oxidation", "geometry", "sharing")
 )
@@ -53,6 +56,7 @@ _MOTIF_WORD, _HIDDEN_ELEMENT, _HIDDEN_OXIDATION, _HIDDEN_GEOMETRY = (
 )
 STATE_WORDS = _OXIDATION_WORDS[_OXIDATION_WORDS != NO_OXIDATION]
 ANSWERS = (GEOMETRY_WORDS, STATE_WORDS, _SYMBOL_WORDS)  # words to choose from, where each of these is hidden
+N_COUNTS = len(_SHARING_WORDS) + 1
 _ALL, _NONE = -1, -2  # instead of the number of a group: every group is hidden, or none
 _ELECTRONEGATIVITIES = np.nan_to_num([ELECTRONEGATIVITIES.get(word, 0) for word in WORDS.words])
 
@@ -86,6 +90,7 @@ class Question:
     word_starts: NDArray[np.int64]
     amounts: NDArray[np.float32]
     csms: NDArray[np.float32]
+    counts: NDArray[np.float32]  # (n_tokens, N_COUNTS) connections of a motif by sharing, motifs of a ligand; as told
     token_starts: NDArray[np.int64]
     ask: NDArray[np.int64]  # (n_asked,) tokens
     goals: NDArray[np.int64]  # (n_asked,) places in GOALS
@@ -97,7 +102,7 @@ class Question:
 
     def tensors(self, torch: Any, device: Any) -> dict[str, Any]:
         """Copy what the network reads to where it computes."""
-        names = ["words", "weights", "word_starts", "amounts", "csms", "token_starts"]
+        names = ["words", "weights", "word_starts", "amounts", "csms", "counts", "token_starts"]
         arrays = {name: getattr(self, name) for name in names + (["ask"] if len(self.ask) else [])}
         arrays["words"] = arrays["words"].astype(np.int64)
         return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
@@ -111,31 +116,36 @@ class Index:
         n_materials, n_tokens = len(sets), len(sets.kinds)
         self.material = np.repeat(np.arange(n_materials), np.diff(sets.token_starts))
         owner = np.repeat(np.arange(n_tokens), np.diff(sets.word_starts))
-        single = sets.kinds[owner] != _CONNECTION  # whose words tell of one element
+        single = (sets.kinds[owner] != _CONNECTION) & (sets.kinds[owner] != _LIGAND)  # whose words tell of one element
         parts = WORDS.part[sets.words]
         self.element, self.oxidation, self.geometry = (np.full(n_tokens, _NONE) for _ in range(3))
         for part, words in ((_SYMBOL, self.element), (_OXIDATION, self.oxidation), (_GEOMETRY, self.geometry)):
             mine = single & (parts == part)
             words[owner[mine]] = sets.words[mine]
-        first = sets.ends == 0  # a connection has the geometry of its first end
-        self.geometry[owner[first & (parts == _GEOMETRY)]] = sets.words[first & (parts == _GEOMETRY)]
+        grouped = np.flatnonzero(sets.groups >= 0)[::-1]
+        self.group = np.full(n_tokens, _NONE)  # of the first word that has one: of a connection, where it is seen from
+        self.group[owner[grouped]] = sets.groups[grouped]
+        geometry = grouped[parts[grouped] == _GEOMETRY]
+        self.geometry[owner[geometry]] = sets.words[geometry]  # of a connection that of its first end
         self.sharing = np.full(n_tokens, _NONE)
-        self.sharing[owner[~single & (parts == _SHARING)]] = sets.words[~single & (parts == _SHARING)]
+        self.sharing[owner[parts == _SHARING]] = sets.words[parts == _SHARING]
         n_kinds = len(TOKEN_KINDS)
         kinds = self.material * n_kinds + sets.kinds
         self.n_by_kind = np.bincount(kinds, minlength=n_materials * n_kinds).reshape(-1, n_kinds)
         motifs = sets.kinds == MOTIF
-        group_keys = np.unique(self.material[motifs] * (1 << 16) + sets.groups[motifs, 0])
-        self.group_material, self.group = group_keys >> 16, group_keys & 0xFFFF
+        group_keys = np.unique(self.material[motifs] * (1 << 16) + self.group[motifs])
+        self.group_material, self.groups = group_keys >> 16, group_keys & 0xFFFF
         self.n_groups = np.bincount(self.group_material, minlength=n_materials)
         self.elements = np.flatnonzero(sets.kinds == _ELEMENTS)  # tokens
 
     def lengths(self, wanted: Wanted) -> NDArray[np.int64]:
         """Count the tokens that will be left of each row, [CLS] with them, or a few more."""
-        n_elements, n_species, n_motifs, n_connections, n_sites, n_space_groups = self.n_by_kind[wanted.rows].T
+        n_elements, n_species, n_motifs, n_connections, n_ligands, n_sites, n_space_groups = self.n_by_kind[
+            wanted.rows
+        ].T
         formula = wanted.objective == _FORMULA
         motifs = np.where(formula, self.n_groups[wanted.rows], n_motifs)
-        connections = np.where(formula, 0, n_connections)
+        connections = np.where(formula, 0, n_connections + n_ligands)
         rest = np.where(wanted.hides_oxidation, 0, n_species) + motifs + connections
         rest += np.where(wanted.symmetry, n_sites + n_space_groups, 0)
         return 1 + n_elements + np.where(wanted.structure, rest, 0)
@@ -151,7 +161,7 @@ def draw(index: Index, encoder: "MaskedLM", rng: np.random.Generator) -> Wanted:
     formula, asks_element = objective == _FORMULA, objective == _ELEMENT
     one = ~formula & ~asks_element
     group[formula] = _ALL
-    group[one] = index.group[_one_of_each(index.n_groups, rng)[one]]
+    group[one] = index.groups[_one_of_each(index.n_groups, rng)[one]]
     tokens = index.elements[_one_of_each(index.n_by_kind[:, _ELEMENTS], rng)]
     element[asks_element] = index.element[tokens][asks_element]
     return Wanted(
@@ -179,7 +189,7 @@ def asking(index: Index, given: Given, *, hidden: NDArray[np.bool_], symmetry: b
     return Wanted(
         rows=rows,
         objective=np.full(n, objective),
-        group=np.full(n, _ALL) if given == "formula" else index.group,
+        group=np.full(n, _ALL) if given == "formula" else index.groups,
         element=np.full(n, _NONE),
         hides_oxidation=hidden[rows],
         symmetry=np.full(n, symmetry and given != "formula"),
@@ -192,54 +202,61 @@ def hide(index: Index, wanted: Wanted) -> Question:
 
     The motifs of a hidden group become one token, of their summed amount, that says no geometry, cn or ligands.
     Connections of a hidden group go, or say nothing of its geometry; those that then read alike become one. Each motif
-    then gets a word for corners, edges and faces, of weight n / (4 + n), n being how many it shares as far as is told.
+    is then told how many corners, edges and faces it shares, as far as connections are told. Ligands lose the motifs of
+    a hidden group, even where its connections are told, for they would tell its cn; they too become one if alike.
     """
     sets = index.sets
     tokens, material = members(sets.token_starts, wanted.rows)
     kinds, amounts = sets.kinds[tokens], sets.amounts[tokens].astype(np.float64)
     objective, hides_oxidation = wanted.objective[material], wanted.hides_oxidation[material]
-    group = wanted.group[material][:, None]
-    ends = (kinds == MOTIF) | (kinds == _CONNECTION)
-    hidden = ends[:, None] & ((sets.groups[tokens] == group) | (group == _ALL))
-    touched = hidden.any(axis=1)
+    linking = (kinds == _CONNECTION) | (kinds == _LIGAND)
+    every_word, owner = members(sets.word_starts, tokens)
+    group, of_word = wanted.group[material], sets.groups[every_word]
+    is_hidden = (of_word >= 0) & ((of_word == group[owner]) | (group[owner] == _ALL))
+    is_hidden &= (linking | (kinds == MOTIF))[owner]
+    touched = np.bincount(owner, is_hidden, len(tokens)) > 0
     hidden_motif, link = touched & (kinds == MOTIF), touched & (kinds == _CONNECTION)
-    dropped = hidden_motif | (link & (objective != _LINKS)) | ((kinds == _SPECIES) & hides_oxidation)
+    dropped = hidden_motif | (link & (objective != _LINKS)) | ((kinds == SPECIES) & hides_oxidation)
+    dropped |= (kinds == _LIGAND) & (group == _ALL)
     dropped |= (kinds >= _SITE) & ~wanted.symmetry[material]
     dropped |= (kinds > _ELEMENTS) & ~wanted.structure[material]
     kept = np.flatnonzero(~dropped)
 
-    # Words of the tokens that stay, with those replaced that would tell.
-    word_idx, owner = members(sets.word_starts, tokens[kept])
-    words, weights, token = sets.words[word_idx], sets.weights[word_idx], kept[owner]
-    part, end = WORDS.part[words], sets.ends[word_idx]
-    of_hidden = link[token] & (end >= 0) & hidden[token, np.maximum(end, 0)]
-    words[of_hidden & (part == _GEOMETRY)] = _HIDDEN_GEOMETRY
-    words[of_hidden & (part == _OXIDATION) & hides_oxidation[token]] = _HIDDEN_OXIDATION
-    element = wanted.element[material[token]]
+    # Words of the tokens that stay, with those left out or replaced that would tell.
+    is_ligand = (kinds == _LIGAND)[owner]
+    element = wanted.element[material[owner]]
+    parts_of = np.where(element == _NONE, _NONE, element - _SYMBOL_WORDS[0] + _LIGAND_WORDS[0])  # in the same order
+    stays = ~dropped[owner] & ~(is_hidden & is_ligand) & (sets.words[every_word] != parts_of)
+    word_idx, token, is_hidden, element = every_word[stays], owner[stays], is_hidden[stays], element[stays]
+    words, weights = sets.words[word_idx], sets.weights[word_idx]
+    part, place = WORDS.part[words], np.cumsum(~dropped) - 1
+    words[is_hidden & (part == _GEOMETRY)] = _HIDDEN_GEOMETRY
+    words[is_hidden & (part == _OXIDATION) & hides_oxidation[token]] = _HIDDEN_OXIDATION
     words[words == element] = _HIDDEN_ELEMENT
-    ligand = np.where(element == _NONE, _NONE, element - _SYMBOL_WORDS[0] + _LIGAND_WORDS[0])  # in the same order
-    told = words != ligand
+    owner = place[token]
+    hidden_first = np.zeros(len(tokens), dtype=np.bool_)  # connections that are seen from what is hidden
+    hidden_first[link] = index.group[tokens[link]] == group[link]
 
-    # Links that read alike, of n per centre each: an amount a is n / (4 + n), and n = 4 a / (1 - a).
+    # Links that read alike become one, and ligands. A link has the amount a = n / (4 + n), and a / (1 - a) add up.
     merged = np.ones(len(kept), dtype=np.bool_)
-    linked = np.flatnonzero(link[kept])
-    if len(linked):
-        hashes = bag_hashes(words, weights, owner)[linked] ^ (HASHES[0] * material[kept[linked]].astype(np.uint64))
+    alike = np.flatnonzero((link | (kinds == _LIGAND))[kept])
+    if len(alike):
+        hashes = bag_hashes(words, weights, owner)[alike] ^ (HASHES[0] * material[kept[alike]].astype(np.uint64))
         _, first, same = np.unique(hashes, return_index=True, return_inverse=True)
-        each = amounts[kept[linked]]
-        total = np.bincount(same, each / (1 - each))
-        amounts[kept[linked[first]]] = total / (1 + total)
-        merged[linked] = False
-        merged[linked[first]] = True
-    told &= merged[owner]
-    place = np.cumsum(merged) - 1
-    words, weights, owner = words[told], weights[told], place[owner[told]]
+        each, linked = amounts[kept[alike]], link[kept[alike]]
+        each[linked] /= 1 - each[linked]
+        total = np.bincount(same, each)
+        amounts[kept[alike[first]]] = np.where(linked[first], total / (1 + total), total)
+        merged[alike] = False
+        merged[alike[first]] = True
+    told, place = merged[owner], np.cumsum(merged) - 1
+    word_idx, words, weights, owner = word_idx[told], words[told], weights[told], place[owner[told]]
     kept = kept[merged]
 
     # A token for each hidden group; for each element of a formula, if oxidation states are hidden too.
     motif = tokens[hidden_motif]
     by_element = (hides_oxidation & (objective == _FORMULA))[hidden_motif]
-    key = np.where(by_element, (1 << 16) + index.element[motif], sets.groups[motif, 0])
+    key = np.where(by_element, (1 << 16) + index.element[motif], index.group[motif])
     _, first, same = np.unique(material[hidden_motif] * (1 << 20) + key, return_index=True, return_inverse=True)
     n_groups = len(first)
     group_rows, group_elements = material[hidden_motif][first], index.element[motif][first]
@@ -255,26 +272,31 @@ def hide(index: Index, wanted: Wanted) -> Question:
 
     # How many connections each motif has, as far as they are told.
     shown, seen_from = np.flatnonzero(kinds[kept] == MOTIF), np.flatnonzero(kinds[kept] == _CONNECTION)
-    links, numbers = kept[seen_from], sets.groups[tokens, 0].astype(np.int64)
-    counts, shared, place = _connection_counts(
+    links, numbers = kept[seen_from], index.group[tokens]
+    counts = _connection_counts(
         materials=np.concatenate([material[kept[shown]], group_rows, material[links]]),
         groups=np.concatenate([numbers[kept[shown]], numbers[hidden_motif][first], numbers[links]]),
         geometries=np.concatenate(
             [
                 index.geometry[tokens[kept[shown]]],
                 np.full(n_groups, _HIDDEN_GEOMETRY),
-                np.where(hidden[links, 0], _HIDDEN_GEOMETRY, index.geometry[tokens[links]]),
+                np.where(hidden_first[links], _HIDDEN_GEOMETRY, index.geometry[tokens[links]]),
             ]
         ),
         amounts=np.concatenate([amounts[kept[shown]], group_amounts]),
         sharings=index.sharing[tokens[links]],
         linked=amounts[links] / (1 - amounts[links]),
     )
-    of_motif = np.concatenate([shown, len(kept) + np.arange(n_groups)])[place]
+    is_symbol = WORDS.part[sets.words[word_idx]] == _SYMBOL
+    around = (kinds[kept[owner]] == _LIGAND) & (sets.groups[word_idx] >= 0) & is_symbol
+    n_links = np.zeros((len(kept) + n_groups, N_COUNTS), dtype=np.float32)
+    n_links[np.concatenate([shown, len(kept) + np.arange(n_groups)]), :-1] = HALF_CONNECTED * counts
+    odds = weights[around] / (1 - weights[around])
+    n_links[: len(kept), -1] = HALF_CONNECTED * np.bincount(owner[around], odds, len(kept))
 
     # All tokens, by material.
     rows = np.concatenate([material[kept], group_rows])
-    owner = np.concatenate([owner, len(kept) + np.repeat(np.arange(n_groups), 4), of_motif])
+    owner = np.concatenate([owner, len(kept) + np.repeat(np.arange(n_groups), 4)])
     order, word_order, token_starts, word_starts = _in_order(rows, owner, len(wanted.rows))
     position = np.argsort(order)
     asked_groups = position[len(kept) :]
@@ -282,8 +304,9 @@ def hide(index: Index, wanted: Wanted) -> Question:
     asked_elements = position[: len(kept)][is_asked]
     answers = _places(_SYMBOL_WORDS, wanted.element[wanted.element != _NONE])
     return Question(
-        words=np.concatenate([words, new_words.ravel(), shared])[word_order],
-        weights=np.concatenate([weights, np.ones(4 * n_groups), counts / (1 + counts)]).astype(np.float32)[word_order],
+        words=np.append(words, new_words)[word_order],
+        weights=np.concatenate([weights, np.ones(4 * n_groups, dtype=np.float32)])[word_order],
+        counts=n_links[order],
         word_starts=word_starts,
         amounts=np.append(amounts[kept], group_amounts)[order].astype(np.float32),
         csms=np.concatenate([sets.csms[tokens[kept]], np.full(n_groups, np.nan, dtype=np.float32)])[order],
@@ -315,8 +338,8 @@ def _connection_counts(
     amounts: NDArray[np.float64],
     sharings: NDArray[np.int64],
     linked: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int64]]:
-    """Count the connections of motifs, given motifs and then connections: numbers, words, and places among motifs.
+) -> NDArray[np.float64]:
+    """Count the connections of motifs by sharing, given motifs and then connections.
 
     Connections are counted by centre of a group, in fours; where this has several geometries, each has its own.
     """
@@ -330,8 +353,7 @@ def _connection_counts(
     code = of_kind[n_motifs:] * n_sharings + _places(_SHARING_WORDS, sharings)
     sums = np.bincount(code, linked / np.maximum(share, 1e-12), len(of_kinds) * n_sharings)
     counts: NDArray[np.float64] = sums.astype(np.float64).reshape(-1, n_sharings)[of_kind[:n_motifs]]
-    place, sharing = np.nonzero(counts)
-    return counts[place, sharing], _SHARING_WORDS[sharing].astype(np.int32), place
+    return counts
 
 
 def _shares(
@@ -384,7 +406,10 @@ def has_motifs(sets: MaterialSets) -> NDArray[np.bool_]:
 
 
 def with_unknown_motifs(sets: MaterialSets, bare: NDArray[np.bool_], element: str | None) -> MaterialSets:
-    """Give materials without motifs one for an element, or for each but the most electronegative (Pauling)."""
+    """Give materials without motifs one for an element, or for each but the most electronegative (Pauling).
+
+    Their oxidation states are those of the species, where these are told.
+    """
     index = Index(sets)
     tokens = index.elements[bare[index.material[index.elements]]]
     material, symbols = index.material[tokens], index.element[tokens]
@@ -400,7 +425,11 @@ def with_unknown_motifs(sets: MaterialSets, bare: NDArray[np.bool_], element: st
     owner = np.repeat(np.arange(n_tokens + n_new), np.append(np.diff(sets.word_starts), np.full(n_new, 4)))
     of_token = np.append(index.material, material)
     order, word_order, token_starts, word_starts = _in_order(of_token, owner, len(sets))
-    words = _motif_words(symbols, np.full(n_new, NO_OXIDATION), GEOMETRY_WORDS[0])  # any geometry: it will be hidden
+    species = np.flatnonzero(sets.kinds == SPECIES)
+    pairs = zip(index.material[species], index.element[species], strict=True)
+    told = dict(zip(pairs, index.oxidation[species], strict=True))
+    states = np.array([told.get(pair, NO_OXIDATION) for pair in zip(material, symbols, strict=True)], dtype=np.int64)
+    words = _motif_words(symbols, states, GEOMETRY_WORDS[0])  # any geometry: it will be hidden
     numbers = (np.arange(n_new) - np.searchsorted(material, material)).astype(np.int16)
     return replace(
         sets,
@@ -408,11 +437,10 @@ def with_unknown_motifs(sets: MaterialSets, bare: NDArray[np.bool_], element: st
         kinds=np.append(sets.kinds, np.full(n_new, MOTIF, dtype=np.int8))[order],
         amounts=np.append(sets.amounts, sets.amounts[tokens])[order],
         csms=np.append(sets.csms, np.full(n_new, np.nan, dtype=np.float32))[order],
-        groups=np.concatenate([sets.groups, np.stack([numbers, numbers], axis=1)])[order],
         word_starts=word_starts,
         words=np.append(sets.words, words)[word_order],
         weights=np.append(sets.weights, np.ones(4 * n_new, dtype=np.float32))[word_order],
-        ends=np.append(sets.ends, np.full(4 * n_new, -1, dtype=np.int8))[word_order],
+        groups=np.append(sets.groups, np.where(np.arange(4 * n_new) % 4, np.repeat(numbers, 4), -1))[word_order],
     )
 
 

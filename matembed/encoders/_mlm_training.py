@@ -149,8 +149,9 @@ class Training:
 
     def _losses(self, question: Question) -> Tensor:
         """Cross-entropy of each answer, in nats, shape (n_asked,); NaN where the answer is not known."""
-        on_gpu = self.device.type == "cuda" and not self.accelerator  # which brings a precision of its own
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=on_gpu):
+        half = self.encoder.precision == "bfloat16" or (self.encoder.precision == "auto" and self.device.type != "cpu")
+        half &= not self.accelerator  # which brings a precision of its own
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
             logits = self.trained(**question.tensors(torch, self.device)).logits
         losses, start = [], 0
         for answers, shares in zip(self.answers, question.targets, strict=True):
@@ -223,7 +224,10 @@ def settings_of(encoder: "MaskedLM") -> dict[str, Any]:
 
 def _card(encoder: "MaskedLM", sets: MaterialSets, start: "MaskedLM | None", n_weights: int) -> Card:
     behind = sets.card
-    before = {} if start is None else {"start": start.card_.to_dict()}
+    before: dict[str, Any] = {}
+    if start is not None:
+        one = {"counts": dict(start.card_.counts), "settings": dict(start.card_.settings), "seed": start.card_.seed}
+        before = {"trained_before": [*start.card_.corpus.get("trained_before", []), one]}
     return Card(
         name=f"maskedlm-{behind.name}",
         what=f"Transformer that tells hidden motifs and elements of materials, {n_weights:,} weights.",

@@ -1,5 +1,6 @@
 """SetTransformer: a network that reads sets of factored tokens, in the classes of Hugging Face transformers."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,16 @@ from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedMode
 from transformers.utils import logging
 from transformers.utils.generic import ModelOutput
 
+from matembed.corpus._set_tokens import HALF_CONNECTED
 from matembed.corpus.set_words import WORDS
+from matembed.encoders._masking import N_COUNTS
 
 __all__ = ["SetTransformer", "SetTransformerConfig", "SetTransformerOutput", "no_bars", "word_tokenizer"]
 
 _CLS = WORDS.words.index("[CLS]")
-_N_AMOUNTS = 32  # Gaussians that encode an amount, evenly spaced on 0 to 1
+_N_WAVES = 15  # that encode an amount
+_SHORTEST_WAVE = 1 / 64  # longest 2; ABO3 and A2B2O7 differ by 1/55 in the share of A
+_N_CENTRES = 24  # Gaussians that encode a count
 _N_CSMS = 16  # Gaussians that encode the square root of a csm, evenly spaced
 _LARGEST_CSM = 20.0  # larger ones count as this
 
@@ -116,6 +121,7 @@ class SetTransformer(PreTrainedModel):
     ...     word_starts=torch.tensor([0, 2, 3]),
     ...     amounts=torch.tensor([0.25, 0.75]),
     ...     csms=torch.tensor([0.1, float("nan")]),
+    ...     counts=torch.zeros(2, 4),
     ...     token_starts=torch.tensor([0, 2]),
     ... )
     >>> out.last_hidden_state.shape
@@ -129,8 +135,9 @@ class SetTransformer(PreTrainedModel):
     def __init__(self, config: SetTransformerConfig) -> None:
         super().__init__(config)
         self.words = nn.Embedding(config.n_words, config.dim)
-        self.amount = nn.Linear(_N_AMOUNTS + 1, config.dim)
+        self.amount = nn.Linear(2 * _N_WAVES + 1, config.dim)
         self.csm = nn.Linear(_N_CSMS + 1, config.dim, bias=False)
+        self.counts = nn.Linear(N_COUNTS * (_N_CENTRES + 1), config.dim, bias=False)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.dim)
@@ -145,6 +152,7 @@ class SetTransformer(PreTrainedModel):
         word_starts: Tensor,
         amounts: Tensor,
         csms: Tensor,
+        counts: Tensor,
         token_starts: Tensor,
         ask: Tensor | None = None,
         output_hidden_states: bool = False,
@@ -165,6 +173,8 @@ class SetTransformer(PreTrainedModel):
             In (0, 1].
         csms : float tensor, shape (n_tokens,)
             Continuous symmetry measures; NaN where there is none.
+        counts : float tensor, shape (n_tokens, 4)
+            Of a motif, how many corners, edges and faces it shares; of a ligand, last, how many motifs hold it.
         token_starts : int64 tensor, shape (n_materials + 1,)
             Where the tokens of each material start, and the end.
         ask : int64 tensor, shape (n_asked,), optional
@@ -184,6 +194,7 @@ class SetTransformer(PreTrainedModel):
         layout = _Layout.of(token_starts)
         tokens = self.embed(words, weights, word_starts)
         tokens = tokens + self.amount(_encode_amounts(amounts).to(self.amount.weight.dtype))
+        tokens = tokens + self.counts(_encode_counts(counts).to(self.counts.weight.dtype))
         tokens = self.dropout(tokens + self.csm(_encode_csms(csms).to(self.csm.weight.dtype)))
         first = self.words.weight[_CLS].to(tokens.dtype).expand(layout.n_materials, -1)
         states = [torch.cat([first, tokens])]
@@ -276,7 +287,9 @@ class _Layer(nn.Module):
             scores = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
             scores = scores if layout.mask is None else scores.masked_fill(~layout.mask, -torch.inf)
             attentions.append(scores.softmax(dim=-1))
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask)
+        with torch.autocast("cpu", enabled=False):  # where attention is slow in bfloat16
+            query, key, value = (each.to(hidden.dtype) for each in (query, key, value))
+            mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask)
         mixed = mixed.transpose(1, 2).reshape(layout.n_materials * layout.length, -1)[layout.place]
         hidden = hidden + self.dropout(self.mixed(mixed))
         wide = functional.gelu(self.wide(self.feed_forward_norm(hidden)))
@@ -284,10 +297,21 @@ class _Layer(nn.Module):
 
 
 def _encode_amounts(amounts: Tensor) -> Tensor:
-    """Write amounts in (0, 1] as Gaussians and a logarithm: shape (n_tokens, _N_AMOUNTS + 1)."""
-    centres = torch.linspace(0, 1, _N_AMOUNTS, device=amounts.device)
-    gaussians = torch.exp(-(((amounts[:, None] - centres) * _N_AMOUNTS) ** 2) / 2)
-    return torch.cat([gaussians, amounts.log()[:, None]], dim=1)
+    """Write amounts in (0, 1] as sines and cosines [1]_ and a logarithm: shape (n_tokens, 2 _N_WAVES + 1).
+
+    .. [1] A. Y.-T. Wang et al., npj Comput. Mater. 7, 77 (2021).
+    """
+    waves = torch.logspace(1, math.log2(_SHORTEST_WAVE), _N_WAVES, base=2, device=amounts.device)
+    angles = 2 * math.pi * amounts[:, None] / waves
+    return torch.cat([angles.sin(), angles.cos(), amounts.log()[:, None]], dim=1)
+
+
+def _encode_counts(counts: Tensor) -> Tensor:
+    """Write n / (4 + n) as Gaussians and as it is; zeros where n is 0: shape (n_tokens, N_COUNTS (_N_CENTRES + 1))."""
+    shares = (counts / (HALF_CONNECTED + counts))[..., None]
+    centres = torch.linspace(0, 1, _N_CENTRES, device=counts.device)
+    gaussians = torch.exp(-(((shares - centres) * _N_CENTRES) ** 2) / 2)
+    return (torch.cat([gaussians, shares], dim=-1) * (counts > 0)[..., None]).flatten(1)
 
 
 def _encode_csms(csms: Tensor) -> Tensor:

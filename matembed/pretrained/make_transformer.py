@@ -1,15 +1,18 @@
 """Make the transformer that comes with the package: ``python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY``.
 
-Three passes over the materials make one model. The first leaves out what benchmarks test, and is what they are run on;
-the second goes on with all materials; the third with those that were made, which are fewer than those that were only
-computed, and are what people ask for::
+MOTIFS are tables made with ``matembed motifs --strategy multi_weights``. Five passes make one model. Each leaves out
+less than the one before, so that benchmarks can be run on what has seen nothing of their tests; the last goes on with
+materials that were made, which are fewer than those that were only computed, and are what people ask for::
 
-    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --exclude FORMULAS --out first
-    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start first --out second
-    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start second --ids EXPERIMENTAL
+    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --exclude TASKS_AND_SYSTEMS --out first
+    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --exclude SYSTEMS --start first --out system
+    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --exclude FORMULAS --start system --out formula
+    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start formula --out all
+    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start all --ids EXPERIMENTAL
 
-FORMULAS are those that ``benchmarks/embeddings.py`` leaves out, and what ``benchmarks/masked_geometry.py`` lists with
-``--list-seen``; EXPERIMENTAL are ids of entries of the Materials Project that match an experimental one.
+FORMULAS and SYSTEMS are what ``benchmarks/masked_geometry.py`` lists with ``--list-seen``; TASKS_AND_SYSTEMS are the
+latter and what ``benchmarks/embeddings.py`` leaves out. EXPERIMENTAL are ids of entries of the Materials Project that
+match an experimental one.
 """
 
 import argparse
@@ -27,10 +30,11 @@ _SETTINGS: dict[str, Any] = {
     "n_layers": 3,
     "n_heads": 5,
     "feed_forward": 640,
-    "dropout": 0.05,
-    "epochs": 12,
-    "batch_tokens": 4096,
-    "learning_rate": 0.003,
+    "dropout": 0.1,
+    "epochs": 10,
+    "batch_tokens": 2048,
+    "learning_rate": 0.002,
+    "precision": "bfloat16",
     "hide_oxidation": 0.15,
     "shares": {"formula": 0.4, "others": 0.25, "links": 0.15, "element": 0.2},
 }
@@ -51,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--exclude", type=Path, help="formulas to leave out, a line each")
     parser.add_argument("--ids", type=Path, help="ids of the materials to take, a line each; all by default")
     parser.add_argument("--start", help="folder of a model to go on from, for fewer epochs")
-    parser.add_argument("--epochs", type=int, help="12 by default, 3 where it goes on")
+    parser.add_argument("--epochs", type=int, help="10 by default, 3 where it goes on")
     parser.add_argument("--checkpoint", type=Path, help="folder to keep the state of training in, to go on if cut")
     parser.add_argument("--out", type=Path, default=_HERE)
     given = parser.parse_args(arguments)

@@ -30,10 +30,10 @@ GEOMETRIES = ("T:4", "O:6", "C:8")
 ROUNDING = 1e-6
 
 
-def token(kind, words, amount=1.0, csm=np.nan, groups=(-1, -1)):
-    """A token as (kind, [(word, weight, end)], amount, csm, groups)."""
+def token(kind, words, amount=1.0, csm=np.nan):
+    """A token as (kind, [(word, weight, group)], amount, csm)."""
     named = [(f"<{kind.replace('_', ' ')}>", 1, -1), *((*word, -1)[:3] for word in words)]
-    return (TOKEN_KINDS.index(kind), named, amount, csm, groups)
+    return (TOKEN_KINDS.index(kind), named, amount, csm)
 
 
 def build(materials):
@@ -48,11 +48,10 @@ def build(materials):
         kinds=[each[0] for each in tokens],
         amounts=[each[2] for each in tokens],
         csms=[each[3] for each in tokens],
-        groups=np.reshape([each[4] for each in tokens], (-1, 2)),
         word_starts=np.cumsum([0, *(len(each[1]) for each in tokens)]),
         words=[WORDS.id(word) for word, _, _ in words],
         weights=[weight for _, weight, _ in words],
-        ends=[end for _, _, end in words],
+        groups=[group for _, _, group in words],
         card=Card("made-up", licence="CC0-1.0"),
     )
 
@@ -65,11 +64,10 @@ def take_apart(sets):
         for idx in range(start, stop):
             span = slice(sets.word_starts[idx], sets.word_starts[idx + 1])
             words = [
-                (WORDS.words[word], float(weight), int(end))
-                for word, weight, end in zip(sets.words[span], sets.weights[span], sets.ends[span], strict=True)
+                (WORDS.words[word], float(weight), int(group))
+                for word, weight, group in zip(sets.words[span], sets.weights[span], sets.groups[span], strict=True)
             ]
-            numbers = float(sets.amounts[idx]), float(sets.csms[idx]), tuple(sets.groups[idx].tolist())
-            materials[-1].append((int(sets.kinds[idx]), words, *numbers))
+            materials[-1].append((int(sets.kinds[idx]), words, float(sets.amounts[idx]), float(sets.csms[idx])))
     return materials
 
 
@@ -79,18 +77,19 @@ def compound(first, second, anion, geometries):
         token("element", [(symbol, 1)], amount) for symbol, amount in ((first, 0.25), (second, 0.25), (anion, 0.5))
     ]
     for group, (symbol, geometry) in enumerate(zip((first, second), geometries, strict=True)):
-        words = [(symbol, 1), ("ox+2", 1)]
-        tokens.append(token("species", words, 0.25, groups=(group, group)))
+        words = [(symbol, 1, group), ("ox+2", 1, group)]
+        tokens.append(token("species", words, 0.25))
         cn = geometry.partition(":")[2]
-        words += [(geometry, 1), (f"cn{cn}", 1), (f"ligand {anion}", 1)]
-        tokens.append(token("motif", words, 0.25, 0.5 + group, (group, group)))
-    for seen_from in (0, 1):
-        symbols, shapes = ((pair[seen_from], pair[1 - seen_from]) for pair in ((first, second), geometries))
-        ends = [
-            [(word, weight, end) for word in (symbol, "ox+2", geometry)]
-            for end, (weight, symbol, geometry) in enumerate(zip((1, 0.5), symbols, shapes, strict=True))
-        ]
-        tokens.append(token("connection", [("corner", 1), *ends[0], *ends[1]], 0.5, groups=(seen_from, 1 - seen_from)))
+        words += [(geometry, 1, group), (f"cn{cn}", 1, group), (f"ligand {anion}", 1, group)]
+        tokens.append(token("motif", words, 0.25, 0.5 + group))
+    ends = [
+        [(word, 1, group) for word in (symbol, "ox+2", geometry)]
+        for group, (symbol, geometry) in enumerate(zip((first, second), geometries, strict=True))
+    ]
+    for near, far in (ends, ends[::-1]):
+        tokens.append(token("connection", [("corner", 1), *near, *((word, 0.5, group) for word, _, group in far)], 0.5))
+    around = [(word, weight, group) for end, weight in zip(ends, (0.2, 0.4), strict=True) for word, _, group in end]
+    tokens.append(token("ligand", [(anion, 1), ("ox-2", 1), *around], 0.5))
     return tokens
 
 
@@ -123,9 +122,10 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def crystals():
-    """Small crystals with symmetry, in which some elements have several geometries or oxidation states."""
-    structures = {row.id: row.to_structure() for row in read_prototypes(limit=60)}
-    return structure_sets([each for each in structures.values() if len(each) <= 24])
+    """Small crystals with motifs and symmetry; some elements have several geometries or oxidation states."""
+    structures = [row.to_structure() for row in read_prototypes(limit=60)]
+    sets = structure_sets([each for each in structures if len(each) <= 24])
+    return sets[[idx for idx in range(len(sets)) if (sets[idx].kinds == TOKEN_KINDS.index("motif")).any()]]
 
 
 @pytest.fixture(scope="module")
@@ -167,15 +167,17 @@ def test_a_batch_equals_its_members_one_by_one(model, crystals, pooling):
 def hide_slowly(material, objective, group, element, hides_oxidation, symmetry, structure):
     """Hide something of one material, as the definition reads: its tokens as a multiset, and answers by question."""
     hidden = {}
-    links = Counter()
+    links, ligands = Counter(), Counter()
     tokens, motifs, shared = [], [], Counter()
-    for kind, words, amount, csm, groups in material:
+    for kind, words, amount, csm in material:
         name = TOKEN_KINDS[kind]
-        touched = name in ("motif", "connection") and (group == "all" or group in groups)
+        groups = [each for _, _, each in words if each >= 0]
+        touched = name in ("motif", "connection", "ligand") and (group == "all" or group in groups)
         gone = name in ("site", "space_group") and not symmetry
         gone |= name != "element" and not structure
         gone |= name == "species" and hides_oxidation
         gone |= name == "connection" and touched and objective != "links"
+        gone |= name == "ligand" and group == "all"
         if gone:
             continue
         if name == "motif" and touched:
@@ -183,10 +185,14 @@ def hide_slowly(material, objective, group, element, hides_oxidation, symmetry, 
             key = symbol if objective == "formula" and hides_oxidation else groups[0]
             hidden.setdefault(key, []).append((groups[0], symbol, oxidation, geometry, amount))
             continue
-        told = []
-        for word, weight, end in words:
+        told, n_around = [], 0
+        for word, weight, of in words:
             part = WORD_PARTS[WORDS.part[WORDS.id(word)]]
-            if name == "connection" and touched and end >= 0 and groups[end] == group:
+            if name == "ligand" and of >= 0 and of == group:
+                continue
+            if name == "ligand" and of >= 0 and part == "element":
+                n_around += weight / (1 - weight)
+            if name == "connection" and of >= 0 and of == group:
                 if part == "geometry":
                     word = "[HIDDEN geometry]"
                 elif part == "oxidation" and hides_oxidation:
@@ -195,16 +201,19 @@ def hide_slowly(material, objective, group, element, hides_oxidation, symmetry, 
                 continue
             told.append(("[HIDDEN element]" if word == element else word, weight))
         if name == "connection":
-            first = next(word for word, _, end in words if end == 0 and ":" in word)
+            first = next(word for word, _, of in words if of >= 0 and ":" in word)
             seen_from = (groups[0], "[HIDDEN geometry]" if groups[0] == group else first)
             shared[seen_from, words[1][0]] += amount / (1 - amount)
         if name == "connection" and touched:
             links[summed(told)] += amount / (1 - amount)
         elif name == "motif":
             motifs.append(((groups[0], words[3][0]), told, amount, csm))
+        elif name == "ligand":
+            ligands[summed(told), (0.0, 0.0, 0.0, round(4.0 * n_around, 2))] += amount
         else:
-            tokens.append((summed(told), round(amount, 4), round(csm, 4)))
-    tokens += [(words, round(n / (1 + n), 4), np.nan) for words, n in links.items()]
+            tokens.append((summed(told), round(amount, 4), round(csm, 4), (0.0,) * 4))
+    tokens += [(words, round(n / (1 + n), 4), np.nan, (0.0,) * 4) for words, n in links.items()]
+    tokens += [(words, round(amount, 4), np.nan, counts) for (words, counts), amount in ligands.items()]
     answers = []
     for parts in hidden.values():
         total = sum(amount for *_, amount in parts)
@@ -218,9 +227,8 @@ def hide_slowly(material, objective, group, element, hides_oxidation, symmetry, 
     for key, told, amount, csm in motifs:
         of_group = sum(each for (number, _), _, each, _ in motifs if number == key[0])
         alike = sum(each for other, _, each, _ in motifs if other == key)
-        counts = {word: n * of_group / alike for (seen_from, word), n in shared.items() if seen_from == key}
-        told = [*told, *((word, n / (1 + n)) for word, n in counts.items())]
-        tokens.append((summed(told), round(amount, 4), round(csm, 4)))
+        counts = [round(4.0 * shared[key, word] * of_group / alike, 2) for word in ("corner", "edge", "face")]
+        tokens.append((summed(told), round(amount, 4), round(csm, 4), (*counts, 0.0)))
     return tokens, answers
 
 
@@ -248,7 +256,8 @@ def decoded(question):
             span = slice(question.word_starts[idx], question.word_starts[idx + 1])
             named = zip(question.words[span], question.weights[span], strict=True)
             words = summed((WORDS.words[word], float(weight)) for word, weight in named)
-            tokens[-1].append((words, round(float(question.amounts[idx]), 4), round(float(question.csms[idx]), 4)))
+            numbers = round(float(question.amounts[idx]), 4), round(float(question.csms[idx]), 4)
+            tokens[-1].append((words, *numbers, tuple(round(float(n), 2) for n in question.counts[idx])))
     answers = [[] for _ in tokens]
     names = [[WORDS.words[word] for word in words] for words in (WORDS.ids("geometry"), STATE_WORDS)]
     hides = question.hides_oxidation
@@ -287,24 +296,28 @@ def test_hiding_in_arrays_is_hiding_token_by_token(crystals):
         assert (question.words[question.word_starts[asked] + 1] == WORDS.id("[HIDDEN element]")).all()
 
 
-def changed(material, group, *, links=False):
-    """Give the motifs of a group another geometry, csm, cn and ligands; with `links`, the ends of connections too."""
+def changed(material, group):
+    """Give the motifs of a group another geometry, csm, cn, ligands and bonds, and the ends of connections too."""
     tokens = []
-    for kind, words, amount, csm, groups in material:
+    for kind, words, amount, csm in material:
         name = TOKEN_KINDS[kind]
-        if name == "motif" and groups[0] == group:
-            words = [*words[:3], ("TT_1:9", 1.0, -1), ("cn9", 1.0, -1), ("ligand N", 0.5, -1), ("ligand H", 0.5, -1)]
+        if name == "motif" and words[1][2] == group:
+            words = [*words[:3], *((word, 1.0, group) for word in ("TT_1:9", "cn9", "ligand N"))]
             # split in two of another geometry each: how many motifs there were does not tell either
-            other = [*words[:3], ("L:2", 1.0, -1), ("cn2", 1.0, -1), ("ligand N", 1.0, -1)]
-            tokens.append((kind, other, amount / 2, 30.0, groups))
+            other = [*words[:3], *((word, 1.0, group) for word in ("L:2", "cn2", "ligand N"))]
+            tokens.append((kind, other, amount / 2, 30.0))
             amount, csm = amount / 2, 12.0
-        if name == "connection" and links:
-            replaced = [end >= 0 and groups[end] == group and ":" in word for word, _, end in words]
+        if name == "connection":
+            words = [("TT_1:9" if of == group and ":" in word else word, weight, of) for word, weight, of in words]
+        if name == "ligand":  # half of them are held by more, half by none
+            others = [(word, weight, of) for word, weight, of in words if of != group]
+            tokens.append((kind, others, amount / 2, csm))
             words = [
-                ("TT_1:9", weight, end) if new else (word, weight, end)
-                for (word, weight, end), new in zip(words, replaced, strict=True)
+                ("TT_1:9" if of == group and ":" in word else word, 0.6 if of == group else weight, of)
+                for word, weight, of in words
             ]
-        tokens.append((kind, words, amount, csm, groups))
+            amount /= 2
+        tokens.append((kind, words, amount, csm))
     return tokens
 
 
@@ -312,7 +325,7 @@ def changed(material, group, *, links=False):
 @pytest.mark.parametrize("oxidation", ["known", "hidden"])
 def test_what_is_hidden_does_not_leak(model, given, oxidation):
     sets = made_up()[:20]
-    other = build([changed(material, 0, links=True) for material in take_apart(sets)])
+    other = build([changed(material, 0) for material in take_apart(sets)])
     before, after = (
         model.predict_geometry(each, given=given, oxidation=oxidation, symmetry=True) for each in (sets, other)
     )
@@ -328,14 +341,18 @@ def test_what_is_hidden_does_not_leak(model, given, oxidation):
 
 def test_links_tell_and_others_do_not(model):
     sets = made_up()[:20]
-    without = build([[each for each in material if each[0] != 3] for material in take_apart(sets)])
+    without = build(
+        [[each for each in material if each[0] != TOKEN_KINDS.index("connection")] for material in take_apart(sets)]
+    )
     for given, same in (("formula", True), ("others", True), ("links", False)):
         before, after = (model.predict_geometry(each, given=given).to_numpy() for each in (sets, without))
         assert np.allclose(before, after, atol=ROUNDING) is same
 
 
 def test_symmetry_is_told_only_when_asked_for(model, crystals):
-    without = build([[each for each in material if each[0] < 4] for material in take_apart(crystals)])
+    without = build(
+        [[each for each in material if each[0] < TOKEN_KINDS.index("site")] for material in take_apart(crystals)]
+    )
     with_motifs = np.flatnonzero([(crystals[idx].kinds == 2).any() for idx in range(len(crystals))])
     for given, symmetry, same in (("others", False, True), ("others", True, False), ("formula", True, True)):
         before, after = (
@@ -564,8 +581,84 @@ def test_a_formula_asks_for_all_but_the_most_electronegative(model):
     assert set(table["material"]) == {"SrTiO3"}
     assert set(model.fill_mask("SrTiO3", element="O")["element"]) == {"O"}
     assert set(model.fill_mask("Si")["element"]) == {"Si"}
-    written = model.fill_mask(formula_sets(["Sr2Ti2O6"]), n=2)
+    assert table["oxidation"].tolist() == [4, 4, 2, 2]
+    written = model.fill_mask(formula_sets(["Sr2Ti2O6"], oxidation="balanced"), n=2)
     np.testing.assert_allclose(written["probability"], table["probability"], atol=ROUNDING)
+    untold = model.fill_mask(formula_sets(["SrTiO3"]), n=2)
+    assert not np.allclose(untold["probability"], table["probability"], atol=ROUNDING)
+
+
+def test_states_of_a_formula_are_told_as_those_of_a_crystal(model):
+    crystal = made_up()[:1]
+    bare = build([[token for token in take_apart(crystal)[0] if token[0] < TOKEN_KINDS.index("motif")]])
+    known, guessed = (model.predict_geometry(sets) for sets in (crystal, bare))
+    np.testing.assert_allclose(known, guessed.loc[known.index], atol=ROUNDING)
+
+
+def test_training_in_bfloat16_learns_nearly_the_same(model, crystals):
+    half = MaskedLM(**SMALL, epochs=2, precision="bfloat16").fit(crystals)
+    assert weights(half) != weights(model)
+    assert half.history_[-1]["loss"] == pytest.approx(model.history_[-1]["loss"], rel=0.01)
+    assert {each.dtype for each in half.network_.parameters()} == {torch.float32}
+
+
+def truth(sets):
+    """The shares of geometries among the motifs of each element, as rows of `predict_geometry`."""
+    rows = []
+    for material, tokens in zip(sets.ids, take_apart(sets), strict=True):
+        for kind, words, amount, _ in tokens:
+            if TOKEN_KINDS[kind] == "motif":
+                element, state, geometry = (word for word, _, _ in words[1:4])
+                rows.append((material, element, int(state[2:]), geometry, amount))
+    table = pd.DataFrame(rows, columns=["material", "element", "oxidation", "geometry", "amount"])
+    shares = table.pivot_table("amount", ["material", "element", "oxidation"], "geometry", "sum", fill_value=0)
+    return shares.div(shares.sum(axis=1), axis=0)
+
+
+def test_what_is_remembered_answers_beside_the_network(model):
+    sets = made_up()
+    known, asked = sets[:1], sets[1:20]
+    alone, informed = model.predict_geometry(asked), model.remember(known)
+    together = informed.predict_geometry(asked)
+    shares = truth(known)
+    weights = 2 * together - alone  # what is remembered: a mean of the two answers that are known
+    assert (weights.drop(columns=shares.columns).abs().to_numpy() < ROUNDING).all()
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=ROUNDING)
+    pd.testing.assert_frame_equal(model.predict_geometry(asked), alone)
+    pd.testing.assert_frame_equal(
+        informed.predict_geometry(asked, given="links"), model.predict_geometry(asked, given="links")
+    )
+
+
+@pytest.mark.parametrize("given", ["formula", "others", "links"])
+def test_nothing_is_nearer_than_the_same(model, crystals, given):
+    informed = model.remember(crystals, given=given)
+    nearest = informed.nearest(crystals, given=given, n=1)
+    np.testing.assert_allclose(nearest["cosine"], 1, atol=1e-5)
+    assert (nearest["element"] == nearest["known_element"]).all()
+    assert (nearest["oxidation"].dropna() == nearest["known_oxidation"].dropna()).all()
+    listed = informed.nearest(crystals, given=given, n=4)
+    assert (listed.groupby(["material", "element", "oxidation"])["cosine"].diff().dropna() <= 0).all()
+
+
+def test_memories_of_several_questions_are_kept_apart(model):
+    sets = made_up()[:20]
+    both = model.remember(sets).remember(sets, oxidation="hidden")
+    for oxidation in ("known", "hidden"):
+        one = model.remember(sets, oxidation=oxidation)
+        pd.testing.assert_frame_equal(
+            both.predict_geometry(sets, oxidation=oxidation), one.predict_geometry(sets, oxidation=oxidation)
+        )
+    assert set(both.nearest("SrTiO3", element="Ti", n=3)["known"]) <= set(sets.ids)
+
+
+def test_remembering_refuses_what_it_cannot_use(model):
+    with pytest.raises(ValueError, match="SrTiO3 has no motifs to remember; leave out"):
+        model.remember(formula_sets(["SrTiO3"]))
+    with pytest.raises(ValueError, match=r"nothing was remembered for given='others'.*call remember"):
+        model.remember(made_up()[:5]).nearest(made_up()[:5], given="others")
+    with pytest.raises(TypeError, match="MaterialSets"):
+        model.remember(["SrTiO3"])
 
 
 def test_rows_are_materials_elements_and_oxidation_states(model):
@@ -585,6 +678,7 @@ def test_rows_are_materials_elements_and_oxidation_states(model):
         ({"dim": 30, "n_heads": 4}, "multiple of n_heads=4, got 30"),
         ({"epochs": 0}, "epochs must be a whole number, 1 or more, got 0"),
         ({"dropout": 2}, "dropout must be a share from 0 to 1, got 2"),
+        ({"precision": "float16"}, "precision must be one of auto, float32, bfloat16, got 'float16'"),
         ({"learning_rate": 0}, "learning_rate must be a finite number, more than 0, got 0"),
         ({"shares": {"formula": 1}}, "shares must be of formula, others, links, element, got formula"),
         ({"shares": dict.fromkeys(("formula", "others", "links", "element"), 0)}, "shares are all 0"),
