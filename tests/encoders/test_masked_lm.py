@@ -451,7 +451,7 @@ def test_training_goes_on_from_another_network(model, crystals, tmp_path):
     assert all(torch.allclose(one, other, atol=1e-8) for one, other in near)
     further = MaskedLM(**SMALL, epochs=1).fit(crystals, start=model, checkpoint=tmp_path)
     assert weights(further) != before == weights(model)
-    assert further.card_.corpus["start"]["settings"] == model.card_.settings
+    assert [one["settings"] for one in further.card_.corpus["trained_before"]] == [model.card_.settings]
     with pytest.raises(ValueError, match="other settings or materials"):
         MaskedLM(**SMALL, epochs=1).fit(crystals, checkpoint=tmp_path)
     with pytest.raises(ValueError, match="start must have the same dim"):
