@@ -505,9 +505,9 @@ class MaskedLM:
         ...     "NaCl": Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0, 0]]),
         ...     "CsCl": Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]),
         ... }
-        >>> informed = MaskedLM.from_pretrained("crystals").remember(structure_sets(halides), oxidation="hidden")
-        >>> informed.nearest("KCl", n=1)["known"].item()
-        'NaCl'
+        >>> informed = MaskedLM.from_pretrained("crystals").remember(structure_sets(halides))
+        >>> informed.nearest("RbCl", n=2)["known_element"].tolist()
+        ['Cs', 'Na']
         """
         self._check_fitted()
         _check_sets(sets)
@@ -535,7 +535,8 @@ class MaskedLM:
         Parameters
         ----------
         material : MaterialSets or str
-            Materials, or a formula; of formulas, what was remembered with ``oxidation="hidden"`` is listed.
+            Materials, or a formula. Where no oxidation state is told, what was remembered with ``oxidation="hidden"``
+            is listed.
         element : str, optional
             The element asked for; by default as in `fill_mask`.
         given : {"formula", "others", "links"}
@@ -567,7 +568,7 @@ class MaskedLM:
         self._check_fitted()
         check_count("n", n)
         sets = _sets_of(material)
-        hidden = not has_motifs(sets).any()
+        hidden = not np.isin(sets.kinds, [SPECIES, MOTIF]).any()
         memory = self._memories.get(_Told(given, "hidden" if hidden else "known", symmetry))
         if memory is None:
             asked = f"given={given!r}, oxidation={'hidden' if hidden else 'known'!r}, symmetry={symmetry}"

@@ -650,6 +650,10 @@ def test_memories_of_several_questions_are_kept_apart(model):
             both.predict_geometry(sets, oxidation=oxidation), one.predict_geometry(sets, oxidation=oxidation)
         )
     assert set(both.nearest("SrTiO3", element="Ti", n=3)["known"]) <= set(sets.ids)
+    with pytest.raises(ValueError, match=r"nothing was remembered for .*oxidation='known'"):
+        model.remember(sets, oxidation="hidden").nearest("SrTiO3")  # charges are balanced
+    with pytest.raises(ValueError, match=r"nothing was remembered for .*oxidation='hidden'"):
+        model.remember(sets).nearest(formula_sets(["SrTiO3"]))
 
 
 def test_remembering_refuses_what_it_cannot_use(model):
