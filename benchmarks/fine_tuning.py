@@ -1,8 +1,9 @@
 """What is a transformer worth that is trained further on a property? Pretrained, from scratch, and beside tables.
 
-``python benchmarks/fine_tuning.py DATA --pretrained FOLDER --write benchmarks/fine_tuning.md`` evaluates; ``DATA`` and
-``FOLDER`` are those of masked_geometry.py, and the transformer has seen no formula of these tasks. Every fold of every
-model is a row of ``--results`` once measured, and is not measured again; ``--tasks`` and ``--models`` measure some.
+``python benchmarks/fine_tuning.py DATA --pretrained FOLDER --write benchmarks/fine_tuning.md`` evaluates; ``DATA`` is
+that of structure_features.py, and ``FOLDER`` the first pass of `matembed/pretrained/make_transformer.py`, which has
+seen no formula of these tasks. Every fold of every model is a row of ``--results`` once measured, and is not measured
+again; ``--tasks`` and ``--models`` measure some.
 
 Composition tasks have the official Matbench folds; so do phonons, and K and G on those ids of Matbench whose structure
 is known here (5,658, linked folds, so no leaderboard numbers). Structures are read as words: elements, species, motifs,

@@ -125,14 +125,15 @@ class Reference:
         """Add the other oxides of motif tables that match an experimental entry, with all oxidation states known."""
         materials = tables.materials()
         oxide = materials["chemsys"].str.split("-").map(lambda symbols: "O" in symbols)
-        wanted = materials[oxide & (materials["icsd"] == True) & ~materials["id"].isin(self.ids)]  # noqa: E712
+        wanted = materials[oxide & materials["icsd"].eq(True) & ~materials["id"].isin(self.ids)]
         motifs = dict(iter(tables.motifs(wanted["id"], MOTIF_COLUMNS).groupby("id")))
         ids, graphs, oxidations = [], [], []
         for row in wanted.itertuples():
             species = [SPECIES.fullmatch(each) for each in row.sites.split()]
-            charges = tuple(float(each[2] or 1) * (1 if each[3] == "+" else -1) for each in species if each and each[3])
-            anions = {each[1] for each, charge in zip(species, charges, strict=False) if charge <= 0}
-            if len(charges) == row.n_sites and anions == {"O"} and row.id in motifs:
+            if row.id not in motifs or not all(each and each[3] for each in species):
+                continue
+            charges = tuple(float(each[2] or 1) * (1 if each[3] == "+" else -1) for each in species)
+            if {each[1] for each, charge in zip(species, charges, strict=True) if charge <= 0} == {"O"}:
                 ids.append(row.id)
                 graphs.append(_table_graph(tuple(each[1] for each in species), motifs[row.id]))
                 oxidations.append(charges)

@@ -153,7 +153,7 @@ def _tokens(
     )
 
 
-def scrambled(codes: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _scrambled(codes: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Hash whole numbers, by splitmix64 (S. Vigna, 2015); sums of 64-bit numbers wrap around."""
     x = codes.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -306,7 +306,7 @@ def _ligand_tokens(
     (sites, ends), kept, n_bonds = np.unique(pairs, axis=1, return_index=True, return_counts=True)
     ligands, first, n_kinds = np.unique(sites, return_index=True, return_counts=True)
     hashes = np.zeros(len(ligands), dtype=np.uint64)
-    np.add.at(hashes, np.repeat(np.arange(len(ligands)), n_kinds), scrambled(ends) * n_bonds.astype(np.uint64))
+    np.add.at(hashes, np.repeat(np.arange(len(ligands)), n_kinds), _scrambled(ends) * n_bonds.astype(np.uint64))
     order = np.lexsort((hashes, pair_of[ligands], material[ligands]))
     keys = np.stack([hashes, pair_of[ligands].astype(np.uint64), material[ligands].astype(np.uint64)])[:, order]
     is_new = np.append(np.ones(min(len(order), 1), dtype=np.bool_), (np.diff(keys, axis=1) != 0).any(axis=0))

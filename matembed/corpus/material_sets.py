@@ -18,10 +18,10 @@ kind          one for each                           words
 ============= ====================================== ============================================================
 
 A word before these names the kind: ``<motif>``. Each token has an amount, above 0 and up to 1: for elements, species,
-motifs and sites the fraction of the material's atoms, for a space group 1, and for connections n / (4 + n), n being
-their number per motif of the first end's element and oxidation state: of the six corners that an octahedron of SrTiO3
-shares, 0.6. Motifs have a csm, the mean of theirs. Nothing depends on the cell, the orientation or the order of the
-sites. Oxidation states are rounded to whole numbers, halves away from zero, from -4 to +9; one that is not known
+motifs, ligands and sites the fraction of the material's atoms, for a space group 1, and for connections n / (4 + n), n
+being their number per motif of the first end's element and oxidation state: of the six corners that an octahedron of
+SrTiO3 shares, 0.6. Motifs have a csm, the mean of theirs. Nothing depends on the cell, the orientation or the order of
+the sites. Oxidation states are rounded to whole numbers, halves away from zero, from -4 to +9; one that is not known
 is ``ox?``. Anions are centres of no motif, where oxidation states are known.
 """
 
@@ -501,8 +501,8 @@ def graph_sets(
     symmetries : sequence, length n_graphs, optional
         Symmetry of each crystal; None where it is not known. By default there are no tokens of symmetry.
     max_tokens : int, default 64
-        Most tokens of a material: all elements, then those of the largest amounts, connections last; of equal amounts
-        the first.
+        Most tokens of a material: all elements, then species and motifs, then all others, each from the largest amount
+        on; of equal amounts the first.
     card : Card, optional
         Name, source, licence and citation of the crystals.
 

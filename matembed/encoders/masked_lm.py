@@ -56,11 +56,11 @@ _SIZES = ("dim", "n_layers", "n_heads", "feed_forward")  # of the network
 class MaskedLM:
     """Hide motifs or elements of a material and learn to tell them from the rest.
 
-    A material is a set of elements, species, motifs, connections and, where known, its symmetry; each token is the
-    sum of the vectors of its words (element, oxidation state, geometry, ligands) and of encodings of its amount and
-    csm. Motifs are also told how many corners, edges and faces they share, as far as connections are told. A
-    transformer without positions [1]_ reads the set. In each pass, one of four things is hidden in every material
-    [2]_:
+    A material is a set of elements, species, motifs, connections, ligands and, where known, its symmetry; each token is
+    the sum of the vectors of its words (element, oxidation state, geometry, ligands) and of encodings of its amount and
+    csm. Motifs are also told how many corners, edges and faces they share, and ligands how many motifs hold them, as
+    far as neither is hidden. A transformer without positions [1]_ reads the set. In each pass, one of four things is
+    hidden in every material [2]_:
 
     - ``"formula"``: the geometries of all motifs, and every connection, so that only species and amounts are left;
     - ``"others"``: the geometry of one element in one oxidation state, and its connections;

@@ -7,8 +7,8 @@ materials that were made, which are fewer than those that were only computed, an
     python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --exclude TASKS_AND_SYSTEMS --out first
     python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --exclude SYSTEMS --start first --out system
     python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --exclude FORMULAS --start system --out formula
-    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start formula --out all
-    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start all --ids EXPERIMENTAL
+    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --start formula --epochs 2 --out all
+    python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY --ids EXPERIMENTAL --start all --epochs 16
 
 FORMULAS and SYSTEMS are what ``benchmarks/masked_geometry.py`` lists with ``--list-seen``; TASKS_AND_SYSTEMS are the
 latter and what ``benchmarks/embeddings.py`` leaves out. EXPERIMENTAL are ids of entries of the Materials Project that
@@ -74,7 +74,8 @@ def main(arguments: list[str] | None = None) -> None:
     asked = f" --exclude FORMULAS ({len(exclude):,})" if exclude else ""
     asked += f" --ids EXPERIMENTAL ({len(sets):,})" if given.ids else ""
     went_on = f" --start {Path(given.start).name}" if start else ""
-    command = f"python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY{asked}{went_on}"
+    how_long = f" --epochs {given.epochs}" if given.epochs else ""
+    command = f"python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY{asked}{went_on}{how_long}"
     model.card_ = replace(model.card_, name="crystals", settings={"command": command, **model.card_.settings})
     print(model.save_pretrained(given.out, half=True, overwrite=True), model.history_[-1])
 
