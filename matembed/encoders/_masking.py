@@ -406,20 +406,19 @@ def has_motifs(sets: MaterialSets) -> NDArray[np.bool_]:
 
 
 def with_unknown_motifs(sets: MaterialSets, bare: NDArray[np.bool_], element: str | None) -> MaterialSets:
-    """Give materials without motifs one for an element, or for each but the most electronegative (Pauling).
+    """Give materials without motifs one for each element but the most electronegative (Pauling), and for the one named.
 
     Their oxidation states are those of the species, where these are told.
     """
     index = Index(sets)
     tokens = index.elements[bare[index.material[index.elements]]]
     material, symbols = index.material[tokens], index.element[tokens]
+    ranked = np.lexsort((symbols, _ELECTRONEGATIVITIES[symbols], material))
+    last = ranked[np.append(np.diff(material[ranked]) > 0, True)]
+    asked = np.ones(len(tokens), dtype=np.bool_)
+    asked[last] = index.n_by_kind[material[last], _ELEMENTS] == 1
     if element is not None:
-        asked = symbols == WORDS.id(element)
-    else:
-        ranked = np.lexsort((symbols, _ELECTRONEGATIVITIES[symbols], material))
-        last = ranked[np.append(np.diff(material[ranked]) > 0, True)]
-        asked = np.ones(len(tokens), dtype=np.bool_)
-        asked[last] = index.n_by_kind[material[last], _ELEMENTS] == 1
+        asked |= symbols == WORDS.id(element)
     tokens, material, symbols = tokens[asked], material[asked], symbols[asked]
     n_new, n_tokens = len(tokens), len(sets.kinds)
     owner = np.repeat(np.arange(n_tokens + n_new), np.append(np.diff(sets.word_starts), np.full(n_new, 4)))

@@ -579,6 +579,8 @@ def test_a_formula_asks_for_all_but_the_most_electronegative(model):
     table = model.fill_mask("SrTiO3", n=2)
     assert table["element"].tolist() == ["Ti", "Ti", "Sr", "Sr"]
     assert set(table["material"]) == {"SrTiO3"}
+    alone = model.fill_mask("SrTiO3", element="Ti", n=2)  # says the same as among the others
+    pd.testing.assert_frame_equal(alone, table[table["element"] == "Ti"].reset_index(drop=True))
     assert set(model.fill_mask("SrTiO3", element="O")["element"]) == {"O"}
     assert set(model.fill_mask("Si")["element"]) == {"Si"}
     assert table["oxidation"].tolist() == [4, 4, 2, 2]
