@@ -35,8 +35,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -47,16 +48,17 @@ from sklearn.ensemble import ExtraTreesClassifier
 import matembed as me
 from matembed._atomic import whole_file
 from matembed.corpus.ragged import spans
-from matembed.corpus.set_words import TOKEN_KINDS
+from matembed.corpus.set_words import TOKEN_KINDS, WORDS
 from matembed.elements import ATOMIC_NUMBERS, SYMBOLS
-from matembed.encoders._masking import has_motifs
+from matembed.encoders._masking import Index, has_motifs
+from matembed.encoders.masked_lm import Given, Objective
 from matembed.motifs.connectivity import connect
 from matembed.motifs.geometry import LARGEST_CN
 from matembed.motifs.graph import Ligand, Motif, MotifGraph
 from matembed.tokens import SHARINGS
 
 ORACLE = "motifs/mp_oxides_chemenv.jsonl.gz"
-GIVEN = ("formula", "others", "links")
+GIVEN: tuple[Given, ...] = get_args(Given)
 SPLITS = ("formula", "system", "stoichiometry")
 FLAT = ("Na", "K", "Ca", "Ba", "Pb", "La")
 N_FOLDS, N_TREES, SMOOTHING = 5, 150, 0.07
@@ -65,15 +67,26 @@ MOTIF_COLUMNS = ["id", "site", "element", "oxidation", "geometry", "csm", "ligan
 RADIUS_OF_OXYGEN = 1.40  # Å, Shannon, sixfold
 RATIOS = {0.155: "L:2", 0.225: "TL:3", 0.414: "T:4", 0.732: "O:6", 1.0: "C:8", np.inf: "C:12"}  # Pauling's rule
 FINE_TUNING: dict[str, Any] = {
-    "epochs": 60,
-    "batch_tokens": 2048,
     "learning_rate": 0.001,
-    "dropout": 0.1,
+    "dropout": 0.25,
     "hide_oxidation": 0.0,
-    "shares": {"formula": 0.4, "others": 0.3, "links": 0.3, "element": 0.0},
+    "precision": "bfloat16",
+}
+PASSES: dict[str, dict[str, Any]] = {
+    "formula": {"epochs": 20, "batch_tokens": 4096},
+    "others": {"epochs": 14, "batch_tokens": 8192},
+    "links": {"epochs": 14, "batch_tokens": 8192},
 }
 SIZES = {"dim": 160, "n_layers": 3, "n_heads": 5, "feed_forward": 640}
-MODELS = ("rules", "trees", "trees on more oxides", "pretrained", "random start", "labels shuffled")
+MODELS = (
+    "frequencies",
+    "radius ratio",
+    "trees",
+    "trees on more oxides",
+    "pretrained",
+    "random start",
+    "labels shuffled",
+)
 GOALS = (
     ("formula", "formula", 0.76),
     ("formula", "others", 0.80),
@@ -122,10 +135,10 @@ class Reference:
         return cls(tuple(rows["id"]), graphs, tuple(tuple(map(float, each)) for each in rows["valences"]), len(rows))
 
     def with_more(self, tables: me.MotifTables) -> "Reference":
-        """Add the other oxides of motif tables that match an experimental entry, with all oxidation states known."""
+        """Add other materials with oxygen that match an experimental entry, with all oxidation states known."""
         materials = tables.materials()
-        oxide = materials["chemsys"].str.split("-").map(lambda symbols: "O" in symbols)
-        wanted = materials[oxide & materials["icsd"].eq(True) & ~materials["id"].isin(self.ids)]
+        has_oxygen = materials["chemsys"].str.split("-").map(lambda symbols: "O" in symbols)
+        wanted = materials[has_oxygen & materials["icsd"].eq(True) & ~materials["id"].isin(self.ids)]
         motifs = dict(iter(tables.motifs(wanted["id"], MOTIF_COLUMNS).groupby("id")))
         ids, graphs, oxidations = [], [], []
         for row in wanted.itertuples():
@@ -133,10 +146,9 @@ class Reference:
             if row.id not in motifs or not all(each and each[3] for each in species):
                 continue
             charges = tuple(float(each[2] or 1) * (1 if each[3] == "+" else -1) for each in species)
-            if {each[1] for each, charge in zip(species, charges, strict=True) if charge <= 0} == {"O"}:
-                ids.append(row.id)
-                graphs.append(_table_graph(tuple(each[1] for each in species), motifs[row.id]))
-                oxidations.append(charges)
+            ids.append(row.id)
+            graphs.append(_table_graph(tuple(each[1] for each in species), motifs[row.id]))
+            oxidations.append(charges)
         return Reference((*self.ids, *ids), (*self.graphs, *graphs), (*self.oxidations, *oxidations), self.n_asked)
 
     @cached_property
@@ -388,23 +400,18 @@ def without_links(sets: me.MaterialSets) -> me.MaterialSets:
     )
 
 
-def shuffled(reference: Reference, train: NDArray[np.bool_], seed: int) -> me.MaterialSets:
-    """Permute the motifs of training among the sites of each element, and connect as if nothing had happened."""
+def shuffled(sets: me.MaterialSets, seed: int) -> me.MaterialSets:
+    """Permute the geometries of motifs among all motifs of their element."""
     rng = np.random.default_rng(seed)
-    chosen = np.flatnonzero(train)
-    of_element = defaultdict(list)
-    for material in chosen:
-        for motif in reference.graphs[material].motifs:
-            of_element[motif.element].append(motif.geometry)
-    for listed in of_element.values():
-        rng.shuffle(listed)
-    graphs = []
-    for material in chosen:
-        graph = reference.graphs[material]
-        motifs = [replace(motif, geometry=of_element[motif.element].pop()) for motif in graph.motifs]
-        graphs.append(replace(graph, motifs=tuple(motifs)))
-    ids, oxidations = ([column[idx] for idx in chosen] for column in (reference.ids, reference.oxidations))
-    return me.graph_sets(graphs, ids=ids, oxidations=oxidations)
+    owner = np.repeat(np.arange(len(sets.kinds)), np.diff(sets.word_starts))
+    of_motif = (sets.kinds == TOKEN_KINDS.index("motif"))[owner]
+    places = np.flatnonzero(of_motif & np.isin(sets.words, WORDS.ids("geometry")))
+    element = Index(sets).element[owner[places]]
+    words = sets.words.copy()
+    for each in np.unique(element):
+        mine = places[element == each]
+        words[mine] = rng.permutation(words[mine])
+    return replace(sets, words=words)
 
 
 def predictions(
@@ -430,48 +437,54 @@ def split_items(
     return held_out, np.flatnonzero(~held_out[material]).tolist(), np.flatnonzero(asked).tolist()
 
 
-def measure(reference: Reference, run: "Run", pretrained: Path | None) -> dict[str, Floats]:
-    """Train on what is not held out and predict the items asked for: (n_items, n_geometries) by what is given."""
+def measure(reference: Reference, run: "Run", pretrained: Path | None, device: str) -> dict[str, Floats]:
+    """Train on what is not held out and predict the items asked for: (n_items, n_geometries) by variant."""
     held_out, train, test = split_items(reference, run.split, run.seed, run.fold)
     first = [idx for idx in train if reference.items[idx].material < reference.n_asked]
-    if run.model == "rules":
-        return {
-            "frequencies": frequencies(reference, first, test),
-            "radius ratio": radius_ratio(reference, test),
-        }
+    if run.model == "frequencies":
+        return {"": frequencies(reference, first, test)}
+    if run.model == "radius ratio":
+        return {"": radius_ratio(reference, test)}
     if run.model.startswith("trees"):
         learned_from = first if run.model == "trees" else train
-        columns = dict(zip(GIVEN, reference.columns, strict=True))
-        return {given: trees(columns[given], reference, learned_from, test, run.seed) for given in GIVEN}
-    scratch = pretrained is None or run.model == "random start"
-    start = None if scratch else me.MaskedLM.from_pretrained(pretrained / run.split)
+        columns = reference.columns[GIVEN.index(run.given)]
+        return {"": trees(columns, reference, learned_from, test, run.seed)}
+    start = None if pretrained is None else me.MaskedLM.from_pretrained(pretrained / run.split)
     sizes = SIZES if start is None else {name: getattr(start, name) for name in SIZES}
-    learned = shuffled(reference, ~held_out, run.seed) if run.model == "labels shuffled" else reference.sets[~held_out]
-    seed = 100 * run.seed + 10 * run.fold + run.member
-    model = me.MaskedLM(**sizes, **FINE_TUNING, seed=seed).fit(learned, start=start)
+    learned = reference.sets[~held_out]
+    learned = learned[has_motifs(learned)]
+    if run.model == "labels shuffled":
+        learned = shuffled(learned, run.seed)
+    model = me.MaskedLM(
+        **sizes,
+        **FINE_TUNING,
+        **PASSES[run.given],
+        shares=dict.fromkeys(get_args(Objective), 0.0) | {run.given: 1.0},
+        device=device,
+        seed=100 * run.seed + 10 * run.fold + run.member,
+    ).fit(learned, start=None if run.model == "random start" else start)
     asked = reference.sets[np.unique([reference.items[idx].material for idx in test])]
-    with_motifs = learned[has_motifs(learned)]
-    found = {}
-    for given in GIVEN:
-        found[f"{given}|no memory"] = predictions(model, asked, reference, test, given)
-        found[given] = predictions(model.remember(with_motifs, given=given), asked, reference, test, given)
-    bare = without_links(asked)
-    return found | {"others|no memory, no connections": predictions(model, bare, reference, test, "others")}
+    found = {"no memory": predictions(model, asked, reference, test, run.given)}
+    if run.given == "others":
+        bare = without_links(asked)
+        found["no memory, no connections"] = predictions(model, bare, reference, test, run.given)
+    return {"": predictions(model.remember(learned, given=run.given), asked, reference, test, run.given)} | found
 
 
 class Run(NamedTuple):
-    """What is trained, on which materials."""
+    """What is trained, on which materials, and what it is told."""
 
     split: str
     seed: int
     fold: int
+    given: Given
     model: str
     member: int = 0
 
     @property
     def file(self) -> str:
         """Name of the file its predictions are kept in."""
-        return f"{self.split}-{self.seed}-{self.fold}-{self.model.replace(' ', '_')}-{self.member}.npz"
+        return f"{self.split}-{self.seed}-{self.fold}-{self.given}-{self.model.replace(' ', '_')}-{self.member}.npz"
 
 
 def runs(n_seeds: int, n_members: int) -> list[Run]:
@@ -479,11 +492,13 @@ def runs(n_seeds: int, n_members: int) -> list[Run]:
     found = []
     for split in SPLITS:
         parts = [(seed, 0) for seed in range(n_seeds)] if split != "stoichiometry" else [(0, k) for k in range(N_FOLDS)]
-        for seed, fold in parts:
-            models = [model for model in MODELS if model != "labels shuffled" or split == "formula"]
-            found += [Run(split, seed, fold, model) for model in models]
-            found += [Run(split, seed, fold, "pretrained", member) for member in range(1, n_members)]
-    return sorted(found, key=lambda run: (run.member, SPLITS.index(run.split)))
+        for (seed, fold), given in product(parts, GIVEN):
+            for model in MODELS:
+                simple, control = model in ("frequencies", "radius ratio"), model in ("random start", "labels shuffled")
+                if (not simple or given == "formula") and (not control or split == "formula"):
+                    n = n_members if model == "pretrained" else 1
+                    found += [Run(split, seed, fold, given, model, member) for member in range(n)]
+    return sorted(found, key=lambda run: (run.member, MODELS.index(run.model), SPLITS.index(run.split)))
 
 
 # Scores and the page -------------------------------------------------------------------------------------------------
@@ -520,24 +535,22 @@ def score(reference: Reference, test: Sequence[int], predicted: Floats) -> pd.Da
 
 def all_scores(reference: Reference, folder: Path) -> pd.DataFrame:
     """Score all runs that were made, and means of predictions: a row for each item, model and what is given."""
-    parts: dict[tuple[str, int, int], dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    parts: dict[tuple[str, int, int, str], dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for file in sorted(folder.glob("*.npz")):
-        split, seed, fold, model, _ = file.stem.split("-")
-        parts[split, int(seed), int(fold)][model.replace("_", " ")].append(dict(np.load(file)))
+        split, seed, fold, given, model, _ = file.stem.split("-")
+        parts[split, int(seed), int(fold), given][model.replace("_", " ")].append(dict(np.load(file)))
     rows = []
-    for (split, seed, fold), models in parts.items():
+    for (split, seed, fold, given), models in parts.items():
         _, _, test = split_items(reference, split, seed, fold)
         for model, members in models.items():
-            for key in members[0]:
-                given, _, variant = key.partition("|") if model != "rules" else ("formula", "", "")
-                name = model if model != "rules" else key
+            for variant in members[0]:
                 rest = f", {variant}" if variant else ""
-                found = {name + rest: _mean_scores([score(reference, test, member[key]) for member in members])}
-                mean = np.mean([member[key] for member in members], axis=0)
+                found = {model + rest: _mean_scores([score(reference, test, member[variant]) for member in members])}
+                mean = np.mean([member[variant] for member in members], axis=0)
                 if len(members) > 1:
-                    found[f"{name}, {len(members)} networks{rest}"] = score(reference, test, mean)
+                    found[f"{model}, {len(members)} networks{rest}"] = score(reference, test, mean)
                 if model == "pretrained" and not variant and "trees on more oxides" in models:
-                    both = (mean + models["trees on more oxides"][0][given]) / 2
+                    both = (mean + models["trees on more oxides"][0][""]) / 2
                     found["mean of networks and trees on more oxides"] = score(reference, test, both)
                 for label, scores in found.items():
                     rows.append(scores.assign(split=split, seed=seed, fold=fold, model=label, given=given))
@@ -575,7 +588,7 @@ def page(reference: Reference, folder: Path, trained: str) -> Iterator[str]:
         "the mean over splits is given."
     )
     names = list(dict.fromkeys(scores["model"]))
-    order = ["radius ratio", "frequencies", *MODELS[1:3], "labels shuffled", "random start", "pretrained"]
+    order = [*MODELS[:4], "labels shuffled", "random start", "pretrained"]
     names = [*[name for name in order if name in names], *sorted(set(names) - set(order))]
     for split in SPLITS:
         of_split = scores[scores["split"] == split]
@@ -633,7 +646,7 @@ def _flat_table(scores: pd.DataFrame) -> Iterator[str]:
     yield "|---" * (len(FLAT) + 3) + "|"
     for given in GIVEN:
         part = scores[scores["given"] == given]
-        for model in ("frequencies", *MODELS[1:3], "pretrained", _best(part)):
+        for model in ("frequencies", *MODELS[2:4], "pretrained", _best(part)):
             rows = part[part["model"] == model]
             if len(rows) and model in part["model"].to_numpy():
                 means = rows.groupby("element")["top-1"].mean().reindex(FLAT)
@@ -681,6 +694,7 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=1, help="of each, started from the pretrained one")
     parser.add_argument("--only", nargs="*", help="models to train: " + ", ".join(MODELS))
     parser.add_argument("--splits", nargs="*", default=SPLITS)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or auto")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     reference, tables = Reference.read(options.data), me.MotifTables.read(options.motifs)
@@ -698,10 +712,10 @@ def main() -> None:
         wanted = run.model in (options.only or MODELS) and run.split in options.splits
         if wanted and not file.exists():
             start = time.process_time()
-            found = measure(reference, run, options.pretrained)
+            found = measure(reference, run, options.pretrained, options.device)
             with whole_file(file) as partial, partial.open("wb") as handle:
                 np.savez_compressed(handle, **{name: each.astype(np.float32) for name, each in found.items()})
-            print(run, f"{time.process_time() - start:.0f} s", _brief(reference, run, found), flush=True)
+            print(*run, f"{time.process_time() - start:.0f} s", _brief(reference, run, found), flush=True)
     if options.write:
         trained = ""
         if options.pretrained:
@@ -710,15 +724,15 @@ def main() -> None:
                 passes = [*card.corpus.get("trained_before", []), {"counts": card.counts, "settings": card.settings}]
                 seen = ", then ".join(f"{p['settings']['epochs']} × {p['counts']['materials']:,}" for p in passes)
                 trained += f"Network for {split}: {card.counts['weights']:,} weights; passes × crystals: {seen}.\n"
-            trained += f"Fine-tuning: {FINE_TUNING}."
+            trained += f"Fine-tuning: {FINE_TUNING}; {PASSES}."
         options.write.write_text("\n\n".join(page(reference, options.results, trained)) + "\n")
         calibration(all_scores(reference, options.results), options.write.parent / "figures" / "masked-geometry.png")
 
 
 def _brief(reference: Reference, run: Run, found: dict[str, Floats]) -> str:
     _, _, test = split_items(reference, run.split, run.seed, run.fold)
-    means = {given: score(reference, test, each)[["top-1", "log-loss"]].mean() for given, each in found.items()}
-    return "; ".join(f"{given} {mean['top-1']:.4f} {mean['log-loss']:.3f}" for given, mean in means.items())
+    means = {name: score(reference, test, each)[["top-1", "log-loss"]].mean() for name, each in found.items()}
+    return "; ".join(f"{name} {mean['top-1']:.4f} {mean['log-loss']:.3f}" for name, mean in means.items())
 
 
 if __name__ == "__main__":

@@ -115,12 +115,11 @@ class Training:
         n_steps = math.ceil(len(batches) / n_ranks)
         sums, counts = np.zeros(len(GOALS)), np.zeros(len(GOALS))
         self.trained.train()
+        next_question = hide(index, wanted.take(batches[rank % len(batches)]))
         for step in range(n_steps):
-            batch = batches[(step * n_ranks + rank) % len(batches)]
-            question = hide(index, wanted.take(batch))
+            question = next_question
             each = self._losses(question)
-            known = each.isfinite()
-            loss = each[known].mean()
+            loss = each.nanmean()
             done = (epoch + (step + 1) / n_steps) / encoder.epochs
             for group in self.stepper.param_groups:
                 group["lr"] = encoder.learning_rate * warm_then_cosine(done, _WARM_UP)
@@ -132,8 +131,10 @@ class Training:
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(self.trained.parameters(), _LONGEST_GRADIENT)
             self.stepper.step()
+            if step + 1 < n_steps:  # while an accelerator is busy
+                next_question = hide(index, wanted.take(batches[((step + 1) * n_ranks + rank) % len(batches)]))
             _add_losses(sums, counts, question, each)
-            bar.update(len(batch))
+            bar.update(len(question.token_starts) - 1)
         return _means(sums, counts)
 
     def _validate(self, index: Index) -> dict[str, float]:

@@ -204,7 +204,7 @@ class SetTransformer(PreTrainedModel):
         states[-1] = self.norm(states[-1])
         logits = None
         if ask is not None:
-            asked = self.answer_norm(states[-1][layout.n_materials + ask])
+            asked = self.answer_norm(states[-1].index_select(0, layout.n_materials + ask))
             logits = functional.linear(asked, self.words.weight, self.bias)
         return SetTransformerOutput(
             last_hidden_state=layout.padded(states[-1]),
@@ -287,10 +287,11 @@ class _Layer(nn.Module):
             scores = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5
             scores = scores if layout.mask is None else scores.masked_fill(~layout.mask, -torch.inf)
             attentions.append(scores.softmax(dim=-1))
-        with torch.autocast("cpu", enabled=False):  # where attention is slow in bfloat16
-            query, key, value = (each.to(hidden.dtype) for each in (query, key, value))
+        with torch.autocast("cpu", enabled=False):
+            if hidden.device.type == "cpu":  # where attention is slow in bfloat16
+                query, key, value = (each.to(hidden.dtype) for each in (query, key, value))
             mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=layout.mask)
-        mixed = mixed.transpose(1, 2).reshape(layout.n_materials * layout.length, -1)[layout.place]
+        mixed = mixed.transpose(1, 2).reshape(layout.n_materials * layout.length, -1).index_select(0, layout.place)
         hidden = hidden + self.dropout(self.mixed(mixed))
         wide = functional.gelu(self.wide(self.feed_forward_norm(hidden)))
         return hidden + self.dropout(self.narrow(wide))

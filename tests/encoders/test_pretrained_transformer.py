@@ -24,10 +24,10 @@ def name(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def model():
+@pytest.fixture(scope="module", params=MODELS)
+def model(request):
     torch.set_num_threads(1)
-    return MaskedLM.from_pretrained("crystals")
+    return MaskedLM.from_pretrained(request.param)
 
 
 def test_each_is_small_and_in_half_precision(name):
@@ -42,10 +42,10 @@ def test_each_says_where_it_comes_from(name):
     assert card.name == name
     assert card.licence == "CC-BY-4.0"
     assert "Materials Project" in card.source and card.citation
-    assert card.settings["command"].startswith("python -m matembed.pretrained.make_transformer MOTIFS SYMMETRY")
-    seen = [one["counts"]["materials"] for one in card.corpus["trained_before"]]
-    assert seen == sorted(seen) and seen[-1] > 130_000
-    assert 30_000 < card.counts["materials"] < seen[-1]
+    assert card.settings["command"].startswith("python -m matembed.pretrained.make_transformer SETS EXPERIMENTAL")
+    (all_crystals,) = card.corpus["trained_before"]
+    assert all_crystals["counts"]["materials"] > 130_000
+    assert 30_000 < card.counts["materials"] < all_crystals["counts"]["materials"]
     assert card.corpus["corpus"]["settings"]["strategy"] == "multi_weights"
     assert 1e6 < card.counts["weights"] < 5e6
 
@@ -77,6 +77,8 @@ def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
         ("LiFePO4", "Fe", 2, "O:6"),
         ("ZnS", "Zn", 2, "T:4"),
         ("NaCl", "Na", 1, "O:6"),
+        ("Al2O3", "Al", 3, "O:6"),
+        ("MgAl2O4", "Mg", 2, "T:4"),
     ],
 )
 def test_it_knows_the_coordination_that_textbooks_have(model, formula, element, oxidation, geometry):
@@ -110,19 +112,27 @@ def _geometries(sets):
             yield type("Row", (), {"material": sets.ids[row], "element": element, "geometry": geometry})
 
 
-def test_make_transformer_trains_and_goes_on(tmp_path):
-    from matembed.corpus.motif_tables import build_motif_tables
-    from matembed.corpus.symmetry import symmetry_table
+def test_make_transformer_reads_all_and_then_what_was_made(tmp_path):
+    structures = [row.to_structure() for row in read_prototypes(limit=12)]
+    sets = structure_sets(structures)
+    sets.write(tmp_path / "sets")
+    made, excluded = tmp_path / "made.txt", tmp_path / "exclude.txt"
+    made.write_text("\n".join(sets.ids[:5]))
+    excluded.write_text(sets.formulas[0] + "\n")
+    n_excluded = sets.formulas.count(sets.formulas[0])
+    arguments = [str(tmp_path / "sets"), str(made), "--epochs", "2", "1", "--out", str(tmp_path / "model")]
+    make_transformer.main([*arguments, "--exclude", str(excluded)])
+    card = MaskedLM.from_pretrained(tmp_path / "model").card_
+    (before,) = card.corpus["trained_before"]
+    assert before["counts"]["materials"] == len(sets) - n_excluded
+    assert card.counts["materials"] == sum(formula != sets.formulas[0] for formula in sets.formulas[:5])
+    assert (before["settings"]["epochs"], card.settings["epochs"]) == (2, 1)
+    assert card.settings["command"].endswith("--size small --device cpu --epochs 2 1 --exclude FORMULAS")
 
-    crystals = {row.id: row.to_structure() for row in read_prototypes(limit=12)}
-    build_motif_tables(crystals, tmp_path / "motifs", progress=False)
-    symmetry_table(crystals, tmp_path / "symmetry", progress=False)
-    excluded = tmp_path / "exclude.txt"
-    excluded.write_text(next(iter(crystals.values())).composition.reduced_formula + "\n")
-    arguments = [str(tmp_path / "motifs"), str(tmp_path / "symmetry"), "--epochs", "1"]
-    make_transformer.main([*arguments, "--exclude", str(excluded), "--out", str(tmp_path / "first")])
-    make_transformer.main([*arguments, "--start", str(tmp_path / "first"), "--out", str(tmp_path / "second")])
-    first, second = (MaskedLM.from_pretrained(tmp_path / each) for each in ("first", "second"))
-    assert first.card_.counts["materials"] < second.card_.counts["materials"] == len(crystals)
-    assert "--exclude FORMULAS (1)" in first.card_.settings["command"]
-    assert [one["counts"] for one in second.card_.corpus["trained_before"]] == [first.card_.counts]
+
+def test_make_transformer_refuses_ids_of_another_database(tmp_path, capsys):
+    formula_sets(["NaCl", "KCl"]).write(tmp_path / "sets")
+    (tmp_path / "made.txt").write_text("mp-1\n")
+    with pytest.raises(SystemExit):
+        make_transformer.main([str(tmp_path / "sets"), str(tmp_path / "made.txt")])
+    assert "none of the 1 ids" in capsys.readouterr().err
