@@ -78,9 +78,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fit(start: MaskedLM | None, stage: int, sets: MaterialSets, given: argparse.Namespace) -> MaskedLM:
-    settings = _SETTINGS | _SIZES[given.size] | {"epochs": given.epochs[stage], "dropout": _DROPOUT[stage]}
-    checkpoint = given.checkpoint and given.checkpoint / str(stage)
-    return MaskedLM(**settings, device=given.device, progress=True).fit(sets, start=start, checkpoint=checkpoint)
+    settings = _SETTINGS | _SIZES[given.size] | {"device": given.device, "progress": True}
+    model = MaskedLM(**settings, epochs=given.epochs[stage], dropout=_DROPOUT[stage])
+    return model.fit(sets, start=start, checkpoint=given.checkpoint and given.checkpoint / str(stage))
 
 
 if __name__ == "__main__":
