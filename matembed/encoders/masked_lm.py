@@ -707,8 +707,8 @@ class MaskedLM:
         Parameters
         ----------
         name : path-like or str
-            A folder; ``"crystals"`` or ``"crystals-large"``, transformers of the package, where no folder is called so; or
-            a name on the Hugging Face hub.
+            A folder; ``"crystals"`` or ``"crystals-large"``, models of the package, where no folder is called so; or a
+            name on the Hugging Face hub.
         device : {"cpu", "cuda", "auto"}
             Where to compute.
 

@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     model.card_ = replace(
         model.card_,
         name=_NAMES[given.size],
-        counts=model.card_.counts | {"formulas excluded": len(left_out)},
+        counts={**model.card_.counts, "formulas excluded": len(left_out)},
         settings={"command": command, **model.card_.settings},
     )
     folder = model.save_pretrained(given.out or _MODELS / _NAMES[given.size], half=True, overwrite=True)
@@ -78,8 +78,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fit(start: MaskedLM | None, stage: int, sets: MaterialSets, given: argparse.Namespace) -> MaskedLM:
-    settings = _SETTINGS | _SIZES[given.size] | {"device": given.device, "progress": True}
-    model = MaskedLM(**settings, epochs=given.epochs[stage], dropout=_DROPOUT[stage])
+    settings = _SETTINGS | _SIZES[given.size] | {"epochs": given.epochs[stage], "dropout": _DROPOUT[stage]}
+    model = MaskedLM(**settings, device=given.device, progress=True)
     return model.fit(sets, start=start, checkpoint=given.checkpoint and given.checkpoint / str(stage))
 
 
