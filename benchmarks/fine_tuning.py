@@ -70,7 +70,7 @@ class Task:
     def sets(self) -> me.MaterialSets:
         """What a transformer reads."""
         if self.records is None:
-            return me.formula_sets(self.formulas)
+            return me.formula_sets(self.formulas, oxidation="balanced")
         sets = me.structure_sets([me.Crystal.from_record(record).to_structure() for record in self.records])
         return replace(sets, csms=np.full_like(sets.csms, np.nan))
 

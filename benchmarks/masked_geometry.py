@@ -6,25 +6,30 @@ ChemEnv finds; ``MOTIFS`` are motif tables of that database, made with ``matembe
 which finds the same environments. ``FOLDER`` holds a `MaskedLM` for each split, named ``formula``, ``system`` and
 ``stoichiometry``, that has seen nothing held out there: ``--list-seen SPLIT FILE`` writes the formulas that
 `matembed/pretrained/make_transformer.py` has to leave out. Every run is a file in ``--results`` once made, and is not
-made again; ``--only`` makes some.
+made again; ``--only``, ``--splits`` and ``--given`` make some, ``--device cuda`` on an accelerator.
 
 An item is an element in one oxidation state in one material; its answer is the shares of its sites among geometries,
 by the likeliest environment of each site. Every item weighs the same. Top-1 is the share of its sites that have the
 geometry predicted, log-loss the cross-entropy in nats. Formulas, chemical systems or stoichiometries (ABC3) are held
-out whole: a fifth, drawn by a seed.
+out whole: a fifth, drawn by a seed, three times; of stoichiometries each fifth once.
 
 Given are the formula and the oxidation states ("formula"); also the motifs of all other items of the material, without
 any connection of the hidden one ("others"); also these connections, which bound its coordination number ("links").
-Learned from are the other reference oxides, and by "trees on more oxides" and all networks also the oxides of the
-Materials Project that match an experimental entry, with nothing of what is held out. Trees are 150 extra trees on
-columns that say as much as the networks are told: of the formula atomic fractions, and statistics of the cations; of
-the others the shares of their geometries, how many of their bonds and how much bond strength reaches each oxygen, and
-connections among them; of links the corners, edges and faces that a hidden motif shares with its like and with others.
-7 % of the frequencies of the element and oxidation state in training are mixed in. Networks remember what they have
-learned from (`MaskedLM.remember`); "no memory" are their own answers.
+Learned from are the other reference oxides, and by "trees on more oxides" and all networks also the materials with
+oxygen of the Materials Project that match an experimental entry, with nothing of what is held out. Trees are 150 extra
+trees on columns that say as much as the networks are told: of the formula atomic fractions, and statistics of the
+cations; of the others the shares of their geometries, how many of their bonds and how much bond strength reaches each
+oxygen, and connections among them; of links the corners, edges and faces that a hidden motif shares with its like and
+with others. 7 % of the frequencies of the element and oxidation state in training are mixed in.
+
+A network goes on from the pretrained one, for each of the three that may be given by itself, and remembers what it has
+learned from (`MaskedLM.remember`); "no memory" are its own answers. "N networks" are the mean of networks of other
+seeds. Controls: "labels shuffled" permutes geometries in training among the motifs of each element, with the same
+pretrained start; "random start" is the same network without it; "no connections" leaves connections and ligands out of
+what is told.
 
 Settings of the networks and of their memory were tried out on formula seed 0 with its test part in sight; the other
-splits and seeds were not looked at.
+splits and seeds were not looked at before the runs shown here.
 """
 
 import argparse
@@ -584,8 +589,9 @@ def page(reference: Reference, folder: Path, trained: str) -> Iterator[str]:
     yield "## Against the goals"
     yield "\n".join(_goals(scores))
     yield (
-        "Differences to the trees are paired over the same items, ± a standard error over materials within one split; "
-        "the mean over splits is given."
+        "Below: means over the parts that were held out in turn, ± their standard deviation. Where a model was run on "
+        "one part only, compare it by the differences to the trees, which are paired over the same items: ± a standard "
+        "error over materials within one part."
     )
     names = list(dict.fromkeys(scores["model"]))
     order = [*MODELS[:4], "labels shuffled", "random start", "pretrained"]
@@ -628,15 +634,16 @@ def _goals(scores: pd.DataFrame) -> Iterator[str]:
 
 
 def _score_table(part: pd.DataFrame, names: Sequence[str]) -> Iterator[str]:
-    yield "| | top-1 | top-3 | log-loss | top-1 of CN | top-1 minus trees | log-loss minus trees |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| | parts | top-1 | top-3 | log-loss | top-1 of CN | top-1 minus trees | log-loss minus trees |"
+    yield "|---|---|---|---|---|---|---|---|"
     base = part[part["model"] == "trees"]
     for name in names:
         rows = part[part["model"] == name]
         if len(rows):
             by_split = rows.groupby(["seed", "fold"])[["top-1", "top-3", "log-loss", "CN"]].mean()
             mean, spread = by_split.mean(), by_split.std()
-            cells = [f"{mean[key]:.3f} ± {spread[key]:.3f}" for key in by_split]
+            cells = [str(len(by_split))]
+            cells += [f"{mean[key]:.3f}" + (f" ± {spread[key]:.3f}" if len(by_split) > 1 else "") for key in by_split]
             versus = [paired(rows, base, key) if name != "trees" else "" for key in ("top-1", "log-loss")]
             yield f"| {name} | {' | '.join([*cells, *versus])} |"
 
@@ -694,6 +701,7 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=1, help="of each, started from the pretrained one")
     parser.add_argument("--only", nargs="*", help="models to train: " + ", ".join(MODELS))
     parser.add_argument("--splits", nargs="*", default=SPLITS)
+    parser.add_argument("--given", nargs="*", default=GIVEN)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or auto")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
@@ -709,7 +717,7 @@ def main() -> None:
     options.results.mkdir(parents=True, exist_ok=True)
     for run in runs(options.seeds, options.networks):
         file = options.results / run.file
-        wanted = run.model in (options.only or MODELS) and run.split in options.splits
+        wanted = run.model in (options.only or MODELS) and run.split in options.splits and run.given in options.given
         if wanted and not file.exists():
             start = time.process_time()
             found = measure(reference, run, options.pretrained, options.device)

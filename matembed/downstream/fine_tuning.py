@@ -80,14 +80,14 @@ class TransformerRegressor(RegressorMixin, BaseEstimator):
         Networks whose mean is predicted. Each starts from a seed of its own and keeps other formulas aside.
     freeze : {"none", "body"}
         ``"body"`` trains the head alone, within seconds.
-    max_epochs : int, default 30
+    max_epochs : int, default 100
         Most passes over the materials.
-    patience : int, default 8
+    patience : int, default 20
         Passes without a better prediction of what is kept aside, after which training ends.
     validation_fraction : float, default 0.1
         Share of the training materials that is kept aside, all polymorphs of a formula together. With 0, training
         goes on for `max_epochs`, its last weights are taken, and widths are not scaled.
-    batch_size : int, default 64
+    batch_size : int, default 32
         Materials in a step.
     learning_rate : float, default 0.0003
         Of the transformer, at its highest: it rises over the first tenth of `max_epochs`, then falls along half a
@@ -160,10 +160,10 @@ class TransformerRegressor(RegressorMixin, BaseEstimator):
         loss: Loss = "laplace",
         n_members: int = 1,
         freeze: Freeze = "none",
-        max_epochs: int = 30,
-        patience: int = 8,
+        max_epochs: int = 100,
+        patience: int = 20,
         validation_fraction: float = 0.1,
-        batch_size: int = 64,
+        batch_size: int = 32,
         learning_rate: float = 0.0003,
         head_learning_rate: float = 0.001,
         weight_decay: float = 0.01,
@@ -278,13 +278,13 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
         Networks whose mean probability is told.
     freeze : {"none", "body"}
         ``"body"`` trains the head alone.
-    max_epochs : int, default 30
+    max_epochs : int, default 100
         Most passes over the materials.
-    patience : int, default 8
+    patience : int, default 20
         Passes without a lower loss of what is kept aside, after which training ends.
     validation_fraction : float, default 0.1
         Share of the training materials that is kept aside.
-    batch_size : int, default 64
+    batch_size : int, default 32
         Materials in a step.
     learning_rate : float, default 0.0003
         Of the transformer, at its highest.
@@ -332,10 +332,10 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
         dropout: float = 0.0,
         n_members: int = 1,
         freeze: Freeze = "none",
-        max_epochs: int = 30,
-        patience: int = 8,
+        max_epochs: int = 100,
+        patience: int = 20,
         validation_fraction: float = 0.1,
-        batch_size: int = 64,
+        batch_size: int = 32,
         learning_rate: float = 0.0003,
         head_learning_rate: float = 0.001,
         weight_decay: float = 0.01,
@@ -436,7 +436,7 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
 
 
 def read_sets(materials: Materials) -> MaterialSets:
-    """Write materials of any kind as sets.
+    """Write materials of any kind as sets; of formulas, charges are balanced.
 
     Parameters
     ----------
@@ -468,7 +468,9 @@ def read_sets(materials: Materials) -> MaterialSets:
         return _some(MaterialSets.concat(listed))
     if isinstance(first, MotifGraph):
         return graph_sets(listed)
-    return structure_sets(listed) if isinstance(first, IStructure) else _some(formula_sets(listed))
+    return (
+        structure_sets(listed) if isinstance(first, IStructure) else _some(formula_sets(listed, oxidation="balanced"))
+    )
 
 
 def _some(sets: MaterialSets) -> MaterialSets:

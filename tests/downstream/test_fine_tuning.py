@@ -88,8 +88,8 @@ def test_noise_is_told_from_signal(loss):
 
 
 def test_members_that_disagree_are_less_sure(pair):
-    (one, two), _ = zip(*(member.predict(formula_sets(FORMULAS)) for member in pair.members_), strict=True)
-    _, (std_one, std_two) = zip(*(member.predict(formula_sets(FORMULAS)) for member in pair.members_), strict=True)
+    (one, two), _ = zip(*(member.predict(read_sets(FORMULAS)) for member in pair.members_), strict=True)
+    _, (std_one, std_two) = zip(*(member.predict(read_sets(FORMULAS)) for member in pair.members_), strict=True)
     predicted, std = pair.predict(FORMULAS, return_std=True)
     assert predicted == pytest.approx((one + two) / 2)
     assert std**2 == pytest.approx((std_one**2 + std_two**2) / 2 + (one - two) ** 2 / 4)
@@ -194,7 +194,12 @@ def test_settings_are_kept_and_cloned(estimator, masked_lm):
 
 def test_cross_validation_takes_lists_arrays_and_sets():
     model = TransformerRegressor(**QUICK)
-    columns = (FORMULAS, np.array(FORMULAS, dtype=object), pd.Series(FORMULAS), formula_sets(FORMULAS))
+    columns = (
+        FORMULAS,
+        np.array(FORMULAS, dtype=object),
+        pd.Series(FORMULAS),
+        formula_sets(FORMULAS, oxidation="balanced"),
+    )
     predicted = [cross_val_predict(model, column, GAPS, cv=2) for column in columns]
     assert all(each.tobytes() == predicted[0].tobytes() for each in predicted)
     probabilities = cross_val_predict(TransformerClassifier(**QUICK), FORMULAS, CLASSES, cv=2, method="predict_proba")
@@ -256,3 +261,7 @@ def test_targets_that_do_not_fit_are_refused():
         model.predict(FORMULAS)
     with pytest.raises(ValueError, match="wanted one material or more, got none"):
         read_sets([])
+
+
+def test_charges_of_formulas_are_balanced():
+    assert read_sets(["KMnO4"]).describe(0)["words"].to_list()[3:] == ["O ox-2", "K ox+1", "Mn ox+7"]
