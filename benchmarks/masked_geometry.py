@@ -725,16 +725,19 @@ def main() -> None:
                 np.savez_compressed(handle, **{name: each.astype(np.float32) for name, each in found.items()})
             print(*run, f"{time.process_time() - start:.0f} s", _brief(reference, run, found), flush=True)
     if options.write:
-        trained = ""
-        if options.pretrained:
-            for split in SPLITS:
-                card = me.MaskedLM.from_pretrained(options.pretrained / split).card_
-                passes = [*card.corpus.get("trained_before", []), {"counts": card.counts, "settings": card.settings}]
-                seen = ", then ".join(f"{p['settings']['epochs']} × {p['counts']['materials']:,}" for p in passes)
-                trained += f"Network for {split}: {card.counts['weights']:,} weights; passes × crystals: {seen}.\n"
-            trained += f"Fine-tuning: {FINE_TUNING}; {PASSES}."
+        trained = _training(options.pretrained) if options.pretrained else ""
         options.write.write_text("\n\n".join(page(reference, options.results, trained)) + "\n")
         calibration(all_scores(reference, options.results), options.write.parent / "figures" / "masked-geometry.png")
+
+
+def _training(pretrained: Path) -> str:
+    lines = [f"Fine-tuning: {FINE_TUNING}; {PASSES}."]
+    for split in SPLITS:
+        card = me.MaskedLM.from_pretrained(pretrained / split).card_
+        passes = [*card.corpus.get("trained_before", []), {"counts": card.counts, "settings": card.settings}]
+        seen = ", then ".join(f"{p['settings']['epochs']} × {p['counts']['materials']:,}" for p in passes)
+        lines.append(f"- Pretrained for {split}: {card.counts['weights']:,} weights; passes × crystals: {seen}.")
+    return "\n".join(lines)
 
 
 def _brief(reference: Reference, run: Run, found: dict[str, Floats]) -> str:
