@@ -1,20 +1,21 @@
 """What is a transformer worth that is trained further on a property? Pretrained, from scratch, and beside tables.
 
 ``python benchmarks/fine_tuning.py DATA --pretrained FOLDER --write benchmarks/fine_tuning.md`` evaluates; ``DATA`` is
-that of structure_features.py, and ``FOLDER`` the first pass of `matembed/pretrained/make_transformer.py`, which has
-seen no formula of these tasks. Every fold of every model is a row of ``--results`` once measured, and is not measured
-again; ``--tasks`` and ``--models`` measure some.
+that of structure_features.py, and ``FOLDER`` a `MaskedLM` made by `matembed/pretrained/make_transformer.py` that has
+seen no formula of these tasks: ``--list-seen FILE`` writes those it has to leave out. Every fold of every model is a
+row of ``--results`` once measured, and is not measured again; ``--tasks``, ``--models`` and ``--sizes`` measure some.
 
 Composition tasks have the official Matbench folds; so do phonons, and K and G on those ids of Matbench whose structure
-is known here (5,658, linked folds, so no leaderboard numbers). Structures are read as words: elements, species, motifs,
-connections, site symmetries and the space group, with their amounts; no lengths, no volume, and no csm either. Early
-stopping looks at a tenth of the training formulas. The settings are the defaults of `TransformerRegressor`, for all
-tasks alike; they were found on band gaps, with fold 0 of expt_gap in sight, whose figure may be too good.
+is known here (5,658, linked folds, so no leaderboard numbers). Of formulas charges are balanced. Structures are read as
+words: elements, species, motifs, connections, site symmetries and the space group, with their amounts; no lengths, no
+volume, and no csm either. Early stopping looks at a tenth of the training formulas. The settings are the defaults of
+`TransformerRegressor`, for all tasks alike, pretrained or not: how long to train was tried out with both on 300 band
+gaps and 300 phonons, drawn from training folds and scored on other rows of these.
 
 "Random start" is the same network from scratch. "Table" is, of formulas, kernel ridge on mean and standard deviation of
 the package's element vectors; of structures, 300 extra trees on the composition of structure_features.py (fractions,
 magpie and oliynyk properties) and the default blocks of `StructureFeaturizer`. With 300 rows, these are drawn from the
-training folds by a seed, the same for every model.
+training folds by a seed, the same for every model; each of the five runs has its own fold, rows and seed.
 """
 
 import argparse
@@ -48,7 +49,7 @@ FEW, CURVES, N_DRAWS = 300, ("expt_gap", "phonons", "K"), 1
 NETWORKS = ("random start", "pretrained")
 MODELS = ("table", *NETWORKS)
 COLUMNS = ["task", "model", "size", "run", "error", "seconds", "n_networks"]
-NETWORK = {"dim": 160, "n_layers": 3, "n_heads": 5, "feed_forward": 640}
+SIZES = ("dim", "n_layers", "n_heads", "feed_forward")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,23 +114,26 @@ def read_tasks(data: Path) -> dict[str, Task]:
 
 def predict(
     task: Task, model: str, train: NDArray[np.int64], test: NDArray[np.int64], run: int, options: argparse.Namespace
-) -> NDArray[np.float64]:
-    """Train on some rows and predict others."""
+) -> dict[int, NDArray[np.float64]]:
+    """Train on some rows and predict others: by how many networks vote, one and all."""
     log = task.name == "phonons"  # frequencies span two orders of magnitude
     target = np.log(task.target[train]) if log else task.target[train]
     if model == "table":
         trees = ExtraTreesRegressor(300, max_features=0.4, random_state=run)
         estimator: Any = make_model("kernel_ridge") if task.records is None else trees
-        predicted = estimator.fit(task.rows[train], target).predict(task.rows[test])
+        found = {1: estimator.fit(task.rows[train], target).predict(task.rows[test])}
     else:
-        settings: dict[str, Any] = {"model": options.pretrained} if model == "pretrained" else NETWORK
+        start = me.MaskedLM.from_pretrained(options.pretrained)
+        settings: dict[str, Any] = {name: getattr(start, name) for name in SIZES}
+        settings["model"] = start if model == "pretrained" else None
         kind = me.TransformerClassifier if task.classifies else me.TransformerRegressor
-        n_members = 1 if len(train) == FEW else options.networks
-        estimator = kind(**settings, n_members=n_members, seed=10 * run).fit(task.sets[train], target)
-        if task.classifies:
-            return estimator.predict_proba(task.sets[test])[:, 1]
-        predicted = estimator.predict(task.sets[test])
-    return np.exp(predicted) if log else predicted
+        estimator = kind(**settings, n_members=options.networks, seed=10 * run).fit(task.sets[train], target)
+        found, members = {}, estimator.members_
+        for n in sorted({1, options.networks}):
+            estimator.members_ = members[:n]
+            asked = task.sets[test]
+            found[n] = estimator.predict_proba(asked)[:, 1] if task.classifies else estimator.predict(asked)
+    return {n: np.exp(predicted) if log else predicted for n, predicted in found.items()}
 
 
 def runs(names: list[str], models: list[str], sizes: list[str]) -> Iterator[tuple[str, str, str, int]]:
@@ -147,19 +151,20 @@ def measure(options: argparse.Namespace) -> pd.DataFrame:
     tasks = read_tasks(options.data)
     file = options.results
     done = pd.read_csv(file, dtype={"size": str}) if file.exists() else pd.DataFrame(columns=COLUMNS)
-    known = set(zip(done["task"], done["model"], done["size"], done["run"], strict=True))
+    known = set(zip(*(done[column] for column in COLUMNS[:4]), done["n_networks"], strict=True))
     for name, model, size, run in runs(options.tasks, options.models, options.sizes):
-        if (name, model, size, run) in known:
+        n_networks = 1 if model == "table" else options.networks
+        if (name, model, size, run, n_networks) in known:
             continue
         task, fold = tasks[name], run % 5
         train, test = np.flatnonzero(task.folds != fold), np.flatnonzero(task.folds == fold)
         if size != "all":
             train = np.sort(np.random.default_rng(run).permutation(train)[: int(size)])
         start = time.process_time()
-        error = task.error(predict(task, model, train, test, run, options), test)
-        row = [name, model, size, run, error, time.process_time() - start, options.networks if size == "all" else 1]
-        pd.DataFrame([row], columns=COLUMNS).to_csv(file, mode="a", header=not file.exists(), index=False)
-        print(*row, flush=True)
+        for n, predicted in predict(task, model, train, test, run, options).items():
+            row = [name, model, size, run, task.error(predicted, test), time.process_time() - start, n]
+            pd.DataFrame([row], columns=COLUMNS).to_csv(file, mode="a", header=not file.exists(), index=False)
+            print(*row, flush=True)
     return pd.read_csv(file, dtype={"size": str})
 
 
@@ -171,20 +176,25 @@ def page(rows: pd.DataFrame, trained: str) -> Iterator[str]:
     yield "# A transformer that is trained further"
     yield __doc__.split("\n\n", 2)[2].strip()
     yield trained
-    yield "## Whole training folds"
-    yield "\n".join(_table(rows[rows["size"] == "all"]))
-    yield f"## {FEW} training rows"
-    yield "\n".join(_table(rows[rows["size"] == str(FEW)]))
+    for size in sorted(rows["size"].unique()):
+        yield "## Whole training folds" if size == "all" else f"## {size} training rows"
+        yield "\n".join(_table(rows[rows["size"] == size]))
 
 
 def _table(rows: pd.DataFrame) -> Iterator[str]:
-    yield "| task | table | random start | pretrained | pretraining changes the error by | published |"
-    yield "|---|---|---|---|---|---|"
+    """Write means over the runs, ± standard errors; the change is of one network to one network on the same rows."""
+    several = sorted({*rows["n_networks"]} - {1})
+    labels = [*MODELS, *(f"{model}, {n} networks" for n in several for model in NETWORKS)]
+    many = rows["n_networks"].map(lambda n: f", {n} networks" if n > 1 else "")
+    by_label = rows.assign(label=rows["model"] + many).drop_duplicates(["task", "label", "run"])
+    labels = [label for label in labels if label in set(by_label["label"])]
+    yield f"| task | {' | '.join(labels)} | pretraining changes the error of a network by | published |"
+    yield "|---" * (len(labels) + 3) + "|"
     for name, unit in (COMPOSITION | STRUCTURE).items():
-        part = rows[rows["task"] == name].pivot_table(index="run", columns="model", values="error")
+        part = by_label[by_label["task"] == name].pivot_table(index="run", columns="label", values="error")
         if not len(part):
             continue
-        cells = [f"{part[one].mean():.4g} ± {part[one].sem():.2g}" if one in part else "" for one in MODELS]
+        cells = [f"{part[one].mean():.4g} ± {part[one].sem():.2g}" if one in part else "" for one in labels]
         change = ""
         if set(NETWORKS) <= {*part} and unit != "AUC":
             ratio = 100 * (part["pretrained"] - part["random start"]) / part["random start"].mean()
@@ -196,22 +206,27 @@ def main() -> None:
     """Measure what is missing, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--pretrained", type=Path, required=True, help="folder of a MaskedLM")
+    parser.add_argument("--pretrained", type=Path, help="folder of a MaskedLM")
     parser.add_argument("--results", type=Path, default=Path("fine-tuning-results.csv"))
-    parser.add_argument("--networks", type=int, default=3, help="whose mean is predicted, with whole training folds")
+    parser.add_argument("--networks", type=int, default=1, help="whose mean is predicted too")
+    parser.add_argument("--list-seen", type=Path, help="file to write the formulas of the tasks to, and nothing else")
     parser.add_argument("--tasks", nargs="*", default=[*COMPOSITION, *STRUCTURE])
     parser.add_argument("--models", nargs="*", default=MODELS)
     parser.add_argument("--sizes", nargs="*", default=["all", str(FEW)])
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
+    if options.list_seen:
+        tasks = read_tasks(options.data).values()
+        options.list_seen.write_text("\n".join(sorted({formula for task in tasks for formula in task.formulas})) + "\n")
+        return
+    if not options.pretrained:
+        parser.error("networks take their size or their start from a pretrained one; pass --pretrained FOLDER")
     rows = measure(options)
     if options.write:
         card = me.MaskedLM.from_pretrained(options.pretrained).card_
-        trained = (
-            f"The pretrained transformer has {card.counts['weights']:,} weights and has seen "
-            f"{card.counts['materials']:,} crystals in {card.settings['epochs']} epochs. With whole training folds, "
-            f"{options.networks} networks vote."
-        )
+        passes = [*card.corpus.get("trained_before", []), {"counts": card.counts, "settings": card.settings}]
+        seen = ", then ".join(f"{one['settings']['epochs']} × {one['counts']['materials']:,}" for one in passes)
+        trained = f"The network has {card.counts['weights']:,} weights; passes × crystals in pretraining: {seen}."
         options.write.write_text("\n\n".join(page(rows, trained)) + "\n", encoding="utf-8")
 
 

@@ -72,7 +72,7 @@ class TransformerRegressor(RegressorMixin, BaseEstimator):
         Width of the feed-forward networks.
     dropout : float, default 0.0
         Share of numbers set to zero in training, whatever the model was trained with. Sets of a few elements have no
-        number to spare: band gaps of 3,000 formulas, learned from scratch, were predicted best without.
+        number to spare: band gaps were predicted no better with 0.1.
     loss : {"laplace", "gaussian"}
         Distribution of the target around its prediction. The first minimises mean absolute errors, the second squared
         ones.
@@ -126,8 +126,8 @@ class TransformerRegressor(RegressorMixin, BaseEstimator):
     Member m predicts the location y_m and the standard deviation s_m, which of a Laplace distribution is the square
     root of 2 times its width. The prediction is y = mean(y_m), and its variance mean(s_m²) + mean((y_m - y)²): the
     scatter of targets for all that is known of a material, and what the members disagree about [3]_. These deviations
-    rank errors well and are too small for the worst: of experimental band gaps, with half of the targets 0, 94 % of the
-    errors were below one of them, and their root mean square was 3.
+    rank errors well and are too small for the worst, above all where many targets are alike, as the zeros among band
+    gaps.
 
     Motifs are found, and formulas read, each time that rows are passed: where structures are used more than once, as in
     cross-validation, pass `structure_sets` of them.
@@ -197,7 +197,8 @@ class TransformerRegressor(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : MaterialSets, or sequence of formulas, Structures or MotifGraphs, length n_materials
-            What to learn from. Of structures, motifs and symmetry are found.
+            What to learn from. Of structures, motifs and symmetry are found; of formulas, charges are balanced, as by
+            ``formula_sets(formulas, oxidation="balanced")``.
         y : sequence of float, length n_materials
             The target, in any unit.
 
@@ -368,7 +369,8 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : MaterialSets, or sequence of formulas, Structures or MotifGraphs, length n_materials
-            What to learn from. Of structures, motifs and symmetry are found.
+            What to learn from. Of structures, motifs and symmetry are found; of formulas, charges are balanced, as by
+            ``formula_sets(formulas, oxidation="balanced")``.
         y : sequence of two different values, length n_materials
             The class of each.
 

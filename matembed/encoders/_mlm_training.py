@@ -101,6 +101,8 @@ class Training:
         encoder.network_, encoder.history_ = self.network.eval(), self.history
         kinds = ("element", "species")
         encoder.seen_ = {kind: count_materials(self.sets, *tokens_of(self.sets, kind)[:2]) for kind in kinds}
+        if self.start is not None:
+            encoder.seen_ = {kind: self.start.seen_[kind] | counts for kind, counts in encoder.seen_.items()}
         encoder.card_ = _card(encoder, self.sets, self.start, sum(each.numel() for each in self.network.parameters()))
         beside = {"card": encoder.card_.to_dict(), "seen": encoder.seen_, "history": encoder.history_}
         self.network.config.update({"type": "MaskedLM", **beside})

@@ -118,7 +118,8 @@ class MaskedLM:
         ``formula``, ``others``, ``links`` (geometries), ``element`` and ``oxidation``, if it was. The same with
         ``validation_`` in front, if there was validation.
     seen_ : dict
-        How many materials held each element and each species, by kind and token.
+        How many materials held each element and each species, by kind and token; where training went on from another
+        model and none did, how many of those it had learned from.
     card_ : Card
         Corpus, settings, seed and versions.
 

@@ -19,7 +19,7 @@ TABLES = {
 # `MaskedLM.from_pretrained` opens them; `make_transformer.py` makes them.
 MODELS = {
     "crystals": "transformer that reads formulas and motif graphs; 160 columns, 3 layers, 1 million weights",
-    "crystals-large": "the same with 256 columns, 5 layers, 4 million weights; better, and four times as slow",
+    "crystals-large": "the same with 256 columns, 5 layers, 4 million weights; four times as slow",
 }
 
 

@@ -3,7 +3,7 @@
 SETS is a folder of the crystals of a database, as sets: with motif tables of ``matembed motifs --strategy
 multi_weights`` and the table that `matembed.symmetry_table` makes of the same crystals, it is written by
 ``matembed.table_sets(matembed.MotifTables.read(MOTIFS), symmetry=SYMMETRY).write(SETS)``. EXPERIMENTAL lists ids of
-those that match an experimental structure, a line each.
+those that match an experimental structure, a line each: where the column ``icsd`` of the tables is true.
 
 A network reads all crystals first. Then it goes on with those that were made, which are fewer than those that were only
 computed, and are what people ask for. ``--size large`` has four times the weights and wants an accelerator. ``--exclude

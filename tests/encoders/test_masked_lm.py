@@ -458,6 +458,13 @@ def test_training_goes_on_from_another_network(model, crystals, tmp_path):
         MaskedLM(dim=8, n_layers=1, n_heads=2).fit(crystals, start=model)
 
 
+def test_what_the_first_network_saw_is_not_forgotten(model):
+    further = MaskedLM(**SMALL, epochs=1).fit(formula_sets(["NaCl", "KCl"], oxidation="balanced"), start=model)
+    assert {"Na", "K", "Cl"} < set(further.seen_["element"]) >= set(model.seen_["element"])
+    assert further.seen_["element"]["Cl"] == 2
+    assert set(further.embeddings("element").tokens) == set(further.seen_["element"])
+
+
 def test_an_accelerator_changes_nothing_in_one_process(crystals):
     plain, accelerated = (MaskedLM(**SMALL, epochs=1).fit(crystals, accelerator=each) for each in (None, Alone()))
     assert weights(plain) == weights(accelerated)
