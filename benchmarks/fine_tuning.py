@@ -10,7 +10,7 @@ is known here (5,658, linked folds, so no leaderboard numbers). Of formulas char
 words: elements, species, motifs, connections, site symmetries and the space group, with their amounts; no lengths, no
 volume, and no csm either. Early stopping looks at a tenth of the training formulas. The settings are the defaults of
 `TransformerRegressor`, for all tasks alike, pretrained or not: how long to train was tried out with both on 300 band
-gaps and 300 phonons, drawn from training folds and scored on other rows of these.
+gaps, drawn from training folds and scored on other rows of these.
 
 "Random start" is the same network from scratch. "Table" is, of formulas, kernel ridge on mean and standard deviation of
 the package's element vectors; of structures, 300 extra trees on the composition of structure_features.py (fractions,

@@ -219,7 +219,7 @@ def transformer(source: Iterable[Any]) -> list[list[str]]:
         intermediate_size=model.feed_forward,
     )
     bert = BertForMaskedLM(config).train()
-    stepper = torch.optim.AdamW(bert.parameters())
+    stepper = torch.optim.AdamW(bert.parameters(), fused=True)
 
     def train() -> None:
         generator = torch.Generator().manual_seed(0)
