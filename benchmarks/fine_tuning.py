@@ -188,6 +188,7 @@ def _table(rows: pd.DataFrame) -> Iterator[str]:
     many = rows["n_networks"].map(lambda n: f", {n} networks" if n > 1 else "")
     by_label = rows.assign(label=rows["model"] + many).drop_duplicates(["task", "label", "run"])
     labels = [label for label in labels if label in set(by_label["label"])]
+    published = PUBLISHED if set(rows["size"]) == {"all"} else {}
     yield f"| task | {' | '.join(labels)} | pretraining changes the error of a network by | published |"
     yield "|---" * (len(labels) + 3) + "|"
     for name, unit in (COMPOSITION | STRUCTURE).items():
@@ -199,7 +200,7 @@ def _table(rows: pd.DataFrame) -> Iterator[str]:
         if set(NETWORKS) <= {*part} and unit != "AUC":
             ratio = 100 * (part["pretrained"] - part["random start"]) / part["random start"].mean()
             change = f"{ratio.mean():+.1f} ± {ratio.sem():.1f} %"
-        yield f"| {name}, {unit} | {' | '.join(cells)} | {change} | {PUBLISHED.get(name, '')} |"
+        yield f"| {name}, {unit} | {' | '.join(cells)} | {change} | {published.get(name, '')} |"
 
 
 def main() -> None:
