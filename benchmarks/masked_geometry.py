@@ -26,7 +26,7 @@ state in training are mixed in.
 A network goes on from the pretrained one, for each of the three that may be given by itself, and remembers what it has
 learned from (`MaskedLM.remember`); "no memory" are its own answers. "N networks" are the mean of networks of other
 seeds. All formulas, systems or stoichiometries of the reference were left out of pretraining at once, so that one
-pretrained network serves all parts of a split; of stoichiometries this leaves a third of the crystals.
+pretrained network serves all parts of a split; of stoichiometries this leaves 28 % of the crystals.
 
 Controls: "labels shuffled" permutes the geometries of the hidden and other motifs in training, token by token among the
 motifs of each element, from the same pretrained start; what is said of connections and ligands stays. "Random start" is

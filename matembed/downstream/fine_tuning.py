@@ -470,9 +470,9 @@ def read_sets(materials: Materials) -> MaterialSets:
         return _some(MaterialSets.concat(listed))
     if isinstance(first, MotifGraph):
         return graph_sets(listed)
-    return (
-        structure_sets(listed) if isinstance(first, IStructure) else _some(formula_sets(listed, oxidation="balanced"))
-    )
+    if isinstance(first, IStructure):
+        return structure_sets(listed)
+    return _some(formula_sets(listed, oxidation="balanced"))
 
 
 def _some(sets: MaterialSets) -> MaterialSets:
