@@ -733,6 +733,10 @@ class MaskedLM:
         if bundled.is_dir() and str(name) == bundled.name and not Path(name).exists():
             with as_file(bundled) as folder:
                 return cls.from_pretrained(folder, device=device)
+        if "/" not in str(name) and not Path(name).exists():
+            shipped = ", ".join(sorted(each.name for each in _BUNDLED.iterdir()))
+            msg = f"no folder {str(name)!r}, nor a model of the package ({shipped}); names on the hub are owner/name"
+            raise OSError(msg)
         config = SetTransformerConfig.from_pretrained(name)
         if getattr(config, "type", None) != "MaskedLM" or config.n_words != len(WORDS.words):
             msg = f"{name} is no MaskedLM of this vocabulary ({len(WORDS.words)} words); write one with save_pretrained"

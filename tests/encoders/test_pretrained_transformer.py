@@ -63,6 +63,11 @@ def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
     assert MaskedLM.from_pretrained("crystals").dim == 16
 
 
+def test_a_name_that_is_none_is_refused_at_once():
+    with pytest.raises(OSError, match=r"no folder 'crystal', nor a model of the package \(crystals, crystals-large\)"):
+        MaskedLM.from_pretrained("crystal")
+
+
 @pytest.mark.parametrize(
     "formula, element, oxidation, geometry",
     [
