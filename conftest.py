@@ -2,7 +2,13 @@
 
 from importlib.util import find_spec
 
-_TRANSFORMER = ("downstream/_heads", "downstream/fine_tuning", "encoders/_mlm_training", "encoders/_set_transformer")
+_TRANSFORMER = (
+    "downstream/_property_network",
+    "downstream/_set_reader",
+    "downstream/fine_tuning",
+    "encoders/_mlm_training",
+    "encoders/_set_transformer",
+)
 _NEEDS = {
     "torch": (*_TRANSFORMER, "encoders/masked_lm", "encoders/masked_set"),
     "transformers": (*_TRANSFORMER, "encoders/masked_lm"),

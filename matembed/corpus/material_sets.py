@@ -185,6 +185,11 @@ class MaterialSets:
                 return f"{name} must be above 0 and up to 1"
         return ""
 
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """How many tokens each material has, shape (n_materials,)."""
+        return np.diff(self.token_starts)
+
     def __len__(self) -> int:
         return len(self.ids)
 

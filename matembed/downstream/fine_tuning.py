@@ -1,9 +1,7 @@
 """TransformerRegressor and TransformerClassifier: a transformer that read many materials learns a property of a few."""
 
 import copy
-import math
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
@@ -11,27 +9,20 @@ from numpy.typing import NDArray
 from pymatgen.core.structure import IStructure
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
-from tqdm import tqdm
 
 from matembed._optional import import_extra
 from matembed.corpus.material_sets import MaterialSets, formula_sets, graph_sets, structure_sets
+from matembed.downstream._property_training import ask_members, train_members
 from matembed.downstream.materials import Column, as_list
 from matembed.downstream.tasks import LabelledMaterials, Task, read_labelled
-from matembed.encoders._training import (
-    check_count,
-    check_number,
-    choose_device,
-    not_fitted,
-    one_thread,
-    warm_then_cosine,
-)
+from matembed.encoders._training import check_count, check_number, not_fitted
 from matembed.encoders.masked_lm import MaskedLM
 from matembed.motifs import MotifGraph
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-    from matembed.downstream._heads import PropertyNetwork
+    from matembed.downstream._property_network import PropertyNetwork
 
 __all__ = ["TransformerClassifier", "TransformerRegressor", "read_sets"]
 
@@ -40,11 +31,6 @@ Freeze = Literal["none", "body"]
 Device = Literal["cpu", "cuda", "auto"]
 Materials: TypeAlias = "MaterialSets | Column"
 _Estimator: TypeAlias = "TransformerRegressor | TransformerClassifier"
-
-_WARM_UP = 0.1  # of all steps: the learning rates rise
-_BETAS = (0.9, 0.98)  # of AdamW
-_LONGEST_GRADIENT = 1.0
-_AVERAGED = 2.0  # epochs that the running mean of the weights reaches back
 
 
 class TransformerRegressor(RegressorMixin, BaseEstimator):
@@ -246,7 +232,7 @@ class TransformerRegressor(RegressorMixin, BaseEstimator):
             In the unit of the target: the prediction; and its standard deviation, as under Notes.
         """
         check_is_fitted(self)
-        locations, stds = _predictions(self.members_, read_sets(X))
+        locations, stds = ask_members(self.members_, read_sets(X))
         predicted = locations.mean(axis=0)
         if not return_std:
             return predicted
@@ -412,7 +398,7 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
             Columns in the order of `classes_`: means over the members.
         """
         check_is_fitted(self)
-        probabilities, _ = _predictions(self.members_, read_sets(X))
+        probabilities, _ = ask_members(self.members_, read_sets(X))
         positive = probabilities.mean(axis=0)
         return np.column_stack([1 - positive, positive])
 
@@ -519,166 +505,31 @@ def _fitted(
     estimator: _Estimator, sets: MaterialSets, target: NDArray[np.float64], goal: str
 ) -> tuple[list["PropertyNetwork"], list[list[dict[str, float]]]]:
     """Train all members; return them and their histories."""
-    torch: Any = import_extra("torch", extra="transformer")
+    import_extra("torch", extra="transformer")
     import_extra("transformers", extra="transformer")
-    device = choose_device(estimator.device, torch)
+    from matembed.downstream._property_network import PropertyNetwork, property_head
+    from matembed.downstream._set_reader import SetReader
+    from matembed.encoders._set_transformer import SetTransformer, SetTransformerConfig
+
     model = estimator.model
     if model is not None and not isinstance(model, MaskedLM):
         model = MaskedLM.from_pretrained(model)
     if model is not None and not hasattr(model, "network_"):
         raise not_fitted(model)
-    members, histories = [], []
-    for member in range(estimator.n_members):
-        with (
-            one_thread(torch),
-            torch.enable_grad(),
-            torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []),
-        ):
-            training = _Training(estimator, model, sets, target, goal, member, device, torch)
-            members.append(training.run())
-            histories.append(training.history)
-    return members, histories
 
-
-def _predictions(
-    members: Sequence["PropertyNetwork"], sets: MaterialSets
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ask all members: locations and standard deviations, shape (n_members, n_materials)."""
-    with one_thread(import_extra("torch", extra="transformer")):
-        both = [member.predict(sets) for member in members]
-    locations, stds = zip(*both, strict=True)
-    return np.stack(locations), np.stack(stds)
-
-
-class _Training:
-    """Of one member: its network, the rows that it learns from and those kept aside, and how far it has come."""
-
-    def __init__(
-        self,
-        estimator: _Estimator,
-        model: MaskedLM | None,
-        sets: MaterialSets,
-        target: NDArray[np.float64],
-        goal: str,
-        member: int,
-        device: Any,
-        torch: Any,
-    ) -> None:
-        from matembed.downstream._heads import GOALS, PropertyNetwork
-        from matembed.encoders._set_transformer import SetTransformer, SetTransformerConfig
-
-        self.estimator, self.torch, self.goal = estimator, torch, GOALS[goal]
-        self.rng = np.random.default_rng([estimator.seed, member])
-        self.rows, self.aside = _inner_split(sets.formulas, estimator.validation_fraction, self.rng)
-        torch.manual_seed(int(self.rng.integers(1 << 62)))
+    def make_network() -> PropertyNetwork:
         if model is None:
             names = ("dim", "n_layers", "n_heads", "feed_forward")
-            body = SetTransformer(SetTransformerConfig(**{name: getattr(estimator, name) for name in names}))
+            transformer = SetTransformer(SetTransformerConfig(**{name: getattr(estimator, name) for name in names}))
         else:
-            body = copy.deepcopy(model.network_)
-        self.network: Any = PropertyNetwork(body, goal, estimator.dropout).to(device)
-        if goal != "logistic":
-            self.network.centre.fill_(target[self.rows].mean())
-            self.network.scale.fill_(target[self.rows].std() or 1.0)
-        standard = (torch.tensor(target, device=device) - self.network.centre) / self.network.scale
-        self.target = standard.float()
-        self.sets, self.pooled = sets, None
-        if estimator.freeze == "body":  # what it makes of materials stays the same
-            self.network.body.requires_grad_(False)
-            self.pooled = self.network.over(sets, self.network.pooled)
-        n_batches = math.ceil(len(self.rows) / estimator.batch_size)
-        share = 1 / (_AVERAGED * n_batches)
-        self.averaged = torch.optim.swa_utils.AveragedModel(
-            self.network, avg_fn=lambda mean, now, n: mean.lerp(now, max(share, 1 / (float(n) + 1)))
-        )
-        self.optimizer = self._optimizer()
-        self.history: list[dict[str, float]] = []
+            transformer = copy.deepcopy(model.network_)
+        body = SetReader(transformer, estimator.dropout)
+        head = property_head(body.width, transformer.config.dim, goal, estimator.dropout)
+        if estimator.freeze == "body":
+            body.requires_grad_(False)
+        return PropertyNetwork(body, head, goal)
 
-    def _optimizer(self) -> Any:
-        estimator, network = self.estimator, self.network
-        groups = []
-        for part, rate in ((network.body, estimator.learning_rate), (network.head, estimator.head_learning_rate)):
-            for decay, decays in ((estimator.weight_decay, True), (0.0, False)):
-                weights = [each for each in part.parameters() if each.requires_grad and (each.ndim > 1) == decays]
-                groups.append({"params": weights, "rate": rate, "weight_decay": decay})
-        return self.torch.optim.AdamW([group for group in groups if group["params"]], betas=_BETAS, fused=True)
-
-    def run(self) -> "PropertyNetwork":
-        """Train until nothing gets better, and return the network at its best."""
-        estimator = self.estimator
-        best, since, kept = math.inf, 0, None
-        for epoch in tqdm(range(estimator.max_epochs), unit=" epochs", disable=not estimator.progress):
-            self.history.append({"epoch": epoch + 1, "loss": self._epoch(epoch)} | self._validate())
-            if not len(self.aside):
-                continue
-            since += 1
-            if self.history[-1]["validation_error"] < best:
-                best, since = self.history[-1]["validation_error"], 0
-                kept = copy.deepcopy(self.averaged.module.state_dict())
-            if since == estimator.patience:
-                break
-        network: PropertyNetwork = self.averaged.module
-        if kept is not None:
-            network.load_state_dict(kept)
-            network.widening.fill_(self.goal.widen(*self._answers()))
-        return network.eval().requires_grad_(False)
-
-    def _epoch(self, epoch: int) -> float:
-        """Go through the rows once; return the mean loss."""
-        estimator, torch = self.estimator, self.torch
-        order = self.rng.permutation(self.rows)
-        starts = range(0, len(order), estimator.batch_size)
-        total = 0.0
-        self.network.train()
-        for step, start in enumerate(starts):
-            rows = order[start : start + estimator.batch_size]
-            loss = self.goal.loss(self._outputs(rows), self.target[rows]).mean()
-            done = (epoch + (step + 1) / len(starts)) / estimator.max_epochs
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["rate"] * warm_then_cosine(done, _WARM_UP)
-            self.optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
-            self.optimizer.step()
-            self.averaged.update_parameters(self.network)
-            total += float(loss.detach()) * len(rows)
-        return total / len(order)
-
-    def _outputs(self, rows: NDArray[np.int64]) -> Any:
-        """Read rows in training."""
-        return self.network(self.sets[rows]) if self.pooled is None else self.network.head(self.pooled[rows])
-
-    def _answers(self) -> tuple[Any, Any]:
-        """Read what is kept aside with the averaged weights: outputs and targets."""
-        network = self.averaged.module.eval()
-        with self.torch.inference_mode():
-            if self.pooled is None:
-                outputs = network.over(self.sets[self.aside], network)
-            else:
-                outputs = network.head(self.pooled[self.aside])
-        return outputs, self.target[self.aside]
-
-    def _validate(self) -> dict[str, float]:
-        if not len(self.aside):
-            return {}
-        answers = self._answers()
-        error = self.goal.error(*answers) * float(self.network.scale)
-        return {"validation_loss": float(self.goal.loss(*answers).mean()), "validation_error": error}
-
-
-def _inner_split(
-    formulas: Sequence[str], fraction: float, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw rows to keep aside, all or none of each formula: rows to learn from, and these."""
-    _, group, sizes = np.unique(np.array(formulas), return_inverse=True, return_counts=True)
-    drawn = rng.permutation(len(sizes))
-    n_before = np.cumsum(sizes[drawn]) - sizes[drawn]
-    aside = np.zeros(len(sizes), dtype=np.bool_)
-    aside[drawn[n_before < round(fraction * len(group))]] = True
-    if aside.all():
-        msg = f"all {len(group)} materials have one formula, so none can be kept aside; pass validation_fraction=0"
-        raise ValueError(msg)
-    return np.flatnonzero(~aside[group]), np.flatnonzero(aside[group])
+    return train_members(estimator, make_network, sets, target)
 
 
 def _column_tags(tags: "Tags") -> "Tags":

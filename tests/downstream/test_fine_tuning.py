@@ -132,10 +132,10 @@ def test_rows_that_are_only_predicted_change_nothing(pair):
 
 
 def test_what_is_kept_aside_teaches_nothing_but_when_to_stop():
-    from matembed.downstream.fine_tuning import _inner_split
+    from matembed.downstream._property_training import inner_split
 
     rng = np.random.default_rng([0, 0])  # of the first member, with seed 0
-    _, aside = _inner_split(formula_sets(FORMULAS).formulas, 0.1, rng)
+    _, aside = inner_split(formula_sets(FORMULAS).formulas, 0.1, rng)
     assert len(aside) == round(0.1 * len(FORMULAS))
     other = GAPS.copy()
     other[aside] += 1000
@@ -145,10 +145,10 @@ def test_what_is_kept_aside_teaches_nothing_but_when_to_stop():
 
 
 def test_polymorphs_are_kept_aside_together():
-    from matembed.downstream.fine_tuning import _inner_split
+    from matembed.downstream._property_training import inner_split
 
     formulas = [graph.formula for graph in POLYMORPHS]
-    rows, aside = _inner_split(formulas, 0.3, np.random.default_rng(1))
+    rows, aside = inner_split(formulas, 0.3, np.random.default_rng(1))
     assert len(aside) == 6
     assert sorted([*rows, *aside]) == list(range(len(formulas)))
     assert not {formulas[row] for row in rows} & {formulas[row] for row in aside}
@@ -167,7 +167,7 @@ def test_a_pretrained_model_is_a_start_and_stays_as_it_was(masked_lm, freeze):
     before = {name: weight.clone() for name, weight in masked_lm.network_.state_dict().items()}
     model = TransformerRegressor(masked_lm, **{**QUICK, "max_epochs": 10}, freeze=freeze).fit(FORMULAS, GAPS)
     assert all(torch.equal(weight, before[name]) for name, weight in masked_lm.network_.state_dict().items())
-    body = model.members_[0].body.state_dict()
+    body = model.members_[0].body.transformer.state_dict()
     kept = [torch.equal(weight, before[name]) for name, weight in body.items()]
     assert all(kept) == (freeze == "body")
     losses = [epoch["loss"] for epoch in model.history_[0]]

@@ -1,8 +1,9 @@
-"""PropertyNetwork: a SetTransformer with a head that reads one property, and the losses it learns by."""
+"""PropertyNetwork: a network that reads one property of materials, and the losses it learns by."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -10,14 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from matembed.corpus.material_sets import MaterialSets
-from matembed.corpus.set_words import TOKEN_KINDS
-from matembed.encoders._masking import Index, hide, nothing_hidden
-from matembed.encoders._set_transformer import SetTransformer
+__all__ = ["GOALS", "Goal", "Materials", "PropertyNetwork", "property_head"]
 
-__all__ = ["GOALS", "Goal", "PropertyNetwork"]
-
-_POOLED = [TOKEN_KINDS.index("element"), TOKEN_KINDS.index("motif")]
 _MATERIALS = 256  # in a batch, where nothing is learned
 _SMALLEST_WIDTH = 1e-3  # in standard deviations of the target
 
@@ -47,79 +42,74 @@ class Goal:
     std: Callable[[Tensor], Tensor] = lambda width: width
 
 
-class PropertyNetwork(nn.Module):
-    """A body that reads materials, and a head on what it makes of them.
+class Materials(Protocol):
+    """Materials in columns, as networks read them: whatever a body takes."""
 
-    The head sees the state at [CLS], the mean of the states at elements and that at motifs, both weighted by amounts;
-    zeros, if there are no motifs.
+    @property
+    def formulas(self) -> Sequence[str]:
+        """Reduced formula of each material."""
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """How much there is to read of each material, shape (n_materials,)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Self: ...
+
+
+class PropertyNetwork(nn.Module):
+    """A body that makes vectors of materials, and a head that reads a property off them.
 
     Parameters
     ----------
-    body : SetTransformer
-        Reads materials.
+    body : torch.nn.Module
+        Called with `Materials`, gives vectors, shape (n_materials, width).
+    head : torch.nn.Module
+        Called with these vectors, gives `Goal.n_outputs` numbers of each.
     goal : {"laplace", "gaussian", "logistic"}
         What the head is for, a name in `GOALS`.
-    dropout : float
-        Share of numbers set to zero, in training, on the branches of the body and in the head.
     """
 
     centre: Tensor  # of the targets
     scale: Tensor  # standard deviation of the targets
     widening: Tensor  # what widths are multiplied by
 
-    def __init__(self, body: SetTransformer, goal: str, dropout: float) -> None:
+    def __init__(self, body: nn.Module, head: nn.Module, goal: str) -> None:
         super().__init__()
-        dim = body.config.dim
-        self.body, self.goal = body, goal
-        last = nn.Linear(dim, GOALS[goal].n_outputs)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.head = nn.Sequential(nn.Linear((1 + len(_POOLED)) * dim, dim), nn.GELU(), nn.Dropout(dropout), last)
-        for module in self.body.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = dropout
+        self.body, self.head, self.goal = body, head, goal
         for name, value in (("centre", 0.0), ("scale", 1.0), ("widening", 1.0)):
             self.register_buffer(name, torch.tensor(value, dtype=torch.float64))
 
-    def forward(self, sets: MaterialSets) -> Tensor:
+    def forward(self, materials: Materials) -> Tensor:
         """Read materials: what the head says, shape (n_materials, n_outputs)."""
-        return self.head(self.pooled(sets))
+        return self.head(self.body(materials))
 
-    def pooled(self, sets: MaterialSets) -> Tensor:
-        """Describe materials, as the head sees them: shape (n_materials, 3 dim)."""
-        device = self.centre.device
-        read = hide(Index(sets), nothing_hidden(len(sets))).tensors(torch, device)
-        states = self.body(**read).last_hidden_state
-        counts = read["token_starts"].diff()
-        material = torch.repeat_interleave(counts)
-        place = torch.arange(len(material), device=device) - read["token_starts"][material] + 1
-        tokens = states[material, place]
-        kinds = torch.tensor(sets.kinds, device=device)
-        parts = [states[:, 0]]
-        for kind in _POOLED:
-            amounts = read["amounts"] * (kinds == kind)
-            total = amounts.new_zeros(len(counts)).index_add(0, material, amounts)
-            shares = amounts / total.clamp_min(torch.finfo(total.dtype).tiny)[material]
-            parts.append(torch.zeros_like(parts[0]).index_add(0, material, tokens * shares[:, None]))
-        return torch.cat(parts, dim=1)
-
-    def over(self, sets: MaterialSets, read: Callable[[MaterialSets], Tensor]) -> Tensor:
-        """Call `forward` or `pooled` on any number of materials, in batches of like length, and learn nothing."""
-        order = np.argsort(np.diff(sets.token_starts), kind="stable")
+    def over(self, materials: Materials, read: Callable[[Materials], Tensor]) -> Tensor:
+        """Call the network or its body on any number of materials, in batches of like size, and learn nothing."""
+        order = np.argsort(materials.sizes, kind="stable")
         batches = [order[start : start + _MATERIALS] for start in range(0, len(order), _MATERIALS)]
         self.eval()
         with torch.inference_mode():
-            outputs = torch.cat([read(sets[rows]) for rows in batches])
+            outputs = torch.cat([read(materials[rows]) for rows in batches])
         return outputs[torch.from_numpy(np.argsort(order)).to(outputs.device)]
 
-    def predict(self, sets: MaterialSets) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def predict(self, materials: Materials) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Tell the property, in its unit, and its standard deviation; of a class, the probability, and zeros."""
-        outputs = self.over(sets, self).double()
+        outputs = self.over(materials, self).double()
         if self.goal == "logistic":
             probabilities = outputs[:, 0].sigmoid().cpu().numpy()
             return probabilities, np.zeros_like(probabilities)
         std = GOALS[self.goal].std(_width(outputs) * self.widening) * self.scale
         return (self.centre + self.scale * outputs[:, 0]).cpu().numpy(), std.cpu().numpy()
+
+
+def property_head(width: int, hidden: int, goal: str, dropout: float) -> nn.Sequential:
+    """Make a head of two layers, which starts by telling the mean."""
+    last = nn.Linear(hidden, GOALS[goal].n_outputs)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), last)
 
 
 def _width(outputs: Tensor) -> Tensor:

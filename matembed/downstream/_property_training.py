@@ -1,0 +1,213 @@
+"""How networks learn a property: rows kept aside by formula, early stopping on them, members, widths put right."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from matembed._optional import import_extra
+from matembed.encoders._training import choose_device, one_thread, warm_then_cosine
+
+if TYPE_CHECKING:
+    from matembed.downstream._property_network import Materials, PropertyNetwork
+
+__all__ = ["TrainingSettings", "ask_members", "inner_split", "train_members"]
+
+_WARM_UP = 0.1  # of all steps: the learning rates rise
+_BETAS = (0.9, 0.98)  # of AdamW
+_LONGEST_GRADIENT = 1.0
+_AVERAGED = 2.0  # epochs that the running mean of the weights reaches back
+
+
+class TrainingSettings(Protocol):
+    """What an estimator says of its training; `TransformerRegressor` documents each."""
+
+    n_members: int
+    max_epochs: int
+    patience: int
+    validation_fraction: float
+    batch_size: int
+    learning_rate: float
+    head_learning_rate: float
+    weight_decay: float
+    device: Any
+    seed: int
+    progress: bool
+
+
+def train_members(
+    settings: TrainingSettings,
+    make_network: "Callable[[], PropertyNetwork]",
+    materials: "Materials",
+    target: NDArray[np.float64],
+) -> tuple[list["PropertyNetwork"], list[list[dict[str, float]]]]:
+    """Train all members; return them and their histories.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Of the estimator.
+    make_network : callable
+        Makes a network with fresh weights where it has any; PyTorch's seed is set. A body whose weights take no
+        gradient is asked once.
+    materials : Materials, length n_materials
+        What to learn from; rows of one formula are kept aside together.
+    target : float array, shape (n_materials,)
+        In its unit; 0 and 1 of classes.
+
+    Returns
+    -------
+    list of PropertyNetwork, and list of list of dict
+        Of each member, and of each of its epochs.
+    """
+    torch: Any = import_extra("torch", extra="transformer")
+    device = choose_device(settings.device, torch)
+    members, histories = [], []
+    for member in range(settings.n_members):
+        with (
+            one_thread(torch),
+            torch.enable_grad(),
+            torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []),
+        ):
+            training = _Training(settings, make_network, materials, target, member, device, torch)
+            members.append(training.run())
+            histories.append(training.history)
+    return members, histories
+
+
+def ask_members(
+    members: Sequence["PropertyNetwork"], materials: "Materials"
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ask all members: locations and standard deviations, shape (n_members, n_materials)."""
+    with one_thread(import_extra("torch", extra="transformer")):
+        both = [member.predict(materials) for member in members]
+    locations, stds = zip(*both, strict=True)
+    return np.stack(locations), np.stack(stds)
+
+
+class _Training:
+    """Of one member: its network, the rows that it learns from and those kept aside, and how far it has come."""
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        make_network: "Callable[[], PropertyNetwork]",
+        materials: "Materials",
+        target: NDArray[np.float64],
+        member: int,
+        device: Any,
+        torch: Any,
+    ) -> None:
+        from matembed.downstream._property_network import GOALS
+
+        self.settings, self.torch, self.materials = settings, torch, materials
+        self.rng = np.random.default_rng([settings.seed, member])
+        self.rows, self.aside = inner_split(materials.formulas, settings.validation_fraction, self.rng)
+        torch.manual_seed(int(self.rng.integers(1 << 62)))
+        self.network: Any = make_network().to(device)
+        self.goal = GOALS[self.network.goal]
+        if self.network.goal != "logistic":
+            self.network.centre.fill_(target[self.rows].mean())
+            self.network.scale.fill_(target[self.rows].std() or 1.0)
+        standard = (torch.tensor(target, device=device) - self.network.centre) / self.network.scale
+        self.target = standard.float()
+        self.made = None  # of materials, by a body that does not change
+        if not any(weight.requires_grad for weight in self.network.body.parameters()):
+            self.made = self.network.over(materials, self.network.body)
+        n_batches = math.ceil(len(self.rows) / settings.batch_size)
+        share = 1 / (_AVERAGED * n_batches)
+        self.averaged = torch.optim.swa_utils.AveragedModel(
+            self.network, avg_fn=lambda mean, now, n: mean.lerp(now, max(share, 1 / (float(n) + 1)))
+        )
+        self.optimizer = self._optimizer()
+        self.history: list[dict[str, float]] = []
+
+    def _optimizer(self) -> Any:
+        settings, network = self.settings, self.network
+        groups = []
+        for part, rate in ((network.body, settings.learning_rate), (network.head, settings.head_learning_rate)):
+            for decay, decays in ((settings.weight_decay, True), (0.0, False)):
+                weights = [each for each in part.parameters() if each.requires_grad and (each.ndim > 1) == decays]
+                groups.append({"params": weights, "rate": rate, "weight_decay": decay})
+        return self.torch.optim.AdamW([group for group in groups if group["params"]], betas=_BETAS, fused=True)
+
+    def run(self) -> "PropertyNetwork":
+        """Train until nothing gets better, and return the network at its best."""
+        settings = self.settings
+        best, since, kept = math.inf, 0, None
+        for epoch in tqdm(range(settings.max_epochs), unit=" epochs", disable=not settings.progress):
+            self.history.append({"epoch": epoch + 1, "loss": self._epoch(epoch)} | self._validate())
+            if not len(self.aside):
+                continue
+            since += 1
+            if self.history[-1]["validation_error"] < best:
+                best, since = self.history[-1]["validation_error"], 0
+                kept = copy.deepcopy(self.averaged.module.state_dict())
+            if since == settings.patience:
+                break
+        network: PropertyNetwork = self.averaged.module
+        if kept is not None:
+            network.load_state_dict(kept)
+            network.widening.fill_(self.goal.widen(*self._answers()))
+        return network.eval().requires_grad_(False)
+
+    def _epoch(self, epoch: int) -> float:
+        """Go through the rows once; return the mean loss."""
+        settings, torch = self.settings, self.torch
+        order = self.rng.permutation(self.rows)
+        starts = range(0, len(order), settings.batch_size)
+        total = torch.zeros((), device=self.target.device)
+        self.network.train()
+        for step, start in enumerate(starts):
+            rows = order[start : start + settings.batch_size]
+            loss = self.goal.loss(self._outputs(rows), self.target[rows]).mean()
+            done = (epoch + (step + 1) / len(starts)) / settings.max_epochs
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["rate"] * warm_then_cosine(done, _WARM_UP)
+            self.optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
+            self.optimizer.step()
+            self.averaged.update_parameters(self.network)
+            total += loss.detach() * len(rows)
+        return float(total) / len(order)
+
+    def _outputs(self, rows: NDArray[np.int64]) -> Any:
+        """Read rows in training."""
+        return self.network(self.materials[rows]) if self.made is None else self.network.head(self.made[rows])
+
+    def _answers(self) -> tuple[Any, Any]:
+        """Read what is kept aside with the averaged weights: outputs and targets."""
+        network = self.averaged.module.eval()
+        with self.torch.inference_mode():
+            if self.made is None:
+                outputs = network.over(self.materials[self.aside], network)
+            else:
+                outputs = network.head(self.made[self.aside])
+        return outputs, self.target[self.aside]
+
+    def _validate(self) -> dict[str, float]:
+        if not len(self.aside):
+            return {}
+        answers = self._answers()
+        error = self.goal.error(*answers) * float(self.network.scale)
+        return {"validation_loss": float(self.goal.loss(*answers).mean()), "validation_error": error}
+
+
+def inner_split(
+    formulas: Sequence[str], fraction: float, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw rows to keep aside, all or none of each formula: rows to learn from, and these."""
+    _, group, sizes = np.unique(np.array(formulas), return_inverse=True, return_counts=True)
+    drawn = rng.permutation(len(sizes))
+    n_before = np.cumsum(sizes[drawn]) - sizes[drawn]
+    aside = np.zeros(len(sizes), dtype=np.bool_)
+    aside[drawn[n_before < round(fraction * len(group))]] = True
+    if aside.all():
+        msg = f"all {len(group)} materials have one formula, so none can be kept aside; pass validation_fraction=0"
+        raise ValueError(msg)
+    return np.flatnonzero(~aside[group]), np.flatnonzero(aside[group])
