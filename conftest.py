@@ -9,8 +9,11 @@ _TRANSFORMER = (
     "encoders/_mlm_training",
     "encoders/_set_transformer",
 )
+_GRAPHS = ("graphs/_hetero_data", "graphs/_layers", "graphs/_network", "graphs/regressor")
+_COMPOSITIONS = ("downstream/_composition_network", "downstream/composition_models")
 _NEEDS = {
-    "torch": (*_TRANSFORMER, "encoders/masked_lm", "encoders/masked_set"),
+    "torch": (*_TRANSFORMER, *_GRAPHS, *_COMPOSITIONS, "encoders/masked_lm", "encoders/masked_set"),
+    "torch_geometric": _GRAPHS,
     "transformers": (*_TRANSFORMER, "encoders/masked_lm"),
 }
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matembed.corpus.walks import motif_sentences
     from matembed.downstream import plots
     from matembed.downstream.benchmark import Evaluation, evaluate
+    from matembed.downstream.composition_models import CompositionClassifier, CompositionRegressor
     from matembed.downstream.features import FormulaFeaturizer, StructureFeaturizer
     from matembed.downstream.fine_tuning import TransformerClassifier, TransformerRegressor
     from matembed.downstream.learning_curves import LearningCurve, learning_curve
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from matembed.encoders.masked_set import MaskedSet
     from matembed.encoders.site_net import SiteNet
     from matembed.encoders.word2vec import Word2Vec
+    from matembed.graphs.atom_motif import AtomMotifGraphs
+    from matembed.graphs.building import atom_motif_graphs
+    from matembed.graphs.regressor import AtomMotifClassifier, AtomMotifRegressor
     from matembed.interchange import from_keyed_vectors, read_table, to_keyed_vectors, write_table
     from matembed.motifs import Connection, Crystal, Motif, MotifError, MotifGraph, find_motifs
     from matembed.pretrained import available, load
@@ -51,7 +55,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AtomMotifClassifier": "matembed.graphs.regressor",
+    "AtomMotifGraphs": "matembed.graphs.atom_motif",
+    "AtomMotifRegressor": "matembed.graphs.regressor",
     "Card": "matembed.cards",
+    "CompositionClassifier": "matembed.downstream.composition_models",
+    "CompositionRegressor": "matembed.downstream.composition_models",
     "Connection": "matembed.motifs",
     "ContextCounts": "matembed.corpus.context_counts",
     "ContextSVD": "matembed.encoders.context_svd",
@@ -79,6 +88,7 @@ _HOMES = {
     "UnknownTokenError": "matembed.embeddings",
     "Vocabulary": "matembed.vocabulary",
     "Word2Vec": "matembed.encoders.word2vec",
+    "atom_motif_graphs": "matembed.graphs.building",
     "available": "matembed.pretrained",
     "back_off": "matembed.backoff",
     "back_off_error": "matembed.backoff",
@@ -118,7 +128,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "AtomMotifClassifier",
+    "AtomMotifGraphs",
+    "AtomMotifRegressor",
     "Card",
+    "CompositionClassifier",
+    "CompositionRegressor",
     "Connection",
     "ContextCounts",
     "ContextSVD",
@@ -146,6 +161,7 @@ __all__ = [
     "UnknownTokenError",
     "Vocabulary",
     "Word2Vec",
+    "atom_motif_graphs",
     "available",
     "back_off",
     "back_off_error",

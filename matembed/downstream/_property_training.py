@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from matembed._optional import import_extra
-from matembed.encoders._training import choose_device, one_thread, warm_then_cosine
+from matembed.encoders._training import check_count, check_number, choose_device, one_thread, warm_then_cosine
 
 if TYPE_CHECKING:
     from matembed.downstream._property_network import Materials, PropertyNetwork
 
-__all__ = ["TrainingSettings", "ask_members", "inner_split", "train_members"]
+__all__ = ["TrainingSettings", "ask_members", "check_training", "inner_split", "train_members"]
 
 _WARM_UP = 0.1  # of all steps: the learning rates rise
 _BETAS = (0.9, 0.98)  # of AdamW
@@ -30,6 +30,7 @@ class TrainingSettings(Protocol):
     max_epochs: int
     patience: int
     validation_fraction: float
+    dropout: float
     batch_size: int
     learning_rate: float
     head_learning_rate: float
@@ -37,6 +38,21 @@ class TrainingSettings(Protocol):
     device: Any
     seed: int
     progress: bool
+
+
+def check_training(settings: TrainingSettings) -> None:
+    """Raise ValueError if a setting makes no sense."""
+    for name in ("n_members", "max_epochs", "patience", "batch_size"):
+        check_count(name, getattr(settings, name))
+    check_count("seed", settings.seed, least=0)
+    for name in ("learning_rate", "head_learning_rate"):
+        check_number(name, getattr(settings, name), positive=True)
+    check_number("weight_decay", settings.weight_decay)
+    for name in ("dropout", "validation_fraction"):
+        check_number(name, getattr(settings, name))
+        if getattr(settings, name) >= 1:
+            msg = f"{name} must be a share below 1, got {getattr(settings, name)}"
+            raise ValueError(msg)
 
 
 def train_members(
@@ -121,7 +137,8 @@ class _Training:
         n_batches = math.ceil(len(self.rows) / settings.batch_size)
         share = 1 / (_AVERAGED * n_batches)
         self.averaged = torch.optim.swa_utils.AveragedModel(
-            self.network, avg_fn=lambda mean, now, n: mean.lerp(now, max(share, 1 / (float(n) + 1)))
+            self.network,
+            multi_avg_fn=lambda mean, now, n: torch._foreach_lerp_(mean, now, max(share, 1 / (float(n) + 1))),
         )
         self.optimizer = self._optimizer()
         self.history: list[dict[str, float]] = []

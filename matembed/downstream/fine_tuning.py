@@ -2,38 +2,31 @@
 
 import copy
 import os
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-import numpy as np
-from numpy.typing import NDArray
 from pymatgen.core.structure import IStructure
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted
 
 from matembed._optional import import_extra
 from matembed.corpus.material_sets import MaterialSets, formula_sets, graph_sets, structure_sets
-from matembed.downstream._property_training import ask_members, train_members
+from matembed.downstream._network_estimators import Device, Loss, NetworkClassifier, NetworkRegressor
 from matembed.downstream.materials import Column, as_list
-from matembed.downstream.tasks import LabelledMaterials, Task, read_labelled
-from matembed.encoders._training import check_count, check_number, not_fitted
+from matembed.encoders._training import check_count, not_fitted
 from matembed.encoders.masked_lm import MaskedLM
 from matembed.motifs import MotifGraph
 
 if TYPE_CHECKING:
-    from sklearn.utils import Tags
+    from collections.abc import Callable
 
     from matembed.downstream._property_network import PropertyNetwork
 
 __all__ = ["TransformerClassifier", "TransformerRegressor", "read_sets"]
 
-Loss = Literal["laplace", "gaussian"]
 Freeze = Literal["none", "body"]
-Device = Literal["cpu", "cuda", "auto"]
 Materials: TypeAlias = "MaterialSets | Column"
 _Estimator: TypeAlias = "TransformerRegressor | TransformerClassifier"
 
 
-class TransformerRegressor(RegressorMixin, BaseEstimator):
+class TransformerRegressor(NetworkRegressor):
     """Predict a number of materials, and how sure that is, with a transformer that is trained further.
 
     A head of two layers reads the states of a `MaskedLM` and tells a location and a width; both networks learn
@@ -177,72 +170,17 @@ class TransformerRegressor(RegressorMixin, BaseEstimator):
         self.seed = seed
         self.progress = progress
 
-    def fit(self, X: Materials, y: Column) -> Self:
-        """Train on materials.
-
-        Parameters
-        ----------
-        X : MaterialSets, or sequence of formulas, Structures or MotifGraphs, length n_materials
-            What to learn from. Of structures, motifs and symmetry are found; of formulas, charges are balanced, as by
-            ``formula_sets(formulas, oxidation="balanced")``.
-        y : sequence of float, length n_materials
-            The target, in any unit.
-
-        Returns
-        -------
-        TransformerRegressor
-            Itself, fitted.
-
-        Raises
-        ------
-        ImportError
-            If PyTorch or transformers is not installed.
-        NotFittedError
-            If the model has learned nothing yet.
-        OSError
-            If there is no model of that name.
-        TypeError
-            If the model is of another kind, or `X` is no column.
-        ValueError
-            If a setting makes no sense, materials and targets do not fit each other, or a target is missing.
-        """
+    def _check(self) -> None:
         _check(self)
-        if self.loss not in get_args(Loss):
-            msg = f"loss must be one of {', '.join(get_args(Loss))}, got {self.loss!r}"
-            raise ValueError(msg)
-        labelled = _labelled(X, y, "regression")
-        self.members_, self.history_ = _fitted(self, read_sets(X), labelled.y, self.loss)
-        return self
 
-    def predict(
-        self, X: Materials, return_std: bool = False
-    ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Predict the target of materials.
+    def _read(self, X: Materials) -> MaterialSets:
+        return read_sets(X)
 
-        Parameters
-        ----------
-        X : MaterialSets, or sequence of formulas, Structures or MotifGraphs, length n_materials
-            Materials, of the kind that was learned from.
-        return_std : bool, default False
-            Tell the standard deviation too.
-
-        Returns
-        -------
-        float64 array, shape (n_materials,), or two of them
-            In the unit of the target: the prediction; and its standard deviation, as under Notes.
-        """
-        check_is_fitted(self)
-        locations, stds = ask_members(self.members_, read_sets(X))
-        predicted = locations.mean(axis=0)
-        if not return_std:
-            return predicted
-        return predicted, np.sqrt((stds**2).mean(axis=0) + locations.var(axis=0))
-
-    def __sklearn_tags__(self) -> "Tags":
-        return _column_tags(super().__sklearn_tags__())
+    def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
+        return _maker(self, goal)
 
 
-class TransformerClassifier(ClassifierMixin, BaseEstimator):
+class TransformerClassifier(NetworkClassifier):
     """Tell two classes of materials apart with a transformer that is trained further.
 
     As `TransformerRegressor`, but the head tells the logarithm of the odds, and the loss is the cross-entropy.
@@ -349,78 +287,14 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
         self.seed = seed
         self.progress = progress
 
-    def fit(self, X: Materials, y: Column) -> Self:
-        """Train on materials.
-
-        Parameters
-        ----------
-        X : MaterialSets, or sequence of formulas, Structures or MotifGraphs, length n_materials
-            What to learn from. Of structures, motifs and symmetry are found; of formulas, charges are balanced, as by
-            ``formula_sets(formulas, oxidation="balanced")``.
-        y : sequence of two different values, length n_materials
-            The class of each.
-
-        Returns
-        -------
-        TransformerClassifier
-            Itself, fitted.
-
-        Raises
-        ------
-        ImportError
-            If PyTorch or transformers is not installed.
-        NotFittedError
-            If the model has learned nothing yet.
-        OSError
-            If there is no model of that name.
-        TypeError
-            If the model is of another kind, or `X` is no column.
-        ValueError
-            If a setting makes no sense, materials and classes do not fit each other, or there are not two classes.
-        """
+    def _check(self) -> None:
         _check(self)
-        labelled = _labelled(X, y, "classification")
-        self.members_, self.history_ = _fitted(self, read_sets(X), labelled.y.astype(np.float64), "logistic")
-        self.classes_ = np.array(labelled.classes)
-        return self
 
-    def predict_proba(self, X: Materials) -> NDArray[np.float64]:
-        """Tell the probability of each class.
+    def _read(self, X: Materials) -> MaterialSets:
+        return read_sets(X)
 
-        Parameters
-        ----------
-        X : MaterialSets, or sequence of formulas, Structures or MotifGraphs, length n_materials
-            Materials, of the kind that was learned from.
-
-        Returns
-        -------
-        float64 array, shape (n_materials, 2)
-            Columns in the order of `classes_`: means over the members.
-        """
-        check_is_fitted(self)
-        probabilities, _ = ask_members(self.members_, read_sets(X))
-        positive = probabilities.mean(axis=0)
-        return np.column_stack([1 - positive, positive])
-
-    def predict(self, X: Materials) -> NDArray[Any]:
-        """Tell the likelier class.
-
-        Parameters
-        ----------
-        X : MaterialSets, or sequence of formulas, Structures or MotifGraphs, length n_materials
-            Materials, of the kind that was learned from.
-
-        Returns
-        -------
-        array, shape (n_materials,)
-            One of `classes_` each.
-        """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-    def __sklearn_tags__(self) -> "Tags":
-        tags = _column_tags(super().__sklearn_tags__())
-        tags.classifier_tags.multi_class = False
-        return tags
+    def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
+        return _maker(self, goal)
 
 
 def read_sets(materials: Materials) -> MaterialSets:
@@ -468,27 +342,13 @@ def _some(sets: MaterialSets) -> MaterialSets:
     return sets
 
 
-def _labelled(X: Materials, y: Column, task: Task) -> LabelledMaterials:
-    return read_labelled(X.ids if isinstance(X, MaterialSets) else X, y, task=task)
-
-
 def _check(estimator: _Estimator) -> None:
     """Raise an error if a setting makes no sense."""
-    counts = ("dim", "n_layers", "n_heads", "feed_forward", "n_members", "max_epochs", "patience", "batch_size")
-    for name in counts:
+    for name in ("dim", "n_layers", "n_heads", "feed_forward"):
         check_count(name, getattr(estimator, name))
     if estimator.dim % estimator.n_heads:
         msg = f"dim must be a multiple of n_heads={estimator.n_heads}, got {estimator.dim}"
         raise ValueError(msg)
-    check_count("seed", estimator.seed, least=0)
-    for name in ("learning_rate", "head_learning_rate"):
-        check_number(name, getattr(estimator, name), positive=True)
-    check_number("weight_decay", estimator.weight_decay)
-    for name in ("dropout", "validation_fraction"):
-        check_number(name, getattr(estimator, name))
-        if getattr(estimator, name) >= 1:
-            msg = f"{name} must be a share below 1, got {getattr(estimator, name)}"
-            raise ValueError(msg)
     if estimator.freeze not in get_args(Freeze):
         msg = f"freeze must be one of {', '.join(get_args(Freeze))}, got {estimator.freeze!r}"
         raise ValueError(msg)
@@ -501,10 +361,8 @@ def _check(estimator: _Estimator) -> None:
         raise TypeError(msg)
 
 
-def _fitted(
-    estimator: _Estimator, sets: MaterialSets, target: NDArray[np.float64], goal: str
-) -> tuple[list["PropertyNetwork"], list[list[dict[str, float]]]]:
-    """Train all members; return them and their histories."""
+def _maker(estimator: _Estimator, goal: str) -> "Callable[[], PropertyNetwork]":
+    """Return a function that makes a network, with the weights of the model to start from where there is one."""
     import_extra("torch", extra="transformer")
     import_extra("transformers", extra="transformer")
     from matembed.downstream._property_network import PropertyNetwork, property_head
@@ -529,11 +387,4 @@ def _fitted(
             body.requires_grad_(False)
         return PropertyNetwork(body, head, goal)
 
-    return train_members(estimator, make_network, sets, target)
-
-
-def _column_tags(tags: "Tags") -> "Tags":
-    tags.input_tags.two_d_array = False
-    tags.input_tags.one_d_array = True
-    tags.input_tags.string = True
-    return tags
+    return make_network

@@ -1,0 +1,15 @@
+"""Crystals -> dual graphs of atoms and motifs -> properties."""
+
+from matembed.graphs.atom_motif import AtomMotifGraph, AtomMotifGraphs
+from matembed.graphs.building import GraphReport, atom_motif_graphs, build_graphs
+from matembed.graphs.regressor import AtomMotifClassifier, AtomMotifRegressor
+
+__all__ = [
+    "AtomMotifClassifier",
+    "AtomMotifGraph",
+    "AtomMotifGraphs",
+    "AtomMotifRegressor",
+    "GraphReport",
+    "atom_motif_graphs",
+    "build_graphs",
+]

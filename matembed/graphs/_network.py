@@ -1,0 +1,310 @@
+"""AtomMotifNetwork: what a dual network makes of each crystal, as one vector."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from matembed.backoff import back_off
+from matembed.downstream.element_matrix import element_matrix
+from matembed.elements import SYMBOLS
+from matembed.embeddings import EmbeddingTable
+from matembed.graphs._layers import Bumps, GatedConvolution, Mean, Readout
+from matembed.graphs.atom_motif import AtomMotifGraphs
+from matembed.motifs.geometry import model_geometries
+
+__all__ = ["AtomMotifNetwork", "Batch"]
+
+_OXIDATIONS = (-4.0, 8.0, 13)  # units of e
+_BOND_LENGTHS = (0.8, 4.0, 33)  # Å
+_LINK_LENGTHS = (2.0, 8.0, 25)  # Å
+_ANGLES = (60.0, 180.0, 13)  # degrees
+_CSMS = (0.0, 12.0, 7)
+_SHARINGS = 3  # corner, edge, face
+_NEIGHBOURS = 6.0  # about how many atoms have, and motifs
+
+
+class Batch(NamedTuple):
+    """Graphs of some crystals as tensors; positions count through all of them."""
+
+    n_crystals: int
+    numbers: Tensor
+    oxidations: Tensor
+    atom_counts: Tensor
+    atom_crystals: Tensor
+    bond_index: Tensor  # neighbour and atom, both ways
+    bond_lengths: Tensor
+    bond_weights: Tensor
+    bond_vectors: Tensor | None  # from the atom to its neighbour
+    motif_centres: Tensor
+    motif_geometries: Tensor
+    motif_csms: Tensor
+    motif_counts: Tensor
+    motif_crystals: Tensor
+    motif_tokens: NDArray[np.int64]
+    ligand_index: Tensor  # atom and motif
+    ligand_weights: Tensor
+    link_index: Tensor
+    link_shared: Tensor
+    link_lengths: Tensor
+    link_angles: Tensor
+    link_weights: Tensor
+    measure_motifs: Tensor
+    measure_geometries: Tensor
+    measure_csms: Tensor
+
+    @classmethod
+    def of(cls, graphs: AtomMotifGraphs, device: torch.device) -> "Batch":
+        """Put graphs on a device."""
+        columns, ends = graphs.columns, graphs.ends
+        crystals = {table: np.repeat(np.arange(len(graphs)), np.diff(ends[table])) for table in ends}
+
+        def placed(name: str, table: str, other: str) -> NDArray[np.int64]:
+            offsets = ends[other][:-1][crystals[table]]
+            return columns[name] + (offsets[:, None] if columns[name].ndim == 2 else offsets)
+
+        def floats(values: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device)
+
+        def integers(values: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64)).to(device)
+
+        def both_ways(name: str, table: str, nodes: str, node: str, edge: str) -> tuple[NDArray[np.int64], Any]:
+            pairs = placed(name, table, nodes)
+            index = np.concatenate([pairs[:, ::-1], pairs]).T
+            counts = np.tile(columns[f"{edge}_counts"], 2)
+            return index, counts / columns[f"{node}_counts"][index[1]]
+
+        bond_index, bond_weights = both_ways("bond_atoms", "bonds", "atoms", "atom", "bond")
+        link_index, link_weights = both_ways("link_motifs", "links", "motifs", "motif", "link")
+        vectors = columns.get("bond_vectors")
+        ligand_motifs = columns["ligand_ends"][:, 0] + ends["motifs"][:-1][crystals["ligands"]]
+        ligand_atoms = columns["ligand_ends"][:, 1] + ends["atoms"][:-1][crystals["ligands"]]
+        return cls(
+            n_crystals=len(graphs),
+            numbers=integers(columns["numbers"]),
+            oxidations=floats(columns["oxidations"]),
+            atom_counts=floats(columns["atom_counts"]),
+            atom_crystals=integers(crystals["atoms"]),
+            bond_index=integers(bond_index),
+            bond_lengths=floats(np.tile(columns["bond_lengths"], 2)),
+            bond_weights=floats(bond_weights),
+            bond_vectors=None if vectors is None else floats(np.concatenate([vectors, -vectors])),
+            motif_centres=integers(placed("motif_centres", "motifs", "atoms")),
+            motif_geometries=integers(columns["motif_geometries"]),
+            motif_csms=floats(columns["motif_csms"]),
+            motif_counts=floats(columns["motif_counts"]),
+            motif_crystals=integers(crystals["motifs"]),
+            motif_tokens=columns["motif_tokens"],
+            ligand_index=integers(np.stack([ligand_atoms, ligand_motifs])),
+            ligand_weights=floats(columns["ligand_counts"]),
+            link_index=integers(link_index),
+            link_shared=integers(np.tile(columns["link_shared"], 2)),
+            link_lengths=floats(np.tile(columns["link_lengths"], 2)),
+            link_angles=floats(np.tile(columns["link_angles"], 2)),
+            link_weights=floats(link_weights),
+            measure_motifs=integers(placed("measure_motifs", "measures", "motifs")),
+            measure_geometries=integers(columns["measure_geometries"]),
+            measure_csms=floats(columns["measure_csms"]),
+        )
+
+
+class AtomMotifNetwork(nn.Module):
+    """Read dual graphs: layers of gated convolution on atoms and on motifs, which tell each other after each layer.
+
+    Parameters
+    ----------
+    width : int
+        Numbers in the state of an atom or motif.
+    n_layers : int
+        Layers of both graphs.
+    motifs : bool
+        Read the motif graph; else the atoms alone.
+    labels : bool
+        Tell geometries, csm and tokens of the motifs; else only which atoms they are made of, and connections.
+    connections : bool
+        Let motifs hear connected ones.
+    exchange : bool
+        Let atoms and motifs hear each other after every layer; else they meet in the head alone.
+    element_table, motif_table : EmbeddingTable or None
+        Vectors to start from; a linear map of them is added to what is learned of each element, or of the geometry.
+    dropout : float
+        Share of numbers set to zero in training.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        n_layers: int,
+        motifs: bool,
+        labels: bool,
+        connections: bool,
+        exchange: bool,
+        element_table: EmbeddingTable | None,
+        motif_table: EmbeddingTable | None,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.elements = _ElementStates(width, element_table)
+        self.bond_lengths = Bumps(*_BOND_LENGTHS)
+        self.layers = nn.ModuleList(
+            GatedConvolution(width, _BOND_LENGTHS[2], _NEIGHBOURS, dropout) for _ in range(n_layers)
+        )
+        self.read_atoms = Readout(width)
+        self.width = self.read_atoms.width
+        self.motifs = _MotifBranch(width, n_layers, labels, connections, motif_table, dropout) if motifs else None
+        self.exchange = nn.ModuleList(_Exchange(width) for _ in range(n_layers)) if motifs and exchange else None
+        if motifs:
+            self.first_look = _ToMotifs(width)
+            self.read_motifs = Readout(width)
+            self.width += self.read_motifs.width
+
+    def forward(self, graphs: AtomMotifGraphs) -> Tensor:
+        """Describe crystals: shape (n_crystals, width)."""
+        batch = Batch.of(graphs, self.bond_lengths.centres.device)
+        atoms = self.elements(batch)
+        bonds = self.bond_lengths(batch.bond_lengths)
+        if self.motifs is None:
+            for convolve in self.layers:
+                atoms = convolve(atoms, batch.bond_index, bonds, batch.bond_weights)
+            return self.read_atoms(atoms, batch.atom_counts, batch.atom_crystals, batch.n_crystals)
+        motifs = self.first_look(atoms, batch) + self.motifs.states(batch, graphs.names)
+        links = self.motifs.links(batch)
+        for layer, (convolve, connect) in enumerate(zip(self.layers, self.motifs.layers, strict=True)):
+            atoms = convolve(atoms, batch.bond_index, bonds, batch.bond_weights)
+            motifs = connect(motifs, batch.link_index, links, batch.link_weights)
+            if self.exchange is not None:
+                atoms, motifs = self.exchange[layer](atoms, motifs, batch)
+        both = (
+            self.read_atoms(atoms, batch.atom_counts, batch.atom_crystals, batch.n_crystals),
+            self.read_motifs(motifs, batch.motif_counts, batch.motif_crystals, batch.n_crystals),
+        )
+        return torch.cat(both, dim=1)
+
+
+class _ElementStates(nn.Module):
+    """The state an atom starts from: its element, and its oxidation state."""
+
+    vectors: Tensor
+
+    def __init__(self, width: int, table: EmbeddingTable | None) -> None:
+        super().__init__()
+        self.learned = nn.Embedding(len(SYMBOLS), width)
+        nn.init.normal_(self.learned.weight, std=0.5)
+        self.oxidations = Bumps(*_OXIDATIONS)
+        self.of_oxidation = nn.Linear(_OXIDATIONS[2], width, bias=False)
+        self.known = table is not None
+        if table is not None:
+            self.register_buffer("vectors", torch.from_numpy(element_matrix(table)))
+            self.of_vector = nn.Linear(table.dim, width)
+
+    def forward(self, batch: Batch) -> Tensor:
+        states = self.learned(batch.numbers) + self.of_oxidation(self.oxidations(batch.oxidations))
+        return states + self.of_vector(self.vectors)[batch.numbers] if self.known else states
+
+
+class _MotifBranch(nn.Module):
+    """The motif graph: what motifs start from, and the layers that join them."""
+
+    def __init__(
+        self, width: int, n_layers: int, labels: bool, connections: bool, table: EmbeddingTable | None, dropout: float
+    ) -> None:
+        super().__init__()
+        self.width, self.labels = width, labels
+        n_models = len(model_geometries().symbols)
+        if labels:
+            self.geometry = nn.Embedding(n_models + 1, width)
+            nn.init.normal_(self.geometry.weight, std=0.2)
+            self.csms = Bumps(*_CSMS)
+            self.of_csm = nn.Linear(_CSMS[2], width)
+            self.of_measure = nn.Parameter(torch.randn(_CSMS[2], n_models, width) * 0.1)
+        self.known = _MotifVectors(table, width) if labels and table is not None else None
+        self.link_lengths, self.link_angles = Bumps(*_LINK_LENGTHS), Bumps(*_ANGLES)
+        edge_width = _SHARINGS + _LINK_LENGTHS[2] + _ANGLES[2]
+        self.layers = nn.ModuleList(
+            GatedConvolution(width, edge_width, _NEIGHBOURS, dropout) if connections else _Alone(width)
+            for _ in range(n_layers)
+        )
+
+    def states(self, batch: Batch, names: tuple[str, ...]) -> Tensor:
+        """Tell what is known of each motif itself: shape (n_motifs, width)."""
+        if not self.labels:
+            return self.link_lengths.centres.new_zeros(len(batch.motif_centres), self.width)
+        told = self.geometry(batch.motif_geometries + 1) + self.of_csm(self.csms(batch.motif_csms))
+        near = torch.einsum("mb,bmw->mw", self.csms(batch.measure_csms), self.of_measure[:, batch.measure_geometries])
+        told = told.index_add(0, batch.measure_motifs, near)
+        return told if self.known is None else told + self.known(batch.motif_tokens, names)
+
+    def links(self, batch: Batch) -> Tensor:
+        """Tell what is known of each connection: shape (n_links, edge_width)."""
+        sharing = nn.functional.one_hot(batch.link_shared.clamp(1, _SHARINGS) - 1, _SHARINGS)
+        parts = [sharing, self.link_lengths(batch.link_lengths), self.link_angles(batch.link_angles)]
+        return torch.cat(parts, dim=1)
+
+
+class _MotifVectors(nn.Module):
+    """A linear map of the vectors of motifs in a table, and of those made for motifs that it lacks."""
+
+    def __init__(self, table: EmbeddingTable, width: int) -> None:
+        super().__init__()
+        self.table = table
+        self.found: dict[str, NDArray[np.float32]] = {}
+        self.map = nn.Linear(table.dim, width)
+
+    def forward(self, tokens: NDArray[np.int64], names: tuple[str, ...]) -> Tensor:
+        asked = [names[token] for token in tokens.tolist()]
+        unknown = sorted({name for name in asked if name not in self.found})
+        if unknown:
+            made = back_off(self.table, unknown)
+            rows = {token: row for row, token in enumerate(made.tokens)}
+            self.found |= {name: made.vectors[rows[name]] for name in unknown}
+        vectors = np.array([self.found[name] for name in asked], dtype=np.float32).reshape(len(asked), self.table.dim)
+        return self.map(torch.from_numpy(vectors).to(self.map.weight.device))
+
+
+class _Alone(nn.Module):
+    """Change a state by itself: a layer for motifs that do not hear each other."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        parts = nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+        self.change = nn.Sequential(*parts)
+
+    def forward(self, states: Tensor, *_: Tensor) -> Tensor:
+        return states + self.change(states)
+
+
+class _ToMotifs(nn.Module):
+    """What a motif hears of its atoms: its centre and the mean of its ligands."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.of_centre, self.of_ligands = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+        self.mean = Mean()
+
+    def forward(self, atoms: Tensor, batch: Batch) -> Tensor:
+        normal = self.norm(atoms)
+        ligands = self.mean(normal, batch.ligand_index, batch.ligand_weights, len(batch.motif_centres))
+        return self.of_centre(normal[batch.motif_centres]) + self.of_ligands(ligands)
+
+
+class _Exchange(nn.Module):
+    """Atoms and motifs tell each other: a motif its centre and ligands, an atom the motifs it is in."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.to_motifs = _ToMotifs(width)
+        self.norm = nn.LayerNorm(width)
+        self.to_centre, self.to_ligands = nn.Linear(width, width), nn.Linear(width, width)
+        self.mean = Mean()
+
+    def forward(self, atoms: Tensor, motifs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        heard = motifs + self.to_motifs(atoms, batch)
+        normal = self.norm(motifs)
+        to_atoms = batch.ligand_index.flip(0)
+        atoms = atoms + self.to_ligands(self.mean(normal, to_atoms, batch.ligand_weights, len(atoms)))
+        return atoms.index_add(0, batch.motif_centres, self.to_centre(normal)), heard

@@ -1,0 +1,350 @@
+"""AtomMotifRegressor and AtomMotifClassifier: properties of crystals from the dual graph of atoms and motifs."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from matembed._optional import import_extra
+from matembed.downstream._network_estimators import Device, Loss, NetworkClassifier, NetworkRegressor
+from matembed.downstream.materials import Column, as_list
+from matembed.embeddings import EmbeddingTable
+from matembed.encoders._training import check_count
+from matembed.graphs.atom_motif import AtomMotifGraphs
+from matembed.graphs.building import Bonds, atom_motif_graphs
+
+if TYPE_CHECKING:
+    from matembed.downstream._property_network import PropertyNetwork
+
+__all__ = ["AtomMotifClassifier", "AtomMotifRegressor"]
+
+Branches = Literal["both", "atoms"]
+Exchange = Literal["layers", "readout"]
+Crystals: TypeAlias = "AtomMotifGraphs | Column"
+_Estimator: TypeAlias = "AtomMotifRegressor | AtomMotifClassifier"
+
+
+class AtomMotifRegressor(NetworkRegressor):
+    """Predict a number of crystals, and how sure that is, from the dual graph of atoms and motifs [1]_.
+
+    Atoms hear the atoms that they are bonded to, and motifs those that they share ligands with, through gated
+    convolutions [2]_; after each layer a motif hears its centre and its ligands, and an atom the motifs it is in. A
+    head reads the mean, the greatest and an attended mean of both, and tells a location and a width. How it learns, and
+    what is kept aside for early stopping, is as in `matembed.TransformerRegressor`.
+
+    The network knows elements, oxidation states, bond lengths, geometries and csm, how motifs share ligands, how far
+    apart they are and at what angle. Turning, reflecting or repeating a crystal, or numbering its atoms otherwise,
+    changes nothing.
+
+    Parameters
+    ----------
+    branches : {"both", "atoms"}
+        Atoms and motifs, or the atoms alone.
+    labels : bool, default True
+        Tell geometries, csm and tokens of motifs. If false, a motif is known by its atoms and connections alone: the
+        control that shows what labels are worth.
+    connections : bool, default True
+        Let motifs hear those that they share ligands with.
+    exchange : {"layers", "readout"}
+        Where atoms and motifs meet: after every layer, or in the head alone.
+    elements : EmbeddingTable, optional
+        Vectors of elements, of which a linear map is added to what is learned of each. Elements that the training
+        materials lack are then known by their vectors.
+    motifs : EmbeddingTable, optional
+        The same for motifs; those that it lacks get vectors from their parts, as by `matembed.back_off`.
+    width : int, default 64
+        Numbers in the state of an atom or motif.
+    n_layers : int, default 3
+        Layers.
+    dropout : float, default 0.1
+        Share of numbers set to zero in training.
+    bonds : {"shells", "crystalnn"} or mapping
+        Where `X` is no `AtomMotifGraphs`: as in `atom_motif_graphs`.
+    loss : {"laplace", "gaussian"}
+        As in `TransformerRegressor`, and so are those that follow.
+    n_members : int, default 1
+        Networks whose mean is predicted.
+    max_epochs : int, default 60
+        Most passes over the materials.
+    patience : int, default 20
+        Passes without a better prediction of what is kept aside, after which training ends.
+    validation_fraction : float, default 0.1
+        Share of the training materials that is kept aside, all polymorphs of a formula together.
+    batch_size : int, default 64
+        Crystals in a step.
+    learning_rate : float, default 0.003
+        At its highest.
+    head_learning_rate : float, default 0.003
+        The same, of the head.
+    weight_decay : float, default 0.01
+        Of AdamW; biases and scales are exempt.
+    device : {"cpu", "cuda", "auto"}
+        Where to compute.
+    seed : int, default 0
+        Starts the weights, what is kept aside and the order of the materials.
+    progress : bool, default False
+        Show a bar.
+
+    Attributes
+    ----------
+    members_ : list of torch.nn.Module, length n_members
+        The networks.
+    history_ : list of list of dict
+        For each member and epoch, as in `TransformerRegressor`.
+
+    See Also
+    --------
+    matembed.graphs.atom_motif_graphs : Makes graphs once, for many fits.
+
+    Notes
+    -----
+    Not as in ref. [1]_: states of motifs are learned from ChemEnv geometries and csm against every model of their
+    coordination number, not from order parameters; connections tell sharing, length and angle; branches meet in every
+    layer; atoms know their oxidation states.
+
+    References
+    ----------
+    .. [1] H. R. Banjade et al., Sci. Adv. 7, eabf1754 (2021).
+    .. [2] T. Xie and J. C. Grossman, Phys. Rev. Lett. 120, 145301 (2018).
+
+    Examples
+    --------
+    >>> from pymatgen.core import Lattice, Structure
+    >>> lengths = {"NaF": 4.63, "NaCl": 5.64, "KF": 5.34, "KCl": 6.29, "RbF": 5.65, "RbCl": 6.58}
+    >>> salts = [
+    ...     Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [name.rstrip("FCl"), name.lstrip("NaKRb")], sites)
+    ...     for sites in [[[0, 0, 0], [0.5, 0.5, 0.5]]]
+    ...     for name, a in lengths.items()
+    ... ]
+    >>> model = AtomMotifRegressor(width=16, n_layers=1, max_epochs=5).fit(salts, list(lengths.values()))
+    >>> predicted, std = model.predict(salts[:2], return_std=True)
+    >>> predicted.shape, bool((std > 0).all())
+    ((2,), True)
+    """
+
+    def __init__(
+        self,
+        *,
+        branches: Branches = "both",
+        labels: bool = True,
+        connections: bool = True,
+        exchange: Exchange = "layers",
+        elements: EmbeddingTable | None = None,
+        motifs: EmbeddingTable | None = None,
+        width: int = 64,
+        n_layers: int = 3,
+        dropout: float = 0.1,
+        bonds: Bonds = "shells",
+        loss: Loss = "laplace",
+        n_members: int = 1,
+        max_epochs: int = 60,
+        patience: int = 20,
+        validation_fraction: float = 0.1,
+        batch_size: int = 64,
+        learning_rate: float = 0.003,
+        head_learning_rate: float = 0.003,
+        weight_decay: float = 0.01,
+        device: Device = "cpu",
+        seed: int = 0,
+        progress: bool = False,
+    ) -> None:
+        self.branches = branches
+        self.labels = labels
+        self.connections = connections
+        self.exchange = exchange
+        self.elements = elements
+        self.motifs = motifs
+        self.width = width
+        self.n_layers = n_layers
+        self.dropout = dropout
+        self.bonds = bonds
+        self.loss = loss
+        self.n_members = n_members
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.head_learning_rate = head_learning_rate
+        self.weight_decay = weight_decay
+        self.device = device
+        self.seed = seed
+        self.progress = progress
+
+    def _check(self) -> None:
+        _check(self)
+
+    def _read(self, X: Crystals) -> AtomMotifGraphs:
+        return X if isinstance(X, AtomMotifGraphs) else atom_motif_graphs(as_list(X, "crystals"), bonds=self.bonds)
+
+    def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
+        return _maker(self, goal)
+
+
+class AtomMotifClassifier(NetworkClassifier):
+    """Tell two classes of crystals apart from the dual graph of atoms and motifs.
+
+    As `AtomMotifRegressor`, but the head tells the logarithm of the odds, and the loss is the cross-entropy.
+
+    Parameters
+    ----------
+    branches : {"both", "atoms"}
+        Atoms and motifs, or the atoms alone.
+    labels : bool, default True
+        Tell geometries, csm and tokens of motifs. If false, a motif is known by its atoms and connections alone: the
+        control that shows what labels are worth.
+    connections : bool, default True
+        Let motifs hear those that they share ligands with.
+    exchange : {"layers", "readout"}
+        Where atoms and motifs meet: after every layer, or in the head alone.
+    elements : EmbeddingTable, optional
+        Vectors of elements, of which a linear map is added to what is learned of each. Elements that the training
+        materials lack are then known by their vectors.
+    motifs : EmbeddingTable, optional
+        The same for motifs; those that it lacks get vectors from their parts, as by `matembed.back_off`.
+    width : int, default 64
+        Numbers in the state of an atom or motif.
+    n_layers : int, default 3
+        Layers.
+    dropout : float, default 0.1
+        Share of numbers set to zero in training.
+    bonds : {"shells", "crystalnn"} or mapping
+        Where `X` is no `AtomMotifGraphs`: as in `atom_motif_graphs`.
+    n_members : int, default 1
+        Networks whose mean is predicted.
+    max_epochs : int, default 60
+        Most passes over the materials.
+    patience : int, default 20
+        Passes without a better prediction of what is kept aside, after which training ends.
+    validation_fraction : float, default 0.1
+        Share of the training materials that is kept aside, all polymorphs of a formula together.
+    batch_size : int, default 64
+        Crystals in a step.
+    learning_rate : float, default 0.003
+        At its highest.
+    head_learning_rate : float, default 0.003
+        The same, of the head.
+    weight_decay : float, default 0.01
+        Of AdamW; biases and scales are exempt.
+    device : {"cpu", "cuda", "auto"}
+        Where to compute.
+    seed : int, default 0
+        Starts the weights, what is kept aside and the order of the materials.
+    progress : bool, default False
+        Show a bar.
+
+    Attributes
+    ----------
+    members_ : list of torch.nn.Module, length n_members
+        The networks.
+    classes_ : array, shape (2,)
+        The classes, sorted; the second is positive.
+    history_ : list of list of dict
+        For each member and epoch, as in `TransformerClassifier`.
+
+    See Also
+    --------
+    AtomMotifRegressor : The same for numbers; says what is read and how.
+
+    Examples
+    --------
+    >>> from pymatgen.core import Lattice, Structure
+    >>> salt = Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    >>> alloy = Structure(Lattice.cubic(2.99), ["Ti", "Fe"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    >>> model = AtomMotifClassifier(width=16, n_layers=1, max_epochs=2, validation_fraction=0)
+    >>> model.fit([salt, alloy], ["insulator", "metal"]).predict_proba([salt]).shape
+    (1, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        branches: Branches = "both",
+        labels: bool = True,
+        connections: bool = True,
+        exchange: Exchange = "layers",
+        elements: EmbeddingTable | None = None,
+        motifs: EmbeddingTable | None = None,
+        width: int = 64,
+        n_layers: int = 3,
+        dropout: float = 0.1,
+        bonds: Bonds = "shells",
+        n_members: int = 1,
+        max_epochs: int = 60,
+        patience: int = 20,
+        validation_fraction: float = 0.1,
+        batch_size: int = 64,
+        learning_rate: float = 0.003,
+        head_learning_rate: float = 0.003,
+        weight_decay: float = 0.01,
+        device: Device = "cpu",
+        seed: int = 0,
+        progress: bool = False,
+    ) -> None:
+        self.branches = branches
+        self.labels = labels
+        self.connections = connections
+        self.exchange = exchange
+        self.elements = elements
+        self.motifs = motifs
+        self.width = width
+        self.n_layers = n_layers
+        self.dropout = dropout
+        self.bonds = bonds
+        self.n_members = n_members
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.head_learning_rate = head_learning_rate
+        self.weight_decay = weight_decay
+        self.device = device
+        self.seed = seed
+        self.progress = progress
+
+    def _check(self) -> None:
+        _check(self)
+
+    def _read(self, X: Crystals) -> AtomMotifGraphs:
+        return X if isinstance(X, AtomMotifGraphs) else atom_motif_graphs(as_list(X, "crystals"), bonds=self.bonds)
+
+    def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
+        return _maker(self, goal)
+
+
+def _check(estimator: _Estimator) -> None:
+    """Raise an error if a setting makes no sense."""
+    for name in ("width", "n_layers"):
+        check_count(name, getattr(estimator, name))
+    for name, known in (("branches", Branches), ("exchange", Exchange)):
+        if getattr(estimator, name) not in get_args(known):
+            msg = f"{name} must be one of {', '.join(get_args(known))}, got {getattr(estimator, name)!r}"
+            raise ValueError(msg)
+    for name in ("elements", "motifs"):
+        if not isinstance(getattr(estimator, name), EmbeddingTable | None):
+            got = f"{type(getattr(estimator, name)).__name__} {getattr(estimator, name)!r:.40}"
+            msg = f"{name} must be an EmbeddingTable, such as matembed.load({name!r}), or None; got {got}"
+            raise TypeError(msg)
+
+
+def _maker(estimator: _Estimator, goal: str) -> "Callable[[], PropertyNetwork]":
+    """Return a function that makes a network with fresh weights."""
+    import_extra("torch", extra="graph")
+    import_extra("torch_geometric", extra="graph")
+    from matembed.downstream._property_network import PropertyNetwork, property_head
+    from matembed.graphs._network import AtomMotifNetwork
+
+    def make_network() -> PropertyNetwork:
+        body = AtomMotifNetwork(
+            width=estimator.width,
+            n_layers=estimator.n_layers,
+            motifs=estimator.branches == "both",
+            labels=estimator.labels,
+            connections=estimator.connections,
+            exchange=estimator.exchange == "layers",
+            element_table=estimator.elements,
+            motif_table=estimator.motifs,
+            dropout=estimator.dropout,
+        )
+        return PropertyNetwork(body, property_head(body.width, 2 * estimator.width, goal, estimator.dropout), goal)
+
+    return make_network

@@ -1,0 +1,222 @@
+"""AtomMotifGraphs: what they count, what merging keeps, files, and what no graph may depend on."""
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+import matembed as me
+from matembed.graphs import AtomMotifGraphs, atom_motif_graphs, build_graphs
+from matembed.graphs.atom_motif import TABLES
+from matembed.tokens import parse_token
+
+CUBIC = Structure(
+    Lattice.cubic(3.905),
+    ["Sr", "Ti", "O", "O", "O"],
+    [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]],
+)
+RUTILE = Structure.from_spacegroup(
+    "P4_2/mnm", Lattice.tetragonal(4.594, 2.959), ["Ti", "O"], [[0, 0, 0], [0.3053, 0.3053, 0]]
+)
+SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+COPPER = Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.61), ["Cu"], [[0, 0, 0]])
+NEON = Structure(Lattice.cubic(4.43), ["Ne"], [[0, 0, 0]])
+CRYSTALS = [CUBIC, RUTILE, SALT, COPPER, NEON]
+
+
+@pytest.fixture(scope="module")
+def whole() -> AtomMotifGraphs:
+    return atom_motif_graphs(CRYSTALS, merge=False)
+
+
+@pytest.fixture(scope="module")
+def merged() -> AtomMotifGraphs:
+    return atom_motif_graphs(CRYSTALS)
+
+
+def test_counts_are_those_of_the_cell(whole, merged):
+    motifs = [me.find_motifs(crystal) for crystal in CRYSTALS]
+    for graphs in (whole, merged):
+        assert [graph.n_atoms for graph in graphs] == [len(crystal) for crystal in CRYSTALS]
+        assert [graph.n_motifs for graph in graphs] == [len(graph.motifs) for graph in motifs]
+        assert [graph.n_connections for graph in graphs] == [len(graph.connections) for graph in motifs]
+    assert [graph.n_bonds for graph in whole] == [graph.n_bonds for graph in merged]
+    assert merged.counts()["atoms"] == whole.counts()["atoms"] == sum(map(len, CRYSTALS))
+
+
+def test_textbook_bonds_and_connections(merged):
+    salt = merged[2]
+    assert (salt.n_bonds, salt.n_connections) == (24, 4 * (6 + 12) // 2)  # 6 to each of 4 Na; corners and edges
+    assert sorted(salt.link_shared.tolist()) == [1, 2]
+    corner, edge = salt.link_angles[np.argsort(salt.link_shared)]
+    assert corner == pytest.approx(180, abs=0.1)
+    assert edge == pytest.approx(90, abs=0.1)
+    assert salt.bond_lengths == pytest.approx([2.82])
+    assert salt.motif_names == ("Na+Cl6:O:6",)
+    by_model = dict(zip(salt.measure_geometries.tolist(), salt.measure_csms.tolist(), strict=True))
+    assert by_model[int(salt.motif_geometries[0])] == pytest.approx(0, abs=1e-6)
+    assert len(by_model) == 3  # octahedron, trigonal prism, pentagonal pyramid
+
+
+def test_symmetry_equivalent_rows_become_one(merged):
+    assert [len(graph.numbers) for graph in merged] == [3, 2, 2, 1, 1]
+    assert merged[0].atom_counts.tolist().count(3) == 1
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_a_supercell_multiplies_counts_and_changes_nothing_else(merge):
+    small, large = atom_motif_graphs([RUTILE, RUTILE * (2, 1, 2)], merge=merge)
+    for name in ("n_atoms", "n_bonds", "n_motifs", "n_connections"):
+        assert getattr(large, name) == 4 * getattr(small, name)
+    if merge:
+        assert len(small.numbers) == len(large.numbers)
+        for name in ("bond_lengths", "link_lengths", "link_angles", "motif_csms"):
+            np.testing.assert_allclose(np.sort(getattr(small, name)), np.sort(getattr(large, name)), atol=1e-4)
+
+
+def test_merged_rows_have_the_neighbours_of_those_they_stand_for():
+    """What an atom of the merged graph hears, by element and length, is what each atom of the whole graph hears."""
+    whole, merged = (
+        build_graphs(me.read_prototypes(limit=25), merge=merge, progress=False).graphs for merge in (False, True)
+    )
+    for whole_graph, merged_graph in zip(whole, merged, strict=True):
+        assert sorted(_heard(whole_graph)) == sorted(_heard(merged_graph))
+
+
+def _heard(graph) -> list[tuple]:
+    """For each atom of the cell: its element, and how many neighbours of each element at each length."""
+    heard = [{} for _ in graph.numbers]
+    rows = zip(graph.bond_atoms.tolist(), graph.bond_lengths.tolist(), graph.bond_counts.tolist(), strict=True)
+    for (one, other), length, count in rows:
+        for atom, neighbour in ((one, other), (other, one)):
+            key = int(graph.numbers[neighbour]), round(length, 1)
+            heard[atom][key] = heard[atom].get(key, 0) + count / int(graph.atom_counts[atom])
+    found = []
+    for atom, count in enumerate(graph.atom_counts.tolist()):
+        told = tuple(sorted((*key, round(amount, 6)) for key, amount in heard[atom].items()))
+        found += [(int(graph.numbers[atom]), told)] * count
+    return found
+
+
+def test_directions_point_from_the_first_atom_to_the_second(whole):
+    graph = whole[1]
+    np.testing.assert_allclose(np.linalg.norm(graph.bond_vectors, axis=1), graph.bond_lengths, atol=1e-5)
+    total = np.zeros((len(graph.numbers), 3))
+    np.add.at(total, graph.bond_atoms[:, 0], graph.bond_vectors)
+    np.add.at(total, graph.bond_atoms[:, 1], -graph.bond_vectors)
+    titanium = graph.numbers == 22
+    np.testing.assert_allclose(total[titanium], 0, atol=1e-4)  # on centres of inversion
+
+
+def test_bonds_can_be_given_and_found_by_crystalnn():
+    given = atom_motif_graphs({"salt": SALT}, bonds={"salt": [[0, 4, 0, 0, 0], [0, 0, 1, 0, 0]]}, merge=False)[0]
+    assert given.n_bonds == 2
+    assert given.bond_lengths == pytest.approx([5.64, np.linalg.norm(SALT[4].coords - SALT[0].coords)])
+    assert atom_motif_graphs([SALT], bonds="crystalnn")[0].n_bonds == 24
+    with pytest.raises(ValueError, match="bonds has no entry for 'salt'"):
+        atom_motif_graphs({"salt": SALT}, bonds={})
+    with pytest.raises(ValueError, match="a bond names site 8, but there are 8"):
+        atom_motif_graphs({"salt": SALT}, bonds={"salt": [[0, 8, 0, 0, 0]]})
+
+
+def test_a_crystal_without_motifs_has_atoms_and_nothing_else(merged):
+    neon = merged[4]
+    assert (neon.n_atoms, neon.n_motifs) == (1, len(me.find_motifs(NEON).motifs))
+    assert len(merged[[4]]) == 1
+
+
+def test_rows_are_chosen_like_those_of_an_array(merged):
+    assert merged[[2, 0]].ids == (merged.ids[2], merged.ids[0])
+    assert merged[1:3].formulas == merged.formulas[1:3]
+    assert merged[np.array([True, False, False, False, True])].formulas == ("SrTiO3", "Ne")
+    for name in ("numbers", "bond_lengths", "link_angles", "motif_names"):
+        assert np.array_equal(getattr(merged[[3, 1]][1], name), getattr(merged[1], name))
+    with pytest.raises(IndexError, match="graphs are chosen by"):
+        merged["SrTiO3"]
+
+
+def test_put_together_again(whole, merged):
+    again = AtomMotifGraphs.concat([merged[[0]], merged[1:]])
+    assert again.formulas == merged.formulas
+    for graph, other in zip(again, merged, strict=True):
+        assert graph.motif_names == other.motif_names
+        assert np.array_equal(graph.link_motifs, other.link_motifs)
+    with pytest.raises(ValueError, match="all merged or all not"):
+        AtomMotifGraphs.concat([whole, merged])
+
+
+@pytest.mark.parametrize("which", ["whole", "merged"])
+def test_written_and_read_exactly(which, request, tmp_path):
+    graphs = request.getfixturevalue(which)
+    graphs.write(tmp_path / "graphs")
+    read = AtomMotifGraphs.read(tmp_path / "graphs")
+    assert (read.ids, read.formulas, read.names) == (graphs.ids, graphs.formulas, graphs.names)
+    assert read.columns.keys() == graphs.columns.keys()
+    for name, column in graphs.columns.items():
+        assert read.columns[name].dtype == column.dtype
+        np.testing.assert_array_equal(read.columns[name], column)
+    assert all(np.array_equal(read.ends[table], graphs.ends[table]) for table in TABLES)
+    with pytest.raises(FileExistsError):
+        graphs.write(tmp_path / "graphs")
+
+
+def test_a_changed_file_is_refused(merged, tmp_path):
+    merged.write(tmp_path / "graphs")
+    file = tmp_path / "graphs" / "graphs.safetensors"
+    damaged = bytearray(file.read_bytes())
+    damaged[-1] ^= 1
+    file.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"graphs\.safetensors"):
+        AtomMotifGraphs.read(tmp_path / "graphs")
+
+
+def test_labels_are_exchanged_within_an_element_and_nothing_else():
+    graphs = build_graphs(me.read_prototypes(limit=60), progress=False).graphs
+    mixed = graphs.shuffled(seed=1)
+    assert not np.array_equal(mixed.columns["motif_tokens"], graphs.columns["motif_tokens"])
+    labels = ("motif_tokens", "motif_geometries", "motif_csms", "measure_motifs", "measure_geometries", "measure_csms")
+    for name in graphs.columns.keys() - set(labels):
+        assert np.array_equal(mixed.columns[name], graphs.columns[name], equal_nan=name == "oxidations")
+    for graph, other in zip(graphs, mixed, strict=True):
+        centres = [parse_token(name).element for name in graph.motif_names]
+        assert centres == [parse_token(name).element for name in other.motif_names]
+        for motif, geometry in enumerate(other.motif_geometries.tolist()):  # a motif keeps its measures
+            mine = other.measure_motifs == motif
+            if geometry >= 0:
+                csm = dict(zip(other.measure_geometries[mine], other.measure_csms[mine], strict=True))[geometry]
+                assert csm == pytest.approx(float(other.motif_csms[motif]), abs=0.06)
+    again = graphs.shuffled(seed=1)
+    assert np.array_equal(again.columns["motif_tokens"], mixed.columns["motif_tokens"])
+
+
+def test_what_cannot_be_read_is_listed():
+    graphs, rejected = build_graphs(
+        {"good": SALT, "bad": Structure(Lattice.cubic(3), ["Na", "Cl"], [[0] * 3] * 2)}, progress=False
+    )
+    assert graphs.ids == ("good",)
+    assert [one for one, _ in rejected] == ["bad"]
+    with pytest.raises(ValueError, match="row 1"):
+        atom_motif_graphs([Structure(Lattice.cubic(3), ["Na", "Cl"], [[0] * 3] * 2)])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bonds": "nearest"}, "bonds must be 'shells', 'crystalnn' or a mapping"),
+        ({"strategy": "best"}, "strategy must"),
+    ],
+)
+def test_settings_are_checked_at_the_door(settings, message):
+    with pytest.raises(ValueError, match=message):
+        atom_motif_graphs([SALT], **settings)
+
+
+def test_graphs_become_those_of_pytorch_geometric(whole, merged):
+    pytest.importorskip("torch_geometric")
+    data = whole[1].to_hetero_data()
+    assert data.num_nodes == whole[1].n_atoms + whole[1].n_motifs
+    assert data["atom", "bond", "atom"].edge_index.shape == (2, 2 * whole[1].n_bonds)
+    assert data["atom", "ligand", "motif"].edge_index.shape == (2, 12)
+    source, target = data["atom", "bond", "atom"].edge_index
+    assert np.array_equal(np.bincount(target.numpy()), np.bincount(source.numpy()))
+    assert "vector" not in merged[1].to_hetero_data()["atom", "bond", "atom"]
+    assert data.validate()
