@@ -14,6 +14,7 @@ _COMPOSITIONS = ("downstream/_composition_network", "downstream/composition_mode
 _NEEDS = {
     "torch": (*_TRANSFORMER, *_GRAPHS, *_COMPOSITIONS, "encoders/masked_lm", "encoders/masked_set"),
     "torch_geometric": _GRAPHS,
+    "e3nn": ("graphs/_equivariant", "graphs/tensors"),
     "transformers": (*_TRANSFORMER, "encoders/masked_lm"),
 }
 

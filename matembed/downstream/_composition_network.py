@@ -47,6 +47,7 @@ class CompositionNetwork(nn.Module):
         super().__init__()
         self.vectors = nn.Embedding.from_pretrained(torch.from_numpy(vectors.copy()), freeze=not train_vectors)
         self.of_vector = nn.Linear(vectors.shape[1], width)
+        nn.init.normal_(self.of_vector.weight)  # vectors have about length 1
         self.of_fraction = nn.Linear(4 * _N_WAVES, width)
         layer = nn.TransformerEncoderLayer(
             width, n_heads, 4 * width, dropout, nn.functional.gelu, batch_first=True, norm_first=True

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,6 +33,8 @@ class Goal:
         Of the same: the factor by which widths have to be multiplied to be likeliest.
     std : callable
         Of a width: the standard deviation.
+    standard : callable
+        Of targets: what is taken off them, and what they are then divided by.
     """
 
     n_outputs: int
@@ -40,6 +42,7 @@ class Goal:
     error: Callable[[Tensor, Tensor], float]
     widen: Callable[[Tensor, Tensor], float] = lambda *_: 1.0
     std: Callable[[Tensor], Tensor] = lambda width: width
+    standard: Callable[[NDArray[np.float64]], tuple[ArrayLike, float]] = lambda target: (target.mean(), target.std())
 
 
 class Materials(Protocol):
@@ -67,7 +70,7 @@ class PropertyNetwork(nn.Module):
         Called with `Materials`, gives vectors, shape (n_materials, width).
     head : torch.nn.Module
         Called with these vectors, gives `Goal.n_outputs` numbers of each.
-    goal : {"laplace", "gaussian", "logistic"}
+    goal : {"laplace", "gaussian", "logistic", "tensor"}
         What the head is for, a name in `GOALS`.
     """
 
@@ -97,6 +100,8 @@ class PropertyNetwork(nn.Module):
     def predict(self, materials: Materials) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Tell the property, in its unit, and its standard deviation; of a class, the probability, and zeros."""
         outputs = self.over(materials, self).double()
+        if self.goal == "tensor":
+            return (self.centre + self.scale * outputs).cpu().numpy(), np.zeros(len(outputs))
         if self.goal == "logistic":
             probabilities = outputs[:, 0].sigmoid().cpu().numpy()
             return probabilities, np.zeros_like(probabilities)
@@ -134,6 +139,10 @@ def _logistic(outputs: Tensor, target: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(outputs[:, 0], target, reduction="none")
 
 
+def _apart(outputs: Tensor, target: Tensor) -> Tensor:
+    return (outputs - target).norm(dim=1)
+
+
 GOALS: dict[str, Goal] = {
     "laplace": Goal(
         n_outputs=2,
@@ -149,11 +158,21 @@ GOALS: dict[str, Goal] = {
         widen=lambda outputs, target: float(((_missed(outputs, target) / _width(outputs)) ** 2).mean().sqrt()),
     ),
     "logistic": Goal(
-        n_outputs=1, loss=_logistic, error=lambda outputs, target: float(_logistic(outputs, target).mean())
+        n_outputs=1,
+        loss=_logistic,
+        error=lambda outputs, target: float(_logistic(outputs, target).mean()),
+        standard=lambda _: (0.0, 1.0),
+    ),
+    "tensor": Goal(
+        n_outputs=6,
+        loss=_apart,
+        error=lambda outputs, target: float(_apart(outputs, target).mean()),
+        standard=lambda target: (target[:, 0].mean() * np.eye(6)[0], target.std()),  # only the first may be shifted
     ),
 }
-"""The losses by name: negative log-likelihoods. Of the first two each row counts times its width (Laplace) or width
-squared (Gaussian), so that rows which are hard to tell are learned no less than others [1]_.
+"""The losses by name: negative log-likelihoods, and of tensors the Frobenius norm of what is missed. Of the first two
+each row counts times its width (Laplace) or width squared (Gaussian), so that rows which are hard to tell are learned
+no less than others [1]_.
 
 .. [1] M. Seitzer et al., arXiv:2203.09168 (2022).
 """

@@ -73,7 +73,7 @@ def train_members(
     materials : Materials, length n_materials
         What to learn from; rows of one formula are kept aside together.
     target : float array, shape (n_materials,)
-        In its unit; 0 and 1 of classes.
+        In its unit; 0 and 1 of classes; of tensors, six columns.
 
     Returns
     -------
@@ -126,9 +126,9 @@ class _Training:
         torch.manual_seed(int(self.rng.integers(1 << 62)))
         self.network: Any = make_network().to(device)
         self.goal = GOALS[self.network.goal]
-        if self.network.goal != "logistic":
-            self.network.centre.fill_(target[self.rows].mean())
-            self.network.scale.fill_(target[self.rows].std() or 1.0)
+        centre, scale = self.goal.standard(target[self.rows])
+        self.network.centre = torch.tensor(centre, dtype=torch.float64, device=device)
+        self.network.scale.fill_(scale or 1.0)
         standard = (torch.tensor(target, device=device) - self.network.centre) / self.network.scale
         self.target = standard.float()
         self.made = None  # of materials, by a body that does not change

@@ -3,6 +3,7 @@
 from matembed.graphs.atom_motif import AtomMotifGraph, AtomMotifGraphs
 from matembed.graphs.building import GraphReport, atom_motif_graphs, build_graphs
 from matembed.graphs.regressor import AtomMotifClassifier, AtomMotifRegressor
+from matembed.graphs.tensors import TensorRegressor
 
 __all__ = [
     "AtomMotifClassifier",
@@ -10,6 +11,7 @@ __all__ = [
     "AtomMotifGraphs",
     "AtomMotifRegressor",
     "GraphReport",
+    "TensorRegressor",
     "atom_motif_graphs",
     "build_graphs",
 ]

@@ -21,9 +21,11 @@ _OXIDATIONS = (-4.0, 8.0, 13)  # units of e
 _BOND_LENGTHS = (0.8, 4.0, 33)  # Å
 _LINK_LENGTHS = (2.0, 8.0, 25)  # Å
 _ANGLES = (60.0, 180.0, 13)  # degrees
-_CSMS = (0.0, 12.0, 7)
+_ALIKE = 3.0  # csm at which a shell and a model are alike by 1/e
+_SHAPES = 8  # numbers that shapes are told apart by
 _SHARINGS = 3  # corner, edge, face
 _NEIGHBOURS = 6.0  # about how many atoms have, and motifs
+_SPREAD = 0.5  # of the numbers that a state starts from
 
 
 class Batch(NamedTuple):
@@ -39,8 +41,6 @@ class Batch(NamedTuple):
     bond_weights: Tensor
     bond_vectors: Tensor | None  # from the atom to its neighbour
     motif_centres: Tensor
-    motif_geometries: Tensor
-    motif_csms: Tensor
     motif_counts: Tensor
     motif_crystals: Tensor
     motif_tokens: NDArray[np.int64]
@@ -66,10 +66,10 @@ class Batch(NamedTuple):
             return columns[name] + (offsets[:, None] if columns[name].ndim == 2 else offsets)
 
         def floats(values: NDArray[Any]) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device)
+            return torch.from_numpy(np.array(values, dtype=np.float32, order="C")).to(device)
 
         def integers(values: NDArray[Any]) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64)).to(device)
+            return torch.from_numpy(np.array(values, dtype=np.int64, order="C")).to(device)
 
         def both_ways(name: str, table: str, nodes: str, node: str, edge: str) -> tuple[NDArray[np.int64], Any]:
             pairs = placed(name, table, nodes)
@@ -93,8 +93,6 @@ class Batch(NamedTuple):
             bond_weights=floats(bond_weights),
             bond_vectors=None if vectors is None else floats(np.concatenate([vectors, -vectors])),
             motif_centres=integers(placed("motif_centres", "motifs", "atoms")),
-            motif_geometries=integers(columns["motif_geometries"]),
-            motif_csms=floats(columns["motif_csms"]),
             motif_counts=floats(columns["motif_counts"]),
             motif_crystals=integers(crystals["motifs"]),
             motif_tokens=columns["motif_tokens"],
@@ -128,6 +126,8 @@ class AtomMotifNetwork(nn.Module):
         Let motifs hear connected ones.
     exchange : bool
         Let atoms and motifs hear each other after every layer; else they meet in the head alone.
+    equivariant : bool
+        Let atoms have vectors and tensors that turn with the crystal; else scalars alone.
     element_table, motif_table : EmbeddingTable or None
         Vectors to start from; a linear map of them is added to what is learned of each element, or of the geometry.
     dropout : float
@@ -143,16 +143,16 @@ class AtomMotifNetwork(nn.Module):
         labels: bool,
         connections: bool,
         exchange: bool,
+        equivariant: bool,
         element_table: EmbeddingTable | None,
         motif_table: EmbeddingTable | None,
         dropout: float,
     ) -> None:
         super().__init__()
+        self.n_layers = n_layers
         self.elements = _ElementStates(width, element_table)
         self.bond_lengths = Bumps(*_BOND_LENGTHS)
-        self.layers = nn.ModuleList(
-            GatedConvolution(width, _BOND_LENGTHS[2], _NEIGHBOURS, dropout) for _ in range(n_layers)
-        )
+        self.atoms = atom_branch(equivariant, width, n_layers, dropout)
         self.read_atoms = Readout(width)
         self.width = self.read_atoms.width
         self.motifs = _MotifBranch(width, n_layers, labels, connections, motif_table, dropout) if motifs else None
@@ -164,25 +164,57 @@ class AtomMotifNetwork(nn.Module):
 
     def forward(self, graphs: AtomMotifGraphs) -> Tensor:
         """Describe crystals: shape (n_crystals, width)."""
+        batch, atoms, _, motifs = self.states(graphs)
+        read = self.read_atoms(atoms, batch.atom_counts, batch.atom_crystals, batch.n_crystals)
+        if motifs is None:
+            return read
+        of_motifs = self.read_motifs(motifs, batch.motif_counts, batch.motif_crystals, batch.n_crystals)
+        return torch.cat([read, of_motifs], dim=1)
+
+    def states(self, graphs: AtomMotifGraphs) -> tuple[Batch, Tensor, Any, Tensor | None]:
+        """Read graphs: the last states of atoms, what goes in directions, and the last states of motifs."""
         batch = Batch.of(graphs, self.bond_lengths.centres.device)
         atoms = self.elements(batch)
         bonds = self.bond_lengths(batch.bond_lengths)
+        directed = self.atoms.start(atoms, batch)
         if self.motifs is None:
-            for convolve in self.layers:
-                atoms = convolve(atoms, batch.bond_index, bonds, batch.bond_weights)
-            return self.read_atoms(atoms, batch.atom_counts, batch.atom_crystals, batch.n_crystals)
+            for layer in range(self.n_layers):
+                atoms, directed = self.atoms.layer(layer, atoms, directed, bonds, batch)
+            return batch, atoms, directed, None
         motifs = self.first_look(atoms, batch) + self.motifs.states(batch, graphs.names)
         links = self.motifs.links(batch)
-        for layer, (convolve, connect) in enumerate(zip(self.layers, self.motifs.layers, strict=True)):
-            atoms = convolve(atoms, batch.bond_index, bonds, batch.bond_weights)
+        for layer, connect in enumerate(self.motifs.layers):
+            atoms, directed = self.atoms.layer(layer, atoms, directed, bonds, batch)
             motifs = connect(motifs, batch.link_index, links, batch.link_weights)
             if self.exchange is not None:
                 atoms, motifs = self.exchange[layer](atoms, motifs, batch)
-        both = (
-            self.read_atoms(atoms, batch.atom_counts, batch.atom_crystals, batch.n_crystals),
-            self.read_motifs(motifs, batch.motif_counts, batch.motif_crystals, batch.n_crystals),
+        return batch, atoms, directed, motifs
+
+
+def atom_branch(equivariant: bool, width: int, n_layers: int, dropout: float) -> Any:
+    """Make the layers of the atom graph, of either kind."""
+    if not equivariant:
+        return _InvariantAtoms(width, n_layers, dropout)
+    from matembed.graphs._equivariant import EquivariantAtoms
+
+    return EquivariantAtoms(width, n_layers, _BOND_LENGTHS[2], _NEIGHBOURS, dropout)
+
+
+class _InvariantAtoms(nn.Module):
+    """The atom graph: layers of `GatedConvolution`, which know no directions."""
+
+    def __init__(self, width: int, n_layers: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            GatedConvolution(width, _BOND_LENGTHS[2], _NEIGHBOURS, dropout) for _ in range(n_layers)
         )
-        return torch.cat(both, dim=1)
+
+    def start(self, atoms: Tensor, batch: Batch) -> None:
+        """Nothing goes in directions."""
+
+    def layer(self, layer: int, atoms: Tensor, directed: None, edges: Tensor, batch: Batch) -> tuple[Tensor, None]:
+        """Let atoms hear their neighbours."""
+        return self.layers[layer](atoms, batch.bond_index, edges, batch.bond_weights), directed
 
 
 class _ElementStates(nn.Module):
@@ -193,13 +225,14 @@ class _ElementStates(nn.Module):
     def __init__(self, width: int, table: EmbeddingTable | None) -> None:
         super().__init__()
         self.learned = nn.Embedding(len(SYMBOLS), width)
-        nn.init.normal_(self.learned.weight, std=0.5)
+        nn.init.normal_(self.learned.weight, std=_SPREAD)
         self.oxidations = Bumps(*_OXIDATIONS)
         self.of_oxidation = nn.Linear(_OXIDATIONS[2], width, bias=False)
         self.known = table is not None
         if table is not None:
             self.register_buffer("vectors", torch.from_numpy(element_matrix(table)))
             self.of_vector = nn.Linear(table.dim, width)
+            nn.init.normal_(self.of_vector.weight, std=_SPREAD)  # vectors have about length 1
 
     def forward(self, batch: Batch) -> Tensor:
         states = self.learned(batch.numbers) + self.of_oxidation(self.oxidations(batch.oxidations))
@@ -214,13 +247,9 @@ class _MotifBranch(nn.Module):
     ) -> None:
         super().__init__()
         self.width, self.labels = width, labels
-        n_models = len(model_geometries().symbols)
         if labels:
-            self.geometry = nn.Embedding(n_models + 1, width)
-            nn.init.normal_(self.geometry.weight, std=0.2)
-            self.csms = Bumps(*_CSMS)
-            self.of_csm = nn.Linear(_CSMS[2], width)
-            self.of_measure = nn.Parameter(torch.randn(_CSMS[2], n_models, width) * 0.1)
+            self.shape = nn.Sequential(nn.Linear(len(model_geometries().symbols), _SHAPES), nn.Linear(_SHAPES, width))
+            nn.init.normal_(self.shape[0].weight, std=_SPREAD)
         self.known = _MotifVectors(table, width) if labels and table is not None else None
         self.link_lengths, self.link_angles = Bumps(*_LINK_LENGTHS), Bumps(*_ANGLES)
         edge_width = _SHARINGS + _LINK_LENGTHS[2] + _ANGLES[2]
@@ -233,9 +262,9 @@ class _MotifBranch(nn.Module):
         """Tell what is known of each motif itself: shape (n_motifs, width)."""
         if not self.labels:
             return self.link_lengths.centres.new_zeros(len(batch.motif_centres), self.width)
-        told = self.geometry(batch.motif_geometries + 1) + self.of_csm(self.csms(batch.motif_csms))
-        near = torch.einsum("mb,bmw->mw", self.csms(batch.measure_csms), self.of_measure[:, batch.measure_geometries])
-        told = told.index_add(0, batch.measure_motifs, near)
+        alike = torch.zeros(len(batch.motif_centres), self.shape[0].in_features, device=batch.measure_csms.device)
+        alike[batch.measure_motifs, batch.measure_geometries] = torch.exp(-batch.measure_csms / _ALIKE)
+        told = self.shape(alike)
         return told if self.known is None else told + self.known(batch.motif_tokens, names)
 
     def links(self, batch: Batch) -> Tensor:
@@ -253,6 +282,8 @@ class _MotifVectors(nn.Module):
         self.table = table
         self.found: dict[str, NDArray[np.float32]] = {}
         self.map = nn.Linear(table.dim, width)
+        self.length = float(np.sqrt((table.vectors.astype(np.float64) ** 2).sum(axis=1).mean())) or 1.0
+        nn.init.normal_(self.map.weight, std=_SPREAD)
 
     def forward(self, tokens: NDArray[np.int64], names: tuple[str, ...]) -> Tensor:
         asked = [names[token] for token in tokens.tolist()]
@@ -262,7 +293,7 @@ class _MotifVectors(nn.Module):
             rows = {token: row for row, token in enumerate(made.tokens)}
             self.found |= {name: made.vectors[rows[name]] for name in unknown}
         vectors = np.array([self.found[name] for name in asked], dtype=np.float32).reshape(len(asked), self.table.dim)
-        return self.map(torch.from_numpy(vectors).to(self.map.weight.device))
+        return self.map(torch.from_numpy(vectors / self.length).to(self.map.weight.device))
 
 
 class _Alone(nn.Module):

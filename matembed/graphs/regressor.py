@@ -1,7 +1,7 @@
 """AtomMotifRegressor and AtomMotifClassifier: properties of crystals from the dual graph of atoms and motifs."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from matembed._optional import import_extra
 from matembed.downstream._network_estimators import Device, Loss, NetworkClassifier, NetworkRegressor
@@ -13,11 +13,13 @@ from matembed.graphs.building import Bonds, atom_motif_graphs
 
 if TYPE_CHECKING:
     from matembed.downstream._property_network import PropertyNetwork
+    from matembed.graphs._network import AtomMotifNetwork
 
 __all__ = ["AtomMotifClassifier", "AtomMotifRegressor"]
 
 Branches = Literal["both", "atoms"]
 Exchange = Literal["layers", "readout"]
+Symmetry = Literal["invariant", "equivariant"]
 Crystals: TypeAlias = "AtomMotifGraphs | Column"
 _Estimator: TypeAlias = "AtomMotifRegressor | AtomMotifClassifier"
 
@@ -45,6 +47,10 @@ class AtomMotifRegressor(NetworkRegressor):
         Let motifs hear those that they share ligands with.
     exchange : {"layers", "readout"}
         Where atoms and motifs meet: after every layer, or in the head alone.
+    symmetry : {"invariant", "equivariant"}
+        Whether atoms have scalars alone, or vectors and tensors too, which turn with the crystal [3]_ and tell in what
+        directions neighbours are. The latter takes some ten times as long, needs e3nn, and graphs with
+        ``merge=False``.
     elements : EmbeddingTable, optional
         Vectors of elements, of which a linear map is added to what is learned of each. Elements that the training
         materials lack are then known by their vectors.
@@ -104,6 +110,7 @@ class AtomMotifRegressor(NetworkRegressor):
     ----------
     .. [1] H. R. Banjade et al., Sci. Adv. 7, eabf1754 (2021).
     .. [2] T. Xie and J. C. Grossman, Phys. Rev. Lett. 120, 145301 (2018).
+    .. [3] M. Geiger and T. Smidt, arXiv:2207.09453 (2022).
 
     Examples
     --------
@@ -127,6 +134,7 @@ class AtomMotifRegressor(NetworkRegressor):
         labels: bool = True,
         connections: bool = True,
         exchange: Exchange = "layers",
+        symmetry: Symmetry = "invariant",
         elements: EmbeddingTable | None = None,
         motifs: EmbeddingTable | None = None,
         width: int = 64,
@@ -150,6 +158,7 @@ class AtomMotifRegressor(NetworkRegressor):
         self.labels = labels
         self.connections = connections
         self.exchange = exchange
+        self.symmetry = symmetry
         self.elements = elements
         self.motifs = motifs
         self.width = width
@@ -170,10 +179,10 @@ class AtomMotifRegressor(NetworkRegressor):
         self.progress = progress
 
     def _check(self) -> None:
-        _check(self)
+        check_network(self)
 
     def _read(self, X: Crystals) -> AtomMotifGraphs:
-        return X if isinstance(X, AtomMotifGraphs) else atom_motif_graphs(as_list(X, "crystals"), bonds=self.bonds)
+        return read_graphs(X, self.bonds, self.symmetry)
 
     def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
         return _maker(self, goal)
@@ -195,6 +204,10 @@ class AtomMotifClassifier(NetworkClassifier):
         Let motifs hear those that they share ligands with.
     exchange : {"layers", "readout"}
         Where atoms and motifs meet: after every layer, or in the head alone.
+    symmetry : {"invariant", "equivariant"}
+        Whether atoms have scalars alone, or vectors and tensors too, which turn with the crystal and tell in what
+        directions neighbours are. The latter takes some ten times as long, needs e3nn, and graphs with
+        ``merge=False``.
     elements : EmbeddingTable, optional
         Vectors of elements, of which a linear map is added to what is learned of each. Elements that the training
         materials lack are then known by their vectors.
@@ -261,6 +274,7 @@ class AtomMotifClassifier(NetworkClassifier):
         labels: bool = True,
         connections: bool = True,
         exchange: Exchange = "layers",
+        symmetry: Symmetry = "invariant",
         elements: EmbeddingTable | None = None,
         motifs: EmbeddingTable | None = None,
         width: int = 64,
@@ -283,6 +297,7 @@ class AtomMotifClassifier(NetworkClassifier):
         self.labels = labels
         self.connections = connections
         self.exchange = exchange
+        self.symmetry = symmetry
         self.elements = elements
         self.motifs = motifs
         self.width = width
@@ -302,21 +317,32 @@ class AtomMotifClassifier(NetworkClassifier):
         self.progress = progress
 
     def _check(self) -> None:
-        _check(self)
+        check_network(self)
 
     def _read(self, X: Crystals) -> AtomMotifGraphs:
-        return X if isinstance(X, AtomMotifGraphs) else atom_motif_graphs(as_list(X, "crystals"), bonds=self.bonds)
+        return read_graphs(X, self.bonds, self.symmetry)
 
     def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
         return _maker(self, goal)
 
 
-def _check(estimator: _Estimator) -> None:
-    """Raise an error if a setting makes no sense."""
+def read_graphs(crystals: Crystals, bonds: Bonds, symmetry: Symmetry) -> AtomMotifGraphs:
+    """Make graphs of crystals, unless they are; with directions, if a network is equivariant."""
+    invariant = symmetry == "invariant"
+    if not isinstance(crystals, AtomMotifGraphs):
+        return atom_motif_graphs(as_list(crystals, "crystals"), bonds=bonds, merge=invariant)
+    if not invariant and not crystals.has_vectors:
+        msg = "an equivariant network reads the directions of bonds, and these graphs are merged; use merge=False"
+        raise ValueError(msg)
+    return crystals
+
+
+def check_network(estimator: Any) -> None:
+    """Raise an error if a setting of the network makes no sense."""
     for name in ("width", "n_layers"):
         check_count(name, getattr(estimator, name))
-    for name, known in (("branches", Branches), ("exchange", Exchange)):
-        if getattr(estimator, name) not in get_args(known):
+    for name, known in (("branches", Branches), ("exchange", Exchange), ("symmetry", Symmetry)):
+        if hasattr(estimator, name) and getattr(estimator, name) not in get_args(known):
             msg = f"{name} must be one of {', '.join(get_args(known))}, got {getattr(estimator, name)!r}"
             raise ValueError(msg)
     for name in ("elements", "motifs"):
@@ -326,25 +352,34 @@ def _check(estimator: _Estimator) -> None:
             raise TypeError(msg)
 
 
+def make_body(estimator: Any, symmetry: Symmetry) -> "AtomMotifNetwork":
+    """Make the network that reads graphs, with fresh weights, from the settings of an estimator."""
+    from matembed.graphs._network import AtomMotifNetwork
+
+    return AtomMotifNetwork(
+        width=estimator.width,
+        n_layers=estimator.n_layers,
+        motifs=estimator.branches == "both",
+        labels=estimator.labels,
+        connections=estimator.connections,
+        exchange=estimator.exchange == "layers",
+        equivariant=symmetry == "equivariant",
+        element_table=estimator.elements,
+        motif_table=estimator.motifs,
+        dropout=estimator.dropout,
+    )
+
+
 def _maker(estimator: _Estimator, goal: str) -> "Callable[[], PropertyNetwork]":
     """Return a function that makes a network with fresh weights."""
     import_extra("torch", extra="graph")
     import_extra("torch_geometric", extra="graph")
+    if estimator.symmetry == "equivariant":
+        import_extra("e3nn", extra="graph")
     from matembed.downstream._property_network import PropertyNetwork, property_head
-    from matembed.graphs._network import AtomMotifNetwork
 
     def make_network() -> PropertyNetwork:
-        body = AtomMotifNetwork(
-            width=estimator.width,
-            n_layers=estimator.n_layers,
-            motifs=estimator.branches == "both",
-            labels=estimator.labels,
-            connections=estimator.connections,
-            exchange=estimator.exchange == "layers",
-            element_table=estimator.elements,
-            motif_table=estimator.motifs,
-            dropout=estimator.dropout,
-        )
+        body = make_body(estimator, estimator.symmetry)
         return PropertyNetwork(body, property_head(body.width, 2 * estimator.width, goal, estimator.dropout), goal)
 
     return make_network

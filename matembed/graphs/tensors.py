@@ -1,0 +1,180 @@
+"""TensorRegressor: symmetric tensors of rank 2, which turn with the crystal."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from matembed._optional import import_extra
+from matembed.downstream._network_estimators import Device
+from matembed.downstream._property_training import ask_members, check_training, train_members
+from matembed.embeddings import EmbeddingTable
+from matembed.graphs.building import Bonds
+from matembed.graphs.regressor import Branches, Crystals, Exchange, check_network, make_body, read_graphs
+
+__all__ = ["TensorRegressor"]
+
+_ASYMMETRY = 1e-6  # of the largest number of a tensor
+
+
+class TensorRegressor(BaseEstimator):
+    """Predict symmetric tensors of rank 2, such as dielectric ones, with an equivariant atom branch.
+
+    A crystal that is turned has its tensor turned, exactly; one that is inverted has the same. The loss is the
+    Frobenius norm of what is missed, so no axis is special.
+
+    Parameters
+    ----------
+    branches, labels, connections, exchange, elements, motifs
+        As in `AtomMotifRegressor`.
+    width : int, default 32
+        Scalars in the state of an atom or motif; atoms have half as many vectors and a quarter as many tensors.
+    n_layers, dropout, bonds
+        As in `AtomMotifRegressor`, and so are all that follow.
+    n_members, max_epochs, patience, validation_fraction, batch_size, learning_rate, head_learning_rate, weight_decay
+        Of the training.
+    device, seed, progress
+        Where and how it runs.
+
+    Attributes
+    ----------
+    members_ : list of torch.nn.Module, length n_members
+        The networks.
+    history_ : list of list of dict
+        For each member and epoch; errors are mean Frobenius norms of what is missed, in the unit of the target.
+
+    Examples
+    --------
+    >>> from pymatgen.core import Lattice, Structure
+    >>> cells = [Structure(Lattice.tetragonal(4, c), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]) for c in (3.9, 4.2)]
+    >>> tensors = [np.diag([2.0, 2.0, 2.5]), np.diag([2.0, 2.0, 1.8])]
+    >>> model = TensorRegressor(width=8, n_layers=1, max_epochs=2, validation_fraction=0).fit(cells, tensors)
+    >>> model.predict(cells).shape
+    (2, 3, 3)
+    """
+
+    def __init__(
+        self,
+        *,
+        branches: Branches = "both",
+        labels: bool = True,
+        connections: bool = True,
+        exchange: Exchange = "layers",
+        elements: EmbeddingTable | None = None,
+        motifs: EmbeddingTable | None = None,
+        width: int = 32,
+        n_layers: int = 3,
+        dropout: float = 0.1,
+        bonds: Bonds = "shells",
+        n_members: int = 1,
+        max_epochs: int = 60,
+        patience: int = 20,
+        validation_fraction: float = 0.1,
+        batch_size: int = 32,
+        learning_rate: float = 0.003,
+        head_learning_rate: float = 0.003,
+        weight_decay: float = 0.01,
+        device: Device = "cpu",
+        seed: int = 0,
+        progress: bool = False,
+    ) -> None:
+        self.branches = branches
+        self.labels = labels
+        self.connections = connections
+        self.exchange = exchange
+        self.elements = elements
+        self.motifs = motifs
+        self.width = width
+        self.n_layers = n_layers
+        self.dropout = dropout
+        self.bonds = bonds
+        self.n_members = n_members
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.head_learning_rate = head_learning_rate
+        self.weight_decay = weight_decay
+        self.device = device
+        self.seed = seed
+        self.progress = progress
+
+    def fit(self, X: Crystals, y: ArrayLike) -> Self:
+        """Train on crystals.
+
+        Parameters
+        ----------
+        X : AtomMotifGraphs with directions, or sequence of Structures, length n_crystals
+            What to learn from.
+        y : float array-like, shape (n_crystals, 3, 3)
+            Symmetric tensors, Cartesian, along the axes in which lattices are written; in any unit.
+
+        Returns
+        -------
+        TensorRegressor
+            Itself, fitted.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch, PyTorch Geometric or e3nn is not installed.
+        ValueError
+            If a setting makes no sense, a crystal cannot be read, or targets are no symmetric tensors, one a crystal.
+        """
+        import_extra("e3nn", extra="graph")
+        check_training(self)
+        check_network(self)
+        graphs = read_graphs(X, self.bonds, "equivariant")
+        tensors = np.asarray(y, dtype=np.float64)
+        if tensors.shape != (len(graphs), 3, 3) or not np.isfinite(tensors).all():
+            msg = f"wanted finite tensors of shape ({len(graphs)}, 3, 3), one a crystal, got shape {tensors.shape}"
+            raise ValueError(msg)
+        skew = np.abs(tensors - tensors.transpose(0, 2, 1)).max(axis=(1, 2), initial=0)
+        wrong = np.flatnonzero(skew > _ASYMMETRY * np.abs(tensors).max(axis=(1, 2), initial=0))
+        if len(wrong):
+            msg = (
+                f"tensors must be symmetric; that at position {wrong[0]} is not; take the mean of it and its transpose"
+            )
+            raise ValueError(msg)
+        target = np.einsum("nij,kij->nk", tensors, _basis())
+        self.members_, self.history_ = train_members(self, self._make_network, graphs, target)
+        return self
+
+    def _make_network(self) -> Any:
+        from matembed.downstream._property_network import PropertyNetwork
+        from matembed.graphs._equivariant import TensorReadout
+
+        return PropertyNetwork(TensorReadout(make_body(self, "equivariant"), self.width), _same(), "tensor")
+
+    def predict(self, X: Crystals) -> NDArray[np.float64]:
+        """Predict the tensors of crystals.
+
+        Parameters
+        ----------
+        X : AtomMotifGraphs with directions, or sequence of Structures, length n_crystals
+            Crystals.
+
+        Returns
+        -------
+        float64 array, shape (n_crystals, 3, 3)
+            Symmetric, in the unit of the target: means over the members.
+        """
+        check_is_fitted(self)
+        told, _ = ask_members(self.members_, read_graphs(X, self.bonds, "equivariant"))
+        return np.einsum("nk,kij->nij", told.mean(axis=0), _basis())
+
+
+def _same() -> Any:
+    """Make a head that changes nothing."""
+    from torch import nn
+
+    return nn.Identity()
+
+
+def _basis() -> NDArray[np.float64]:
+    from matembed.graphs._equivariant import symmetric_basis
+
+    return np.asarray(symmetric_basis().double().numpy())

@@ -1,0 +1,131 @@
+"""The equivariant branch: scalars stay and tensors turn with a crystal, inverted or not."""
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from matembed.graphs import AtomMotifRegressor, TensorRegressor, atom_motif_graphs
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("e3nn")
+torch.set_num_threads(1)
+
+SMALL = {"width": 8, "n_layers": 2, "max_epochs": 4, "validation_fraction": 0}
+QUARTZ = Structure.from_spacegroup(
+    "P3_221", Lattice.hexagonal(4.914, 5.406), ["Si", "O"], [[0.47, 0, 2 / 3], [0.413, 0.267, 0.786]]
+)
+RUTILE = Structure.from_spacegroup(
+    "P4_2/mnm", Lattice.tetragonal(4.594, 2.959), ["Ti", "O"], [[0, 0, 0], [0.3053, 0.3053, 0]]
+)
+SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+COPPER = Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.61), ["Cu"], [[0, 0, 0]])
+LOW = Structure(
+    Lattice.from_parameters(5, 6, 7, 80, 95, 105),
+    ["K", "N", "O", "O"],
+    [[0, 0, 0], [0.5, 0.5, 0.5], [0.4, 0.6, 0.6], [0.6, 0.45, 0.4]],
+)
+CRYSTALS = [QUARTZ, RUTILE, SALT, COPPER, LOW]
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def graphs():
+    return atom_motif_graphs(CRYSTALS, merge=False)
+
+
+def second_moments(graphs):
+    """Sum bonds as tensors: what a network of one layer could tell."""
+    return np.stack([np.einsum("bi,bj->ij", g.bond_vectors, g.bond_vectors) / g.n_atoms for g in graphs])
+
+
+@pytest.fixture(scope="module")
+def model(graphs):
+    return TensorRegressor(**SMALL).fit(graphs, second_moments(graphs))
+
+
+def turned(structure: Structure, rotation: np.ndarray) -> Structure:
+    return Structure(structure.lattice.matrix @ rotation.T, structure.species, structure.frac_coords)
+
+
+def rotations():
+    rng = np.random.default_rng(0)
+    proper = [np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(3)]
+    return [*proper, -np.eye(3), -proper[0]]
+
+
+def test_tensors_turn_with_the_crystal(model, graphs):
+    told = model.predict(graphs)
+    for rotation in rotations():
+        again = model.predict([turned(crystal, rotation) for crystal in CRYSTALS])
+        np.testing.assert_allclose(again, rotation @ told @ rotation.T, atol=TOLERANCE * np.abs(told).max())
+
+
+@pytest.mark.parametrize("branches", ["atoms", "both"])
+def test_scalars_do_not_change(graphs, branches):
+    target = np.arange(len(graphs), dtype=float)
+    model = AtomMotifRegressor(**SMALL, symmetry="equivariant", branches=branches).fit(graphs, target)
+    told = model.predict(graphs)
+    for rotation in rotations():
+        again = model.predict([turned(crystal, rotation) for crystal in CRYSTALS])
+        np.testing.assert_allclose(again, told, atol=TOLERANCE)
+    one, many = model.predict([LOW, LOW * (1, 2, 1)])
+    assert many == pytest.approx(one, abs=2 * TOLERANCE)
+    alone = np.concatenate([model.predict(graphs[[row]]) for row in range(len(graphs))])
+    np.testing.assert_allclose(told, alone, atol=2 * TOLERANCE)
+
+
+def test_tensors_have_the_symmetry_of_their_crystal(model, graphs):
+    quartz, rutile, salt, copper, low = model.predict(graphs)
+    for cubic in (salt, copper):
+        np.testing.assert_allclose(cubic, np.trace(cubic) / 3 * np.eye(3), atol=1e-4)
+    for uniaxial in (quartz, rutile):
+        np.testing.assert_allclose(uniaxial, np.diag(np.diag(uniaxial)), atol=1e-4)
+        assert uniaxial[0, 0] == pytest.approx(uniaxial[1, 1], abs=1e-4)
+    np.testing.assert_allclose(low, low.T)
+    assert np.abs(low - np.diag(np.diag(low))).max() > 1e-3
+
+
+def test_directions_are_learned(graphs):
+    target = second_moments(graphs)
+    model = TensorRegressor(
+        width=8, n_layers=1, max_epochs=400, patience=400, dropout=0, validation_fraction=0, batch_size=5
+    )
+    missed = np.linalg.norm(model.fit(graphs, target).predict(graphs) - target, axis=(1, 2)).mean()
+    isotropic = np.trace(target, axis1=1, axis2=2)[:, None, None] / 3 * np.eye(3)
+    assert missed < 0.5 * np.linalg.norm(isotropic - target, axis=(1, 2)).mean()
+
+
+def test_directions_tell_what_lengths_do_not(graphs):
+    """A square and a tetrahedron of equal bonds are told apart."""
+    cell = Lattice.cubic(12)
+    square = [[0, 0, 0], [0.14, 0, 0], [-0.14, 0, 0], [0, 0.14, 0], [0, -0.14, 0]]
+    tetrahedron = [[0, 0, 0], *(0.14 / 3**0.5 * np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]))]
+    species = ["Ni", "Cl", "Cl", "Cl", "Cl"]
+    bonds = {"square": [[0, k, 0, 0, 0] for k in range(1, 5)], "tetrahedron": [[0, k, 0, 0, 0] for k in range(1, 5)]}
+    shapes = {"square": Structure(cell, species, square), "tetrahedron": Structure(cell, species, tetrahedron)}
+    both = atom_motif_graphs(shapes, bonds=bonds, merge=False)
+    settings = {"width": 8, "n_layers": 2, "max_epochs": 200, "validation_fraction": 0, "branches": "atoms"}
+    blind = AtomMotifRegressor(**settings).fit(both, [0.0, 1.0]).predict(both)
+    seeing = AtomMotifRegressor(**settings, symmetry="equivariant").fit(both, [0.0, 1.0]).predict(both)
+    assert abs(blind[1] - blind[0]) < 1e-4
+    assert seeing[1] - seeing[0] > 0.5
+
+
+def test_merged_graphs_are_refused(model):
+    merged = atom_motif_graphs(CRYSTALS)
+    for one in (model, AtomMotifRegressor(**SMALL, symmetry="equivariant")):
+        with pytest.raises(ValueError, match="use merge=False"):
+            one.fit(merged, np.zeros((5, 3, 3)) if one is model else np.arange(5))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        (np.zeros((5, 3)), r"wanted finite tensors of shape \(5, 3, 3\)"),
+        (np.full((5, 3, 3), np.nan), "wanted finite tensors"),
+        (np.arange(45.0).reshape(5, 3, 3), "tensors must be symmetric; that at position 0 is not"),
+    ],
+)
+def test_targets_have_to_be_symmetric_tensors(graphs, tensors, message):
+    with pytest.raises(ValueError, match=message):
+        TensorRegressor(**SMALL).fit(graphs, tensors)
