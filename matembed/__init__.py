@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from matembed.graphs.building import atom_motif_graphs
     from matembed.graphs.regressor import AtomMotifClassifier, AtomMotifRegressor
     from matembed.interchange import from_keyed_vectors, read_table, to_keyed_vectors, write_table
+    from matembed.matbench.results import BenchmarkResults
+    from matembed.matbench.runs import run_benchmark
+    from matembed.matbench.tasks import MatbenchTask, read_matbench
     from matembed.motifs import Connection, Crystal, Motif, MotifError, MotifGraph, find_motifs
     from matembed.pretrained import available, load
     from matembed.recipes import fit_elements, fit_formula_elements, fit_motifs, fit_species
@@ -58,6 +61,7 @@ _HOMES = {
     "AtomMotifClassifier": "matembed.graphs.regressor",
     "AtomMotifGraphs": "matembed.graphs.atom_motif",
     "AtomMotifRegressor": "matembed.graphs.regressor",
+    "BenchmarkResults": "matembed.matbench.results",
     "Card": "matembed.cards",
     "CompositionClassifier": "matembed.downstream.composition_models",
     "CompositionRegressor": "matembed.downstream.composition_models",
@@ -77,6 +81,7 @@ _HOMES = {
     "Motif": "matembed.motifs",
     "MotifError": "matembed.motifs",
     "MotifGraph": "matembed.motifs",
+    "MatbenchTask": "matembed.matbench.tasks",
     "MotifTables": "matembed.corpus.motif_tables",
     "SiteNet": "matembed.encoders.site_net",
     "TransformerClassifier": "matembed.downstream.fine_tuning",
@@ -117,9 +122,11 @@ _HOMES = {
     "plots": "matembed.downstream",
     "polymorph_order": "matembed.downstream.polymorphs",
     "probe": "matembed.downstream.probes",
+    "read_matbench": "matembed.matbench.tasks",
     "read_prototypes": "matembed.sources.prototypes",
     "read_table": "matembed.interchange",
     "retrieval": "matembed.downstream.retrieval",
+    "run_benchmark": "matembed.matbench.runs",
     "structure_sets": "matembed.corpus.material_sets",
     "symmetry_table": "matembed.corpus.symmetry",
     "table_sets": "matembed.corpus.material_sets",
@@ -131,6 +138,7 @@ __all__ = [
     "AtomMotifClassifier",
     "AtomMotifGraphs",
     "AtomMotifRegressor",
+    "BenchmarkResults",
     "Card",
     "CompositionClassifier",
     "CompositionRegressor",
@@ -146,6 +154,7 @@ __all__ = [
     "LearningCurve",
     "MaskedLM",
     "MaskedSet",
+    "MatbenchTask",
     "MaterialSets",
     "Motif",
     "MotifError",
@@ -190,9 +199,11 @@ __all__ = [
     "plots",
     "polymorph_order",
     "probe",
+    "read_matbench",
     "read_prototypes",
     "read_table",
     "retrieval",
+    "run_benchmark",
     "structure_sets",
     "symmetry_table",
     "table_sets",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matembed.embeddings import EmbeddingTable
     from matembed.encoders.context_svd import ContextSVD
     from matembed.encoders.word2vec import Word2Vec
+    from matembed.matbench.results import BenchmarkResults
 
 __all__ = ["main"]
 
@@ -217,6 +218,28 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--overwrite", action="store_true")
 
     command = add(
+        "benchmark", _benchmark, "Models and baselines on the official folds of Matbench, and a page of their results."
+    )
+    command.add_argument(
+        "data", type=Path, nargs="*", help="matbench_<task>.json(.gz), tables of formulas, JSON lines of crystals"
+    )
+    command.add_argument("--tasks", nargs="+", help="only these, such as steels or matbench_steels")
+    command.add_argument("--models", nargs="+", default=[], help="such as kernel_ridge; a wrong name lists them all")
+    command.add_argument("--baselines", nargs="*", help="models that stand beside (dummy one_hot_ridge random_forest)")
+    command.add_argument("--table", type=Path, help="vectors of elements for the models, never for baselines")
+    command.add_argument("--target", help="column or property to predict, where a file does not tell")
+    command.add_argument("--splits", type=Path, help="matbench_v0.1_validation.json; not needed for whole tasks")
+    command.add_argument("--folds", type=whole_number, nargs="+", help="only these (all)")
+    command.add_argument("--sizes", nargs="+", type=_size, default=["all"], help="training rows: 300 1000 all (all)")
+    command.add_argument("--seeds", nargs="+", type=whole_number, default=[0], help="of draws and models (0)")
+    command.add_argument("--out", type=Path, help="folder of results; what it holds is not done again")
+    command.add_argument("--report", type=Path, nargs="+", metavar="RESULTS", help="show folders of results; no run")
+    command.add_argument("--against", help="model that the others are compared with (random_forest)")
+    command.add_argument("--html", type=Path, help="page with tables and figures to write")
+    command.add_argument("--markdown", type=Path, help="page with tables to write")
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    command = add(
         "probe", _probe, "What tables know of elements, species and motifs, beside one-hot and random vectors."
     )
     command.add_argument("table", type=Path, nargs="+")
@@ -260,6 +283,10 @@ def whole_number(text: str) -> int:
         msg = f"must be 0 or more, got {text}"
         raise argparse.ArgumentTypeError(msg)
     return value
+
+
+def _size(text: str) -> int | Literal["all"]:
+    return "all" if text == "all" else positive_integer(text)
 
 
 def _add_motif_options(command: argparse.ArgumentParser) -> None:
@@ -645,6 +672,63 @@ def _evaluate(options: argparse.Namespace) -> None:
             unit = options.unit if curve.settings["task"] == "regression" else ""
             curve.plot(unit=unit).savefig(partial / "learning_curve.png", dpi=150)
     print(f"scores and predictions: {options.out}")
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from matembed.matbench.results import BenchmarkResults
+
+    for page, suffix in ((options.html, ".html"), (options.markdown, ".md")):
+        if page is not None and page.suffix != suffix:
+            msg = f"--{'html' if suffix == '.html' else 'markdown'} writes a page named *{suffix}, got {page.name!r}"
+            raise ValueError(msg)
+    results = BenchmarkResults.read(*options.report) if options.report else None
+    if (results is None) == (not options.data):
+        msg = "wanted files of tasks to run, or --report with folders of results; see matembed benchmark --help"
+        raise ValueError(msg)
+    if results is None:
+        results = _run_benchmark(options)
+    for size in dict.fromkeys(size for task in results.tasks for size in results.sizes(task)):
+        print(f"training rows: {size}; mean ± standard error over folds, * the best")
+        print(results.table(size=size, against=options.against).to_string())
+    for page in (options.html, options.markdown):
+        if page is not None:
+            print(f"report: {results.report(page, against=options.against)}")
+
+
+def _run_benchmark(options: argparse.Namespace) -> "BenchmarkResults":
+    from matembed.matbench.runs import run_benchmark
+    from matembed.matbench.tasks import MatbenchTask, read_matbench
+
+    if options.out is None:
+        msg = "--out names the folder of results"
+        raise ValueError(msg)
+    tasks: dict[str, MatbenchTask] = {}
+    wanted = None if options.tasks is None else [name.removeprefix("matbench_") for name in options.tasks]
+    for path in options.data:
+        found = read_matbench(path, target=options.target, folds=options.splits)
+        twice = found.keys() & tasks.keys()
+        if twice:
+            msg = f"{path} and another file hold {', '.join(sorted(twice))}; name one of them"
+            raise ValueError(msg)
+        tasks |= found
+    missing = [] if wanted is None else [name for name in wanted if name not in tasks]
+    if missing:
+        msg = f"no file holds {', '.join(missing)}; there are {', '.join(tasks)}"
+        raise ValueError(msg)
+    given = {} if options.baselines is None else {"baselines": options.baselines}
+    results = run_benchmark(
+        list(tasks.values()) if wanted is None else [tasks[name] for name in wanted],
+        options.models,
+        options.out,
+        **given,
+        table=None if options.table is None else _read_table(options.table),
+        folds=options.folds,
+        sizes=options.sizes,
+        seeds=options.seeds,
+        progress=not options.quiet,
+    )
+    print(f"results: {options.out}")
+    return results
 
 
 def _probe(options: argparse.Namespace) -> None:

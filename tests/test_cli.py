@@ -206,6 +206,65 @@ def test_folds_of_a_corpus_are_those_of_its_labels(work, tmp_path, capsys):
     assert rejected.to_dict() == {"NaCl": "fold is missing", "KCl": "hardness is missing"}
 
 
+@pytest.fixture(scope="module")
+def salts(tmp_path_factory):
+    """A small task in the form of Matbench's own files."""
+    path = tmp_path_factory.mktemp("tasks") / "matbench_salts.json"
+    rows = [[formula, idx / 2] for idx, formula in enumerate(SALTS)]
+    frame = {"index": list(range(len(rows))), "columns": ["composition", "gap expt"], "data": rows}
+    path.write_text(json.dumps(frame))
+    return path
+
+
+def test_benchmark_runs_resumes_and_reports(salts, tmp_path, capsys):
+    out, page = tmp_path / "results", tmp_path / "report.html"
+    words = ["benchmark", str(salts), "--tasks", "matbench_salts", "--models", "ridge", "--baselines", "dummy"]
+    words += ["--sizes", "6", "all", "--out", str(out), "--quiet"]
+    assert main([*words, "--folds", "0", "3"]) == 0
+    first = {path: path.read_bytes() for path in out.rglob("*.json")}
+    assert "2 of 5 folds" in capsys.readouterr().out
+    assert main([*words, "--against", "dummy", "--html", str(page), "--markdown", str(tmp_path / "report.md")]) == 0
+    printed = capsys.readouterr().out
+    assert "training rows: 6;" in printed
+    assert "training rows: all;" in printed
+    assert "of 5 folds" not in printed
+    assert all(path.read_bytes() == text for path, text in first.items())
+    assert "<table>" in page.read_text()
+    again = tmp_path / "again.html"
+    assert main(["benchmark", "--report", str(out), "--against", "dummy", "--html", str(again)]) == 0
+    assert again.read_bytes() == page.read_bytes()
+
+
+def test_benchmark_reads_a_table_of_vectors(work, salts, tmp_path, capsys):
+    words = ["benchmark", str(salts), "--models", "ridge", "--baselines", "dummy", "--quiet"]
+    assert main([*words, "--table", str(work / "elements"), "--out", str(tmp_path / "vectors")]) == 0
+    (result,) = (tmp_path / "vectors" / "salts" / "ridge").glob("all-fold0-*.json")
+    assert "EmbeddingTable(" in json.loads(result.read_text())["estimator"]
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["--out", "{new}"], "wanted files of tasks to run, or --report"),
+        (["{salts}", "--report", "{new}"], "{new} holds no results"),
+        (["{salts}"], "--out names the folder of results"),
+        (["{salts}", "{salts}", "--out", "{new}"], "another file hold salts; name one of them"),
+        (["{salts}", "--tasks", "steels", "--out", "{new}"], "no file holds steels; there are salts"),
+        (["{salts}", "--models", "forest", "--out", "{new}"], "model must be one of dummy, one_hot_ridge"),
+        (["{salts}", "--target", "bulk", "--out", "{new}"], "has no 'bulk' to predict"),
+        (["{salts}", "--html", "page.htm", "--out", "{new}"], "--html writes a page named *.html"),
+        (["missing.json", "--out", "{new}"], "missing.json is no file"),
+    ],
+)
+def test_bad_words_of_benchmark_are_one_clear_line(salts, tmp_path, capsys, words, wanted):
+    places = {"salts": salts, "new": tmp_path / "new"}
+    assert main(["benchmark", *(word.format(**places) for word in words)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert wanted.format(**places) in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "new").exists()
+
+
 def test_probe_prints_and_writes_what_tables_know(tmp_path, capsys):
     for seed in (0, 1):
         random_table(SYMBOLS[1:60], 3, seed=seed).write(tmp_path / f"random-{seed}")

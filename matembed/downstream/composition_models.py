@@ -35,7 +35,7 @@ class CompositionRegressor(NetworkRegressor):
         one-hot or random ones; those that it lacks are made by `matembed.back_off`.
     train_vectors : bool, default False
         Train the vectors further, instead of a map of them alone.
-    width : int, default 128
+    width : int, default 64
         Numbers in the state of an element, a multiple of `n_heads`.
     n_layers : int, default 3
         Layers of attention.
@@ -102,7 +102,7 @@ class CompositionRegressor(NetworkRegressor):
         elements: EmbeddingTable,
         *,
         train_vectors: bool = False,
-        width: int = 128,
+        width: int = 64,
         n_layers: int = 3,
         n_heads: int = 4,
         dropout: float = 0.1,
@@ -159,7 +159,7 @@ class CompositionClassifier(NetworkClassifier):
         As in `CompositionRegressor`, and so are those that follow.
     train_vectors : bool, default False
         Train the vectors further.
-    width : int, default 128
+    width : int, default 64
         Numbers in the state of an element, a multiple of `n_heads`.
     n_layers : int, default 3
         Layers of attention.
@@ -218,7 +218,7 @@ class CompositionClassifier(NetworkClassifier):
         elements: EmbeddingTable,
         *,
         train_vectors: bool = False,
-        width: int = 128,
+        width: int = 64,
         n_layers: int = 3,
         n_heads: int = 4,
         dropout: float = 0.1,

@@ -1,0 +1,255 @@
+"""A benchmark run: every model and every baseline on every fold, each result a file as soon as it is there.
+
+A folder of results holds ``{task}/{model}/{size}-fold{fold}-seed{seed}.json``, size "all" or the number of training
+rows drawn. A file holds ids, targets and predictions of the test rows, their scores and what the model was, so that
+tables and figures can be made again without data or models, and folders of several people can be put side by side.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from matembed._atomic import refuse_occupied, whole_file
+from matembed.embeddings import EmbeddingTable
+from matembed.matbench.models import BASELINES, ModelFactory, named_models
+from matembed.matbench.results import BenchmarkResults, read_result
+from matembed.matbench.tasks import MatbenchTask, matbench_scores
+
+__all__ = ["Size", "run_benchmark"]
+
+Size: TypeAlias = int | Literal["all"]
+
+_KIND = "BenchmarkResults"
+_FILE_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+class _Run(NamedTuple):
+    task: MatbenchTask
+    size: Size
+    seed: int
+    fold: int
+    model: str
+
+
+def run_benchmark(
+    tasks: Sequence[MatbenchTask] | Mapping[str, MatbenchTask],
+    models: Sequence[str] | Mapping[str, str | ModelFactory],
+    out: str | os.PathLike[str],
+    *,
+    baselines: Sequence[str] = BASELINES,
+    table: EmbeddingTable | None = None,
+    folds: Sequence[int] | None = None,
+    sizes: Sequence[Size] = ("all",),
+    seeds: Sequence[int] = (0,),
+    progress: bool = False,
+) -> BenchmarkResults:
+    """Train and test models and baselines on the folds of tasks; what a folder holds already is not done again.
+
+    A model is given the materials and targets of the training rows, and the materials of the test rows. The targets
+    of the test rows are compared with its predictions, and go nowhere else.
+
+    Parameters
+    ----------
+    tasks : sequence of MatbenchTask, or mapping of str to it
+        What to predict, such as `read_matbench` returns.
+    models : sequence of str, or mapping of str to str or callable
+        Names that `matembed.matbench.models` lists; or by a name of your own one of these or a function of
+        a task, of which it is given the training rows, and a seed. It returns a scikit-learn estimator of formulas or
+        structures, which is fitted once.
+    out : path-like
+        Folder of results, made if need be.
+    baselines : sequence of str, default ("dummy", "one_hot_ridge", "random_forest")
+        Names of models that stand beside in tables.
+    table : EmbeddingTable, optional
+        Vectors of elements for models by name; see `matembed.matbench.models.named_models`. Baselines never
+        see it.
+    folds : sequence of int, optional
+        Only these. Scores of a part of the folds are marked.
+    sizes : sequence of int or "all", default ("all",)
+        Training rows; fewer than all are drawn by fold and seed, the same for every model, and fewer are part of more.
+        Sizes that a task does not have are passed over.
+    seeds : sequence of int, default (0,)
+        Of draws and models; each is another run of every fold.
+    progress : bool, default False
+        Show a bar.
+
+    Returns
+    -------
+    BenchmarkResults
+        All that `out` holds.
+
+    Raises
+    ------
+    FileExistsError
+        If `out` holds something other than results.
+    ValueError
+        If a name is unknown or unfit for a file, there is nothing to do, `out` holds a result of other data or of
+        another model by the same name, or a model predicts what is no number.
+
+    Notes
+    -----
+    Every model gets the seed 2¹⁶ · seed + fold. Results of the same data, models and seeds are the same bytes, if the
+    models are repeated by their seed.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> salts = [c + a for c in ("Li", "Na", "K", "Rb") for a in ("F", "Cl", "Br")]
+    >>> distance = [2.01, 2.57, 2.75, 2.32, 2.82, 2.99, 2.67, 3.15, 3.30, 2.82, 3.29, 3.43]  # Å
+    >>> task = MatbenchTask("salts", tuple(salts), tuple(salts), distance, [0, 1, 2, 2, 0, 1] * 2, unit="Å")
+    >>> with TemporaryDirectory() as out:
+    ...     results = run_benchmark([task], ["ridge"], out, baselines=["dummy"])
+    >>> results.summary()["mae"].round(1).to_dict()
+    {('salts', 'ridge'): 0.1, ('salts', 'dummy'): 0.4}
+    """
+    folder = Path(out)
+    several = list(tasks.values() if isinstance(tasks, Mapping) else tasks)
+    factories = _factories(models, baselines, table)
+    runs = list(_runs(several, list(factories), folds, sizes, seeds))
+    if not runs:
+        msg = f"there is nothing to run: {len(several)} tasks, {len(factories)} models, sizes {list(sizes)}"
+        raise ValueError(msg)
+    refuse_occupied(folder, kind=_KIND, overwrite=True)
+    with whole_file(folder / "config.json") as partial:
+        partial.write_text(json.dumps({"schema": 1, "type": _KIND}) + "\n", encoding="utf-8")
+    for run in tqdm(runs, unit=" folds", disable=not progress):
+        _measure(run, factories[run.model], run.model in baselines, folder)
+    return BenchmarkResults.read(folder)
+
+
+def _factories(
+    models: Sequence[str] | Mapping[str, str | ModelFactory], baselines: Sequence[str], table: EmbeddingTable | None
+) -> dict[str, ModelFactory]:
+    """Look up models, baselines first; both are known by a name that can be that of a folder."""
+    if isinstance(models, str):
+        msg = f"models must be a sequence of names or a mapping, got the text {models!r}; pass [{models!r}]"
+        raise TypeError(msg)
+    asked = models if isinstance(models, Mapping) else {name: name for name in models}
+    twice = sorted({name for name, model in asked.items() if name in baselines and model != name})
+    if twice:
+        msg = f"{', '.join(twice)} is the name of a baseline; give your model another"
+        raise ValueError(msg)
+    known = named_models(table)
+    found = {}
+    for name, model in {**{one: one for one in baselines}, **asked}.items():
+        if not _FILE_NAME.fullmatch(name):
+            msg = f"the name of a model is that of a folder: letters, digits, '_', '.', '+' and '-'; got {name!r}"
+            raise ValueError(msg)
+        if isinstance(model, str) and model not in known:
+            msg = f"model must be one of {', '.join(known)}, or a function of task and seed; got {model!r}"
+            raise ValueError(msg)
+        found[name] = known[model] if isinstance(model, str) else model
+    return found
+
+
+def _runs(
+    tasks: Sequence[MatbenchTask],
+    models: Sequence[str],
+    folds: Sequence[int] | None,
+    sizes: Sequence[Size],
+    seeds: Sequence[int],
+) -> Iterator[_Run]:
+    for size in sizes:
+        if size != "all" and (not isinstance(size, int) or size < 1):
+            msg = f'sizes are "all" or 1 or more, got {size!r}'
+            raise ValueError(msg)
+    if any(seed < 0 for seed in seeds):
+        msg = f"seeds must be 0 or more, got {list(seeds)}"
+        raise ValueError(msg)
+    for task in tasks:
+        if not _FILE_NAME.fullmatch(task.name):
+            msg = f"the name of a task is that of a folder: letters, digits, '_', '.', '+' and '-'; got {task.name!r}"
+            raise ValueError(msg)
+        chosen = task.fold_numbers if folds is None else [int(fold) for fold in folds]
+        fewest = min(len(task.split(fold)[0]) for fold in chosen)
+        for size in sizes:
+            if size == "all" or size <= fewest:
+                for seed in seeds:
+                    for fold in chosen:
+                        yield from (_Run(task, size, int(seed), fold, model) for model in models)
+
+
+def _measure(run: _Run, factory: ModelFactory, baseline: bool, folder: Path) -> None:
+    """Make one result, unless it is there."""
+    task = run.task
+    train_idx, test_idx = task.split(run.fold)
+    if run.size != "all":
+        train_idx = task.draw(run.fold, run.size, seed=run.seed)
+    training = task.rows(train_idx)
+    estimator = factory(training, (run.seed << 16) + run.fold)
+    facts = {
+        "schema": 1,
+        "type": "BenchmarkResult",
+        "task": task.name,
+        "target": task.task,
+        "unit": task.unit,
+        "n_materials": len(task),
+        "folds": task.fold_numbers,
+        "official": task.official,
+        "data": task.sha256,
+        "model": run.model,
+        "kind": "baseline" if baseline else "model",
+        "estimator": _description(estimator),
+        "size": run.size,
+        "fold": run.fold,
+        "seed": run.seed,
+        "n_train": len(train_idx),
+    }
+    path = folder / task.name / run.model / f"{run.size}-fold{run.fold}-seed{run.seed}.json"
+    if path.exists():
+        _refuse_another(path, facts)
+        return
+    fitted = estimator.fit(list(training.inputs), training.target)
+    inputs = [task.inputs[idx] for idx in test_idx]
+    predicted = np.asarray(fitted.predict(inputs)).ravel()
+    probability = _probability(fitted, inputs) if task.task == "classification" else None
+    for values in (predicted, probability):
+        if values is not None and (values.shape != (len(inputs),) or not np.isfinite(values.astype(np.float64)).all()):
+            msg = f"{run.model} must predict one finite number for each of {len(inputs):,} rows of {task.name}"
+            raise ValueError(msg)
+    truth = task.target[test_idx]
+    result = facts | {
+        "scores": matbench_scores(task.task, truth, predicted, probability),
+        "ids": [task.ids[idx] for idx in test_idx],
+        "truth": truth.tolist(),
+        "predicted": predicted.astype(truth.dtype).tolist(),
+        "probability": None if probability is None else probability.tolist(),
+    }
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _probability(fitted: Any, inputs: list[Any]) -> NDArray[np.float64]:
+    """Ask a classifier how likely the positive class is, or how far a row is on its side."""
+    if hasattr(fitted, "predict_proba"):
+        return np.asarray(fitted.predict_proba(inputs), dtype=np.float64)[:, -1]
+    return np.asarray(fitted.decision_function(inputs), dtype=np.float64)
+
+
+def _refuse_another(path: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse to take a result for that of other data or of another model."""
+    found = read_result(path)
+    for key, value in facts.items():
+        if found[key] != value and key != "kind":
+            msg = (
+                f"{path} is of another run ({key} {str(found[key])[:60]!r}, now {str(value)[:60]!r}); "
+                "name the model otherwise, choose another folder, or remove the file"
+            )
+            raise ValueError(msg)
+
+
+def _description(estimator: Any) -> str:
+    """Write an estimator with its settings on one line, without addresses."""
+    try:
+        text = estimator.__repr__(N_CHAR_MAX=100_000)
+    except TypeError:
+        text = repr(estimator)
+    return _ADDRESS.sub("", " ".join(text.split()))

@@ -1,0 +1,122 @@
+"""Models by name: each learns formulas and structures, and no row is described twice."""
+
+import numpy as np
+import pytest
+from pymatgen.core import Composition, Lattice, Structure
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from matembed import Card, EmbeddingTable
+from matembed.downstream.baselines import random_table
+from matembed.elements import SYMBOLS
+from matembed.matbench.models import BASELINES, RememberedRows, named_models
+from matembed.matbench.tasks import MatbenchTask
+
+SALTS = [cation + anion for cation in ("Li", "Na", "K", "Rb", "Cs") for anion in ("F", "Cl", "Br", "I")]
+LENGTHS = 4 + 0.15 * np.arange(len(SALTS))
+CRYSTALS = [
+    Structure.from_spacegroup("Fm-3m", Lattice.cubic(length), Composition(one).elements, [[0, 0, 0], [0.5] * 3])
+    for one, length in zip(SALTS, LENGTHS, strict=True)
+]
+QUICK = [*BASELINES, "composition_forest", "ridge", "kernel_ridge", "extra_trees"]
+
+
+def task_of(inputs, target, kind="regression"):
+    ids = [f"s{idx}" for idx in range(len(inputs))]
+    return MatbenchTask("salts", tuple(inputs), tuple(ids), target, np.arange(len(inputs)) % 5, kind)
+
+
+@pytest.mark.parametrize("inputs", [SALTS, CRYSTALS], ids=["formulas", "structures"])
+def test_every_model_learns_numbers_and_classes(inputs):
+    known = named_models()
+    for kind, target in (("regression", LENGTHS), ("classification", LENGTHS > 5.4)):
+        task = task_of(inputs, target, kind)
+        for name in QUICK:
+            model = known[name](task, 3).fit(list(inputs), task.target)
+            assert model.predict(inputs[:4]).shape == (4,)
+            if kind == "regression" and name != "dummy":
+                assert np.abs(model.predict(inputs) - target).mean() < np.abs(target - target.mean()).mean()
+
+
+def test_the_same_seed_gives_the_same_forest_and_another_one_another():
+    task = task_of(SALTS, LENGTHS)
+    make = named_models()["random_forest"]
+    a, b, c = (make(task, seed).fit(SALTS, LENGTHS).predict(SALTS) for seed in (1, 1, 2))
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_a_table_is_for_models_and_never_for_baselines():
+    task = task_of(SALTS[::2], LENGTHS[::2])
+    with_table, without = named_models(random_table(SYMBOLS[1:100], 5)), named_models()
+    for name in QUICK:
+        a, b = (known[name](task, 0).fit(SALTS[::2], LENGTHS[::2]).predict(SALTS) for known in (with_table, without))
+        assert np.array_equal(a, b) == (name in (*BASELINES, "composition_forest"))
+
+
+def test_an_element_that_the_table_lacks_gets_the_vector_of_its_neighbours():
+    table = EmbeddingTable(("Na", "Cl"), [[1.0, 0.0], [0.0, 1.0]], Card("two"))
+    task = task_of(SALTS, LENGTHS)
+    assert np.isfinite(named_models(table)["ridge"](task, 0).fit(SALTS, LENGTHS).predict(["KF"])).all()
+
+
+def test_structures_of_one_composition_differ_for_a_forest_of_structures_alone():
+    task = task_of(CRYSTALS, LENGTHS)
+    small, large = (CRYSTALS[0].copy() for _ in range(2))
+    large.scale_lattice(2 * large.volume)
+    known = named_models()
+    of_structures = known["random_forest"](task, 0).fit(CRYSTALS, LENGTHS).predict([small, large])
+    of_formulas = known["composition_forest"](task, 0).fit(CRYSTALS, LENGTHS).predict([small, large])
+    assert of_structures[0] != of_structures[1]
+    assert of_formulas[0] == of_formulas[1]
+
+
+def test_a_material_is_described_once():
+    asked = []
+
+    class Counting(TransformerMixin, BaseEstimator):
+        def fit(self, X, y=None):
+            return self
+
+        def transform(self, X):
+            asked.extend(X)
+            return np.array([[one.volume] for one in X])
+
+    rows = RememberedRows(Counting())
+    first = rows.fit_transform(CRYSTALS[:4])
+    again = rows.transform(CRYSTALS[2:6])
+    assert np.array_equal(again[:2], first[2:])
+    assert len(asked) == 6
+    assert np.array_equal(
+        rows.transform([CRYSTALS[5], CRYSTALS[0], CRYSTALS[5]])[:, 0], [again[3, 0], first[0, 0], again[3, 0]]
+    )
+
+
+NETWORKS = {
+    "transformer": {"dim": 8, "n_layers": 1, "n_heads": 2, "feed_forward": 8},
+    "pretrained": {"freeze": "body"},
+    "composition_network": {"width": 8, "n_layers": 1, "n_heads": 2},
+    "atom_motif": {"width": 8, "n_layers": 1},
+}
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_take_materials_as_they_are(name, kind):
+    for module in ("torch", "transformers", "torch_geometric"):
+        pytest.importorskip(module)
+    for inputs in (SALTS, CRYSTALS):
+        task = task_of(inputs, LENGTHS if kind == "regression" else LENGTHS > 5.4, kind)
+        if name == "atom_motif" and inputs is SALTS:
+            with pytest.raises(ValueError, match="atom_motif reads structures, and salts has formulas"):
+                named_models()[name](task, 4)
+            continue
+        model = named_models()[name](task, 4)
+        assert model.seed == 4
+        model.set_params(**NETWORKS[name], max_epochs=1)
+        assert model.fit(list(inputs), task.target).predict(list(inputs[:3])).shape == (3,)
+
+
+def test_boosted_trees_need_their_extra_and_no_more():
+    pytest.importorskip("lightgbm")
+    task = task_of(SALTS, LENGTHS)
+    assert named_models()["boosted_trees"](task, 0).fit(SALTS, LENGTHS).predict(SALTS).shape == (20,)

@@ -1,0 +1,201 @@
+"""Benchmark runs: no test target is ever seen, and an interrupted run goes on to the same bytes."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+
+from matembed import FormulaFeaturizer
+from matembed.downstream.baselines import one_hot_table
+from matembed.elements import SYMBOLS
+from matembed.matbench.runs import run_benchmark
+from matembed.matbench.tasks import MatbenchTask
+
+SALTS = [cation + anion for cation in ("Li", "Na", "K", "Rb", "Cs") for anion in ("F", "Cl", "Br", "I")]
+LENGTHS = 4 + 0.15 * np.arange(len(SALTS)) + 0.3 * np.sin(np.arange(len(SALTS)))
+IDS = tuple(f"s{idx:02d}" for idx in range(len(SALTS)))
+TASK = MatbenchTask("lengths", tuple(SALTS), IDS, LENGTHS, np.arange(20) * 7 % 5, unit="Å")
+CLASSES = MatbenchTask("long", tuple(SALTS), IDS, LENGTHS > 5.4, np.arange(20) * 7 % 5, "classification")
+
+
+def trees(task, seed):
+    rows = FormulaFeaturizer(one_hot_table(SYMBOLS[1:60]))
+    return make_pipeline(rows, ExtraTreesRegressor(10, random_state=seed))
+
+
+def logistic(task, seed):
+    return make_pipeline(FormulaFeaturizer(one_hot_table(SYMBOLS[1:60])), LogisticRegression())
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*.json"))}
+
+
+def run(out, task=TASK, models=None, **settings):
+    settings = {"baselines": ["dummy"]} | settings
+    return run_benchmark([task], {"trees": trees} if models is None else models, out, **settings)
+
+
+def test_every_model_meets_every_fold_and_baselines_are_in_the_same_run(tmp_path):
+    results = run(tmp_path, seeds=[0, 1])
+    runs = results.scores.groupby(["model", "seed"])["fold"].apply(sorted)
+    assert set(runs.index) == {("dummy", 0), ("dummy", 1), ("trees", 0), ("trees", 1)}
+    assert all(folds == [0, 1, 2, 3, 4] for folds in runs)
+    assert results.scores.groupby("model")["kind"].first().to_dict() == {"dummy": "baseline", "trees": "model"}
+    tested = results.predictions.groupby(["model", "seed"])["id"].apply(sorted)
+    assert all(ids == list(IDS) for ids in tested)
+    truth = dict(zip(IDS, LENGTHS, strict=True))
+    assert all(truth[row.id] == row.truth for row in results.predictions.itertuples())
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path):
+    run(tmp_path / "whole", sizes=[8, "all"])
+    whole = contents(tmp_path / "whole")
+    made = []
+
+    def interrupted(task, seed):
+        made.append(seed)
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        return trees(task, seed)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "part", models={"trees": interrupted}, sizes=[8, "all"])
+    part = contents(tmp_path / "part")
+    assert 0 < len(part) < len(whole)
+    assert all(whole[name] == text for name, text in part.items())
+    run(tmp_path / "part", sizes=[8, "all"])
+    assert contents(tmp_path / "part") == whole
+    assert not list((tmp_path / "part").rglob("*.part"))
+
+
+def test_what_is_there_is_not_fitted_again(tmp_path):
+    run(tmp_path)
+
+    def fitted(task, seed):
+        model = trees(task, seed)
+        model.fit = None  # would fail
+        return model
+
+    run(tmp_path, models={"trees": fitted})
+
+
+@pytest.mark.parametrize("sizes", [["all"], [8]], ids=["whole", "drawn"])
+def test_poisoned_test_targets_change_no_prediction(tmp_path, sizes):
+    clean = run(tmp_path / "clean", sizes=sizes).predictions
+    for fold in TASK.fold_numbers:
+        target = TASK.target.copy()
+        target[TASK.folds == fold] = 1e6 * np.random.default_rng(fold).normal(size=(TASK.folds == fold).sum())
+        poisoned = MatbenchTask(TASK.name, TASK.inputs, TASK.ids, target, TASK.folds)
+        found = run(tmp_path / f"poisoned-{fold}", poisoned, folds=[fold], sizes=sizes).predictions
+        expected = clean[clean["fold"] == fold]
+        assert np.array_equal(found["predicted"], expected["predicted"])
+
+
+def test_a_factory_is_shown_training_rows_alone(tmp_path):
+    shown = []
+
+    def looking(task, seed):
+        shown.append(task)
+        return trees(task, seed)
+
+    run(tmp_path, models={"looking": looking}, baselines=[])
+    for fold, task in zip(TASK.fold_numbers, shown, strict=True):
+        tested = {IDS[idx] for idx in TASK.split(fold)[1]}
+        assert tested.isdisjoint(task.ids)
+        assert len(task) + len(tested) == len(TASK)
+
+
+def test_models_are_given_the_same_draws_which_are_nested(tmp_path):
+    seen = {}
+
+    class Recording(BaseEstimator):
+        def __init__(self, name, seed):
+            self.name, self.seed = name, seed
+
+        def fit(self, X, y):
+            seen[self.name, self.seed, len(X)] = set(X)
+            return self
+
+        def predict(self, X):
+            return np.zeros(len(X))
+
+    models = {name: (lambda task, seed, name=name: Recording(name, seed)) for name in ("a", "b")}
+    run(tmp_path, models=models, baselines=[], sizes=[4, 9, "all"])
+    for seed in {seed for _, seed, _ in seen}:
+        small, large, whole = ({name: seen[name, seed, size] for name in "ab"} for size in (4, 9, 16))
+        assert small["a"] == small["b"] < large["a"] == large["b"] < whole["a"] == whole["b"]
+
+
+def test_classes_are_scored_by_probability_and_by_class(tmp_path):
+    results = run(tmp_path, CLASSES, {"logistic": logistic})
+    rows = results.predictions[results.predictions["model"] == "logistic"]
+    assert set(rows["predicted"]) <= {0, 1}
+    assert rows["probability"].between(0, 1).all()
+    assert np.array_equal(rows["probability"] > 0.5, rows["predicted"] == 1)
+    assert {"roc_auc", "accuracy", "balanced_accuracy", "f1"} <= set(results.scores.columns)
+
+
+def test_a_result_says_what_it_is(tmp_path):
+    run(tmp_path, folds=[2])
+    result = json.loads((tmp_path / "lengths" / "trees" / "all-fold2-seed0.json").read_text())
+    assert result["ids"] == [IDS[idx] for idx in TASK.split(2)[1]]
+    assert (result["official"], result["unit"], result["n_train"], result["data"]) == (False, "Å", 16, TASK.sha256)
+    assert "ExtraTreesRegressor(n_estimators=10, random_state=2)" in result["estimator"]
+    assert "0x" not in result["estimator"]
+
+
+def test_results_of_other_data_or_other_models_are_not_mixed_up(tmp_path):
+    run(tmp_path)
+    with pytest.raises(ValueError, match="of another run"):
+        run(
+            tmp_path,
+            models={"trees": lambda task, seed: make_pipeline(FormulaFeaturizer(one_hot_table(["Li"])), Ridge())},
+        )
+    shifted = MatbenchTask(TASK.name, TASK.inputs, TASK.ids, TASK.target + 1, TASK.folds, unit="Å")
+    with pytest.raises(ValueError, match="of another run"):
+        run(tmp_path, shifted)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"type": "Corpus"}')
+    with pytest.raises(FileExistsError, match="other than BenchmarkResults"):
+        run(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"models": ["forest"]}, "model must be one of dummy, one_hot_ridge"),
+        ({"models": {"a/b": "ridge"}}, "that of a folder"),
+        ({"models": {"dummy": "ridge"}}, "name of a baseline"),
+        ({"sizes": [0]}, "1 or more, got 0"),
+        ({"sizes": ["some"]}, "got 'some'"),
+        ({"sizes": [500]}, "nothing to run: 1 tasks, 2 models"),
+        ({"folds": [9]}, "no fold 9 beside others; it has 0, 1, 2, 3, 4"),
+        ({"seeds": [-1]}, "seeds must be 0 or more"),
+        ({"task": MatbenchTask("a/b", ("Li", "Na"), ("x", "y"), [1.0, 2.0], [0, 1])}, "name of a task"),
+        ({"models": {"nan": lambda task, seed: Nowhere()}}, "finite number for each of 4 rows"),
+    ],
+)
+def test_bad_settings_are_told_in_one_line(tmp_path, settings, wanted):
+    with pytest.raises(ValueError, match=wanted) as caught:
+        run(tmp_path / "new", **settings)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_single_name_is_no_list_of_models(tmp_path):
+    with pytest.raises(TypeError, match=r"pass \['ridge'\]"):
+        run(tmp_path, models="ridge")
+
+
+class Nowhere(BaseEstimator):
+    """Predicts no number."""
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), np.nan)
