@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matembed.downstream.fine_tuning import TransformerClassifier, TransformerRegressor
     from matembed.downstream.learning_curves import LearningCurve, learning_curve
     from matembed.downstream.models import make_model
+    from matembed.downstream.motif_network import MotifNetwork, motif_network
     from matembed.downstream.polymorphs import polymorph_order
     from matembed.downstream.probes import probe
     from matembed.downstream.retrieval import retrieval
@@ -82,6 +83,7 @@ _HOMES = {
     "MotifError": "matembed.motifs",
     "MotifGraph": "matembed.motifs",
     "MatbenchTask": "matembed.matbench.tasks",
+    "MotifNetwork": "matembed.downstream.motif_network",
     "MotifTables": "matembed.corpus.motif_tables",
     "SiteNet": "matembed.encoders.site_net",
     "TransformerClassifier": "matembed.downstream.fine_tuning",
@@ -116,6 +118,7 @@ _HOMES = {
     "learning_curve": "matembed.downstream.learning_curves",
     "load": "matembed.pretrained",
     "make_model": "matembed.downstream.models",
+    "motif_network": "matembed.downstream.motif_network",
     "motif_sentences": "matembed.corpus.walks",
     "parse_formula": "matembed.corpus.formulas",
     "parse_token": "matembed.tokens",
@@ -159,6 +162,7 @@ __all__ = [
     "Motif",
     "MotifError",
     "MotifGraph",
+    "MotifNetwork",
     "MotifTables",
     "SiteNet",
     "SiteStatistics",
@@ -193,6 +197,7 @@ __all__ = [
     "learning_curve",
     "load",
     "make_model",
+    "motif_network",
     "motif_sentences",
     "parse_formula",
     "parse_token",

@@ -1,0 +1,294 @@
+"""The graph between materials and motifs: cells and order of sites do not matter; what is folded in changes nothing."""
+
+import json
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from matembed import Crystal, build_corpus, build_motif_tables, find_motifs
+from matembed.downstream.motif_network import MotifNetwork, motif_network
+
+CUBIC = Lattice.cubic(3.905)
+PEROVSKITE = [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
+
+
+def perovskite(a, b, edge=3.905):
+    return Structure(Lattice.cubic(edge), [a, b, "O", "O", "O"], PEROVSKITE)
+
+
+def rock_salt(metal, anion="O", edge=4.2):
+    return Structure.from_spacegroup("Fm-3m", Lattice.cubic(edge), [metal, anion], [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+def caesium_chloride(metal, edge=4.1):
+    return Structure(Lattice.cubic(edge), [metal, "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+STRUCTURES = {
+    "SrTiO3": perovskite("Sr", "Ti"),
+    "BaTiO3": perovskite("Ba", "Ti", 4.0),
+    "SrZrO3": perovskite("Sr", "Zr", 4.1),
+    "BaZrO3": perovskite("Ba", "Zr", 4.2),
+    "MgO": rock_salt("Mg"),
+    "CaO": rock_salt("Ca", edge=4.8),
+    "MgS": rock_salt("Mg", "S", 5.2),
+    "CsCl": caesium_chloride("Cs"),
+    "TlCl": caesium_chloride("Tl", 3.9),
+}
+LEVELS = ("motif", "species_motif", "geometry")
+ROUNDING = 1e-6  # float32 of sums whose order may differ
+
+
+def record(name, structure):
+    return {
+        "id": name,
+        "lattice": structure.lattice.matrix.tolist(),
+        "species": [site.specie.symbol for site in structure],
+        "frac_coords": structure.frac_coords.tolist(),
+    }
+
+
+def without_motifs():
+    """A graph of a crystal in which no motif was found."""
+    graph = find_motifs(STRUCTURES["MgO"])
+    return type(graph)(graph.formula, graph.elements, (), (), graph.engine, graph.strategy, graph.valences)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return motif_network(list(STRUCTURES.values()), ids=list(STRUCTURES))
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    rows = [record(name, structure) for name, structure in STRUCTURES.items()]
+    return build_motif_tables(rows, tmp_path_factory.mktemp("tables") / "motifs", progress=False)
+
+
+def row_of(network, name):
+    return network.weights()[[network.ids.index(name)]].toarray().ravel()
+
+
+# Edges ---------------------------------------------------------------------------------------------------------------
+
+
+def test_shares_of_a_perovskite(network):
+    own = network.materials_with("TiO6:O:6").set_index("id")
+    assert set(own.index) == {"SrTiO3", "BaTiO3"}
+    assert own.loc["SrTiO3", ["share", "csm"]].tolist() == [0.5, 0]  # of one SrO12 and one TiO6, both perfect
+    assert own.loc["SrTiO3", "weight"] == pytest.approx(np.sqrt(0.5))
+
+
+def test_half_of_a_share_counts_at_half_csm_and_where_no_csm_is_known():
+    edges = {"ids": "abc", "formulas": "ABC", "motifs": ("MgO6:O:6",), "starts": [0, 1, 2, 3]}
+    own = motif_network([STRUCTURES["MgO"]])
+    found = MotifNetwork(
+        **edges, motif_idx=[0, 0, 0], shares=[1, 1, 1], csms=[0, 4, np.nan], level="motif", half_csm=4.0, card=own.card
+    )
+    np.testing.assert_allclose(found.weights().toarray().ravel() ** 2, [1, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_tables_corpus_and_structures_make_the_same_network(tables, tmp_path, level):
+    one = motif_network(tables, level=level)
+    rows = [record(name, structure) for name, structure in STRUCTURES.items()]
+    corpus = build_corpus(rows, tmp_path / "corpus", views=["links"], progress=False)
+    structures = motif_network(list(STRUCTURES.values()), level=level, ids=list(STRUCTURES))
+    for other in (structures, motif_network(corpus, level=level)):
+        assert (one.ids, one.formulas, one.motifs) == (other.ids, other.formulas, other.motifs)
+        for name in ("starts", "motif_idx", "shares", "csms"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_species_motifs_name_the_oxidation_state(tables):
+    assert "Ti4+O6:O:6" in motif_network(tables, level="species_motif").motifs
+    assert motif_network(tables, level="geometry").motifs == ("C:12", "C:8", "O:6")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_supercell_and_order_of_sites_change_no_row(level):
+    single = Structure(
+        CUBIC, ["Sr", "Ti", "O", "O", "O"], np.add(PEROVSKITE, [[0, 0, 0], [0.02, 0, 0], *[[0, 0, 0]] * 3])
+    )
+    turned = Structure.from_sites([single[site] for site in (4, 1, 3, 0, 2)])
+    several = motif_network([single, single * (2, 1, 3), turned], level=level)
+    rows = several.weights().toarray()
+    assert (rows > 0).sum() == 3 * (rows[0] > 0).sum()
+    np.testing.assert_allclose(rows[1:], [rows[0]] * 2, atol=1e-6)  # csm is kept to 6 decimals
+    others = motif_network(list(STRUCTURES.values()), level=level).embedding(4)
+    vectors = others.transform([single, single * (2, 1, 3), turned])
+    np.testing.assert_allclose(vectors[1:], [vectors[0]] * 2, atol=ROUNDING)
+
+
+# Looking things up ---------------------------------------------------------------------------------------------------
+
+
+def test_similar_prefers_the_rare_motif(network):
+    found = network.similar("SrTiO3")
+    assert "SrTiO3" not in found["id"].tolist()
+    assert set(found["id"]) == {"BaTiO3", "SrZrO3"}  # TiO6 and SrO12 are in two materials each
+    assert found["shared"].tolist() == [("TiO6:O:6",), ("SrO12:C:12",)]
+    assert found["n_materials"].tolist() == [(2,), (2,)]
+    assert found["similarity"].between(0.45, 0.55).all()
+    more = motif_network([*STRUCTURES.values(), perovskite("Ca", "Ti", 3.8)], ids=[*STRUCTURES, "CaTiO3"])
+    assert more.similar("SrTiO3")["id"].tolist()[0] == "SrZrO3"  # TiO6 is in three now, SrO12 still in two
+
+
+def test_similar_to_a_structure_a_crystal_or_a_graph(network):
+    structure = STRUCTURES["SrTiO3"] * (2, 1, 1)
+    by_structure = network.similar(structure)
+    assert by_structure.iloc[0][["id", "similarity"]].tolist() == ["SrTiO3", 1.0]
+    for other in (find_motifs(structure), Crystal.from_structure(structure)):
+        assert network.similar(other).equals(by_structure)
+    assert len(network.similar(structure, n=1)) == 1
+
+
+def test_new_materials_are_looked_up_with_the_valences_of_the_network(tmp_path):
+    rows = [record(name, STRUCTURES[name]) for name in ("SrTiO3", "BaTiO3", "MgO")]
+    tables = build_motif_tables(rows, tmp_path / "all-sites", valences="none", progress=False)
+    every = motif_network(tables)
+    assert any(motif.startswith("O") for motif in every.motifs)
+    found = every.similar(STRUCTURES["SrTiO3"])
+    assert found["similarity"][0] == 1
+    assert any(motif.startswith("O") for motif in found["shared"][0])
+
+
+def test_hubs_are_sorted_by_degree(network):
+    hubs = network.hubs()
+    assert hubs["n_materials"].is_monotonic_decreasing
+    assert hubs["n_materials"].sum() == len(network.motif_idx)
+    assert hubs.iloc[0][["n_materials", "rarity"]].tolist() == [2, np.log(9 / 2)]
+    assert len(network.hubs(3)) == 3
+
+
+def test_subset_forgets_the_other_materials(network):
+    some = network.subset(["MgO", "SrTiO3"])
+    assert some.motifs == ("MgO6:O:6", "SrO12:C:12", "TiO6:O:6")
+    assert row_of(some, "SrTiO3").tolist()[1:] == row_of(network, "SrTiO3")[row_of(network, "SrTiO3") > 0].tolist()
+    assert some.degrees.tolist() == [1, 1, 1]
+    alone = motif_network([STRUCTURES["MgO"], STRUCTURES["SrTiO3"]], ids=["MgO", "SrTiO3"])
+    assert some.motifs == alone.motifs
+    np.testing.assert_array_equal(some.shares, alone.shares)
+
+
+# Vectors -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("parts", [True, False])
+def test_folding_a_material_in_gives_its_own_vector(tables, level, parts):
+    network = motif_network(tables, level=level)
+    learned = network.embedding(5, parts=parts)
+    assert learned.vectors.shape == (len(network), learned.dim)
+    np.testing.assert_allclose(learned.transform(network), learned.vectors, atol=ROUNDING)
+    np.testing.assert_allclose(learned.transform(list(STRUCTURES.values())), learned.vectors, atol=ROUNDING)
+    one_by_one = [learned.transform([structure])[0] for structure in STRUCTURES.values()]
+    np.testing.assert_allclose(one_by_one, learned.vectors, atol=ROUNDING)
+
+
+def test_held_out_materials_change_nothing(network):
+    others = [name for name in network.ids if name != "BaZrO3"]
+    learned = network.subset(others).embedding(4)
+    without = motif_network([STRUCTURES[name] for name in others], ids=others).embedding(4)
+    np.testing.assert_array_equal(learned.vectors, without.vectors)
+    assert np.abs(learned.transform([STRUCTURES["BaZrO3"]])).max() > 0.1  # by its parts: BaO12 and ZrO6 are met once
+
+
+def test_full_rank_keeps_the_cosines(network):
+    vectors = network.embedding(100, parts=False, min_materials=1).vectors.astype(np.float64)
+    rows = (network.weights() * network.rarities).toarray()
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors @ vectors.T, rows @ rows.T, atol=1e-6)
+
+
+def test_large_networks_have_the_vectors_of_small_ones(monkeypatch, network):
+    from matembed.downstream import motif_network as module
+
+    whole = network.embedding(2)
+    monkeypatch.setattr(module, "_DENSE", 1)
+    np.testing.assert_allclose(np.abs(network.embedding(2).vectors), np.abs(whole.vectors), atol=1e-5)
+
+
+def test_the_same_bytes_again_and_signs_are_fixed(network):
+    one, other = network.embedding(4), network.embedding(4)
+    assert one.vectors.tobytes() == other.vectors.tobytes()
+    assert (one.axes[np.abs(one.axes).argmax(axis=0), np.arange(one.dim)] > 0).all()
+    assert list(one.to_frame().index) == list(network.ids)
+    assert not one.vectors.flags.writeable
+
+
+def test_a_crystal_without_motifs_has_zeros_and_nothing_similar():
+    graphs = [find_motifs(STRUCTURES[name]) for name in ("SrTiO3", "BaTiO3", "MgO")]
+    network = motif_network([*graphs, without_motifs()], ids=["SrTiO3", "BaTiO3", "MgO", "none"])
+    assert network.similar("none").empty
+    assert network.similar(without_motifs()).empty
+    assert list(network.similar("none").columns) == list(network.similar("SrTiO3").columns)
+    learned = network.embedding(2)
+    assert not learned.vectors[3].any()
+    assert not learned.transform([without_motifs()]).any()
+    assert network.subset(["none"]).motifs == ()
+
+
+# On disk -------------------------------------------------------------------------------------------------------------
+
+
+def test_written_and_read_is_the_same(tables, tmp_path):
+    network = motif_network(tables, level="species_motif", half_csm=2)
+    again = MotifNetwork.read(network.write(tmp_path / "network"))
+    assert repr(again) == repr(network)
+    assert (again.ids, again.formulas, again.motifs) == (network.ids, network.formulas, network.motifs)
+    assert (again.level, again.half_csm, again.card) == ("species_motif", 2.0, network.card)
+    for name in ("starts", "motif_idx", "shares", "csms"):
+        assert getattr(again, name).tobytes() == getattr(network, name).tobytes()
+    assert again.embedding(3).vectors.tobytes() == network.embedding(3).vectors.tobytes()
+    with pytest.raises(FileExistsError, match="already exists"):
+        network.write(tmp_path / "network")
+
+
+def test_a_changed_file_is_refused(network, tmp_path):
+    folder = network.write(tmp_path / "network")
+    nodes = json.loads((folder / "nodes.json").read_text(encoding="utf-8"))
+    nodes["ids"][0] = "another"
+    (folder / "nodes.json").write_text(json.dumps(nodes), encoding="utf-8")
+    with pytest.raises(ValueError, match="SHA-256"):
+        MotifNetwork.read(folder)
+    with pytest.raises(FileNotFoundError, match="no folder of a motif network"):
+        MotifNetwork.read(tmp_path / "nothing")
+
+
+# Bad input -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda network: network.similar("mp-0"), "no material 'mp-0' among 9, such as 'SrTiO3'"),
+        (lambda network: network.subset(["mp-0"]), "no material 'mp-0'"),
+        (lambda network: network.subset(["MgO", "MgO"]), "'MgO' twice"),
+        (lambda network: network.similar("MgO", n=0), "n must be a whole number"),
+        (lambda network: network.hubs(2.5), "n must be a whole number"),
+        (lambda network: network.materials_with("FeO6:O:6"), "no material has 'FeO6:O:6'"),
+        (lambda network: network.materials_with("octahedron"), "is no token"),
+        (lambda network: network.embedding(0), "dim must be a whole number"),
+        (lambda network: network.embedding(min_materials=10), "10 or more of 9 materials"),
+        (lambda network: motif_network([STRUCTURES["MgO"]], level="site"), "level must be 'motif' or"),
+        (lambda network: motif_network([STRUCTURES["MgO"]], half_csm=0), "half_csm must be a positive number"),
+        (lambda network: motif_network([STRUCTURES["MgO"]], ids=["a", "b"]), "an id for each of 1 materials, got 2"),
+        (
+            lambda network: network.embedding(2).transform(motif_network([STRUCTURES["MgO"]], half_csm=1)),
+            "wanted a network of level 'motif' and half_csm 4",
+        ),
+    ],
+)
+def test_bad_input_is_said_in_one_line(network, call, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        call(network)
+    assert "\n" not in str(raised.value)
+
+
+def test_one_structure_is_no_list(tables):
+    with pytest.raises(TypeError, match="wanted a list"):
+        motif_network(find_motifs(STRUCTURES["MgO"]))
+    with pytest.raises(ValueError, match="holds motifs that were found, got 'valences'"):
+        motif_network(tables, valences="none")
