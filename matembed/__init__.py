@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from matembed.corpus.walks import motif_sentences
     from matembed.downstream import plots
     from matembed.downstream.benchmark import Evaluation, evaluate
+    from matembed.downstream.blends import BlendClassifier, BlendRegressor
+    from matembed.downstream.bond_network import BondNetworkFeaturizer
+    from matembed.downstream.composition_blocks import CompositionFeaturizer
     from matembed.downstream.composition_models import CompositionClassifier, CompositionRegressor
     from matembed.downstream.features import FormulaFeaturizer, StructureFeaturizer
     from matembed.downstream.fine_tuning import TransformerClassifier, TransformerRegressor
@@ -63,8 +66,12 @@ _HOMES = {
     "AtomMotifGraphs": "matembed.graphs.atom_motif",
     "AtomMotifRegressor": "matembed.graphs.regressor",
     "BenchmarkResults": "matembed.matbench.results",
+    "BlendClassifier": "matembed.downstream.blends",
+    "BlendRegressor": "matembed.downstream.blends",
+    "BondNetworkFeaturizer": "matembed.downstream.bond_network",
     "Card": "matembed.cards",
     "CompositionClassifier": "matembed.downstream.composition_models",
+    "CompositionFeaturizer": "matembed.downstream.composition_blocks",
     "CompositionRegressor": "matembed.downstream.composition_models",
     "Connection": "matembed.motifs",
     "ContextCounts": "matembed.corpus.context_counts",
@@ -142,8 +149,12 @@ __all__ = [
     "AtomMotifGraphs",
     "AtomMotifRegressor",
     "BenchmarkResults",
+    "BlendClassifier",
+    "BlendRegressor",
+    "BondNetworkFeaturizer",
     "Card",
     "CompositionClassifier",
+    "CompositionFeaturizer",
     "CompositionRegressor",
     "Connection",
     "ContextCounts",

@@ -1,0 +1,172 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_score
+
+from matembed.downstream.blends import BlendClassifier, BlendRegressor, rank_columns
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.standard_normal((90, 6))
+TARGET = np.exp(ROWS[:, 0] + 0.5 * np.sin(3 * ROWS[:, 1]) + 0.05 * RNG.standard_normal(90))
+CLASSES = np.where(ROWS[:, 0] + ROWS[:, 2] > 0, "glass", "crystal")
+TREES = ExtraTreesRegressor(20)
+QUICK: dict[str, Any] = {"models": {"ridge": "ridge", "trees": TREES}, "n_columns": [2, None], "n_splits": 3}
+
+
+def test_the_best_columns_come_first_and_repeats_of_them_last() -> None:
+    rows = np.column_stack([ROWS, ROWS[:, 0] * 2 + 1, np.ones(90), ROWS[:, 1] ** 3])
+    ranked = rank_columns(rows, ROWS[:, 0] + 0.3 * ROWS[:, 1])
+    assert sorted(ranked) == list(range(9))
+    assert ranked[0] in (0, 6)
+    assert {0, 6} & set(ranked[-3:].tolist()), "two columns with the same order say the same"
+    assert 7 in ranked[-3:], "a constant says nothing"
+
+
+def test_ranks_depend_on_the_order_of_values_alone_where_columns_repeat() -> None:
+    rows = np.column_stack([np.exp(ROWS[:, 1]), ROWS[:, 1], ROWS[:, 2]])
+    assert set(rank_columns(rows, ROWS[:, 1])[:2]) - {2} != {0, 1}
+
+
+def test_weights_are_a_mean_and_no_worse_than_the_best_member_where_they_were_found() -> None:
+    blend = BlendRegressor(**QUICK).fit(ROWS, TARGET)
+    assert sum(blend.weights_.values()) == pytest.approx(1)
+    assert min(blend.weights_.values()) >= 0
+    members = [error for key, error in blend.inner_errors_.items() if key != "blend"]
+    assert blend.inner_errors_["blend"] <= min(members) + 1e-9
+    assert set(blend.weights_) <= set(blend.inner_errors_)
+    assert blend.n_columns_.keys() == blend.weights_.keys()
+
+
+def test_a_model_that_is_right_gets_all_the_weight() -> None:
+    target = ROWS @ np.arange(6)
+    models = {"line": LinearRegression(), "trees": TREES}
+    blend = BlendRegressor(models=models, n_columns=[None], n_splits=3).fit(ROWS, target)
+    assert blend.weights_["line: none"] == pytest.approx(1)
+    inside = np.abs(ROWS).max(axis=1) < 1.5
+    assert blend.predict(ROWS[inside]) == pytest.approx(target[inside])
+
+
+def test_the_logarithm_is_chosen_where_it_helps() -> None:
+    blend = BlendRegressor(models={"line": LinearRegression()}, n_splits=3).fit(ROWS, np.exp(2 * ROWS[:, 0]))
+    assert blend.transform_ == {"line": "log"}
+    assert blend.inner_errors_["line: log"] < blend.inner_errors_["line: none"]
+
+
+@pytest.mark.parametrize(("transform", "made"), [("ratio", 3 * ROWS[:, 5] ** 2), ("difference", ROWS[:, 5] ** 2 + 3)])
+def test_an_estimate_that_needs_a_factor_or_a_shift_is_enough(transform: Any, made: np.ndarray) -> None:
+    rows = np.column_stack([ROWS[:, :2], ROWS[:, 5] ** 2])
+    blend = BlendRegressor(models=["ridge"], transform=transform, estimate=2, n_splits=3).fit(rows, made)
+    assert blend.predict(rows) == pytest.approx(made, rel=1e-6)
+
+
+def test_members_alone_are_those_of_the_blend() -> None:
+    blend = BlendRegressor(**QUICK, transform="log", weighting="equal").fit(ROWS, TARGET)
+    alone = blend.predict_members(ROWS)
+    assert set(alone) == {"ridge", "trees"}
+    assert blend.predict(ROWS) == pytest.approx((alone["ridge"] + alone["trees"]) / 2)
+
+
+def test_predictions_stay_in_the_range_of_training() -> None:
+    blend = BlendRegressor(models=["ridge"], n_splits=3).fit(ROWS, ROWS[:, 0])
+    assert blend.predict(ROWS + 100).max() <= ROWS[:, 0].max()
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    one, other = (BlendRegressor(**QUICK, seed=3).fit(ROWS, TARGET) for _ in range(2))
+    assert np.array_equal(one.predict(ROWS), other.predict(ROWS))
+    assert one.inner_errors_ == other.inner_errors_
+
+
+def test_rows_that_are_not_trained_on_change_nothing() -> None:
+    train, test = np.arange(60), np.arange(60, 90)
+    blend = BlendRegressor(**QUICK).fit(ROWS[train], TARGET[train])
+    before = blend.predict(ROWS[test])
+    for row in range(3):
+        assert blend.predict(ROWS[test][row : row + 1]) == pytest.approx(before[row : row + 1])
+    again = BlendRegressor(**QUICK).fit(ROWS[train], np.where(np.arange(90) < 60, TARGET, 1e9)[train])
+    assert np.array_equal(again.predict(ROWS[test]), before)
+
+
+def test_inner_errors_of_noise_are_those_of_noise() -> None:
+    """Columns are ranked inside the folds: of 400 that are random, the best 5 would otherwise seem to help."""
+    rng = np.random.default_rng(1)
+    rows, target = rng.standard_normal((60, 400)), rng.standard_normal(60)
+    blend = BlendRegressor(models={"line": LinearRegression()}, n_columns=[5], n_splits=5).fit(rows, target)
+    assert blend.inner_errors_["line: none"] > np.abs(target - target.mean()).mean()
+
+
+def test_groups_are_left_out_together() -> None:
+    labels = np.repeat(np.arange(15), 6)
+    rows, target = np.random.default_rng(2).standard_normal((15, 4))[labels], np.sin(labels * 7.0)
+    models = {"trees": TREES}
+    free = BlendRegressor(models=models, n_splits=3).fit(rows, target)
+    grouped = BlendRegressor(models=models, n_splits=3).fit(rows, target, groups=[f"group {one}" for one in labels])
+    assert free.inner_errors_["blend"] < 0.05 < grouped.inner_errors_["blend"]
+
+
+def test_it_works_within_scikit_learn() -> None:
+    blend = BlendRegressor(**QUICK, n_seeds=1)
+    assert clone(blend).get_params()["n_columns"] == [2, None]
+    assert cross_val_score(blend, ROWS, TARGET, cv=2, scoring="r2").mean() > 0.3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"models": []}, "one or more"),
+        ({"models": ["forest"]}, "one of ridge"),
+        ({"n_columns": [0]}, "from 1 on"),
+        ({"n_columns": {"forest": [3]}}, "n_columns is for 'forest'"),
+        ({"transform": "sqrt"}, "none, log"),
+        ({"transform": "ratio"}, "an estimate"),
+        ({"transform": "difference"}, "an estimate"),
+        ({"estimate": 6}, "one of 6 columns"),
+        ({"weighting": "best"}, "fitted, equal"),
+        ({"n_splits": 1}, "2 or more"),
+        ({"n_splits": 100}, "need as many rows"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        BlendRegressor(**{"models": ["ridge"], **settings}).fit(ROWS, TARGET)
+
+
+def test_bad_tables_are_named() -> None:
+    blend = BlendRegressor(models=["ridge"])
+    with pytest.raises(ValueError, match="a target each"):
+        blend.fit(ROWS, TARGET[:5])
+    with pytest.raises(ValueError, match="rows must be finite"):
+        blend.fit(np.where(ROWS > 2, np.nan, ROWS), TARGET)
+    with pytest.raises(ValueError, match="finite numbers"):
+        blend.fit(ROWS, np.where(TARGET > 2, np.nan, TARGET))
+    with pytest.raises(ValueError, match="log takes positive targets"):
+        BlendRegressor(models=["ridge"], transform="log").fit(ROWS, TARGET - 2)
+    with pytest.raises(ValueError, match="two classes of 5 or more"):
+        BlendClassifier(models=["ridge"]).fit(ROWS, np.where(np.arange(90) < 3, "glass", "crystal"))
+    with pytest.raises(ValueError, match="pass a regressor"):
+        BlendRegressor(models={"line": LogisticRegression()}).fit(ROWS, TARGET)
+
+
+def test_classes_are_told_apart() -> None:
+    models = {"ridge": "ridge", "line": LogisticRegression(), "trees": ExtraTreesClassifier(30)}
+    train, test = np.arange(60), np.arange(60, 90)
+    blend = BlendClassifier(models=models, n_columns=[3, None], n_splits=3).fit(ROWS[train], CLASSES[train])
+    probable = blend.predict_proba(ROWS[test])
+    assert probable.sum(axis=1) == pytest.approx(1)
+    assert roc_auc_score(CLASSES[test] == "glass", probable[:, 1]) > 0.9
+    assert (blend.predict(ROWS[test]) == CLASSES[test]).mean() > 0.8
+    assert sum(blend.weights_.values()) == pytest.approx(1)
+    assert set(blend.predict_members(ROWS)) == set(models)
+    assert blend.inner_errors_["blend"] <= min(blend.inner_errors_.values()) + 1e-6
+
+
+def test_boosted_trees_and_kernels_blend_by_default() -> None:
+    pytest.importorskip("lightgbm")
+    blend = BlendRegressor(n_splits=2, n_seeds=1).fit(ROWS[:60], TARGET[:60])
+    assert set(blend.transform_) == {"kernel_ridge", "extra_trees", "boosted_trees"}
+    assert np.abs(blend.predict(ROWS[60:]) - TARGET[60:]).mean() < np.abs(TARGET[60:] - np.median(TARGET[:60])).mean()

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Molecule, Structure
+
+from matembed.downstream.bond_network import BondNetworkFeaturizer
+from matembed.motifs import Crystal, MotifError, find_motif_arrays
+
+SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+RUTILE = Structure.from_spacegroup(
+    "P4_2/mnm", Lattice.tetragonal(4.594, 2.959), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]
+)
+DIAMOND = Structure.from_spacegroup("Fd-3m", Lattice.cubic(3.567), ["C"], [[0, 0, 0]])
+TEXTBOOK = {"NaCl": SALT, "TiO2": RUTILE, "C": DIAMOND}
+FEATURIZER = BondNetworkFeaturizer().fit()
+NAMES = FEATURIZER.get_feature_names_out().tolist()
+
+
+def column(name: str, rule: str = "gordy") -> int:
+    return NAMES.index(f"bond_network: {name} by {rule}")
+
+
+def row(crystal: object) -> np.ndarray:
+    return FEATURIZER.transform([crystal])[0]
+
+
+@pytest.mark.parametrize("name", TEXTBOOK)
+def test_rows_do_not_depend_on_cell_order_or_orientation(name: str) -> None:
+    crystal, whole = TEXTBOOK[name], row(TEXTBOOK[name])
+    assert row(crystal * (2, 1, 1)) == pytest.approx(whole, rel=1e-6)
+    assert row(crystal.get_primitive_structure()) == pytest.approx(whole, rel=1e-4)  # pymatgen moves its atoms a little
+    order = np.random.default_rng(0).permutation(len(crystal))
+    assert row(Structure.from_sites([crystal[idx] for idx in order])) == pytest.approx(whole, rel=1e-6)
+    turn, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))
+    turned = Structure(crystal.lattice.matrix @ turn, crystal.species, crystal.frac_coords + 0.3)
+    assert row(turned) == pytest.approx(whole, rel=1e-5)
+
+
+def test_a_chain_of_atoms_vibrates_as_in_the_textbook() -> None:
+    """A simple cubic lattice of springs without bending: omega^2 = 4 k / m at the edge of the zone, 2 k / m a site."""
+    polonium = Structure(Lattice.cubic(3.35), ["Po"], [[0, 0, 0]])
+    found = BondNetworkFeaturizer(bending=0).fit().transform([polonium])[0]
+    k, mass = 10 / 3.35**3, 210.0  # pymatgen's mass of Po
+    assert found[column("max frequency", "cube")] == pytest.approx(1302.79 * np.sqrt(4 * k / mass), rel=1e-3)
+    assert found[column("max frequency at gamma", "cube")] == pytest.approx(0, abs=1e-3)
+    assert found[column("max site frequency", "cube")] == pytest.approx(1302.79 * np.sqrt(2 * k / mass), rel=1e-3)
+    # Bulk modulus: three springs a cell, energy k d^2 strain^2 / 2 each, so K = k / (3 d) for a strain of all lengths.
+    assert found[column("log bulk modulus", "cube")] == pytest.approx(np.log10(1000 * k / (3 * 3.35)), abs=1e-6)
+
+
+def test_stiffness_and_mass_act_as_they_should() -> None:
+    silicon = Structure.from_spacegroup("Fd-3m", Lattice.cubic(5.431), ["Si"], [[0, 0, 0]])
+    for name in ("max frequency", "mean frequency", "max site frequency", "log bulk modulus", "log shear modulus"):
+        assert row(DIAMOND)[column(name)] > row(silicon)[column(name)] > 0
+    short, long = (row(SALT.copy().apply_strain(strain, inplace=False)) for strain in (-0.02, 0.02))
+    frequencies = [column("max frequency", rule) for rule in ("cube", "relative", "gordy")]
+    assert (short[frequencies] > long[frequencies]).all()
+
+
+def test_atoms_that_relax_make_a_crystal_softer() -> None:
+    for crystal in TEXTBOOK.values():
+        found = row(crystal)
+        assert found[column("log bulk modulus")] <= found[column("log bulk modulus without relaxation")] + 1e-9
+
+
+def test_every_kind_of_crystal_has_the_same_row_and_a_batch_is_its_members() -> None:
+    crystal = Crystal.from_structure(RUTILE)
+    rows = FEATURIZER.transform([RUTILE, crystal, find_motif_arrays(crystal), SALT])
+    assert np.array_equal(rows[0], rows[1])
+    assert np.array_equal(rows[0], rows[2])
+    assert np.array_equal(rows[3], row(SALT))
+    assert rows.shape == (4, FEATURIZER.n_features_out_) == (4, len(NAMES))
+    assert FEATURIZER.transform([]).shape == (0, len(NAMES))
+
+
+def test_what_is_no_crystal_is_named() -> None:
+    with pytest.raises(MotifError, match="position 1: a molecule"):
+        FEATURIZER.transform([SALT, Molecule(["H", "H"], [[0, 0, 0], [0, 0, 0.74]])])
+    with pytest.raises(TypeError, match="position 0"):
+        FEATURIZER.transform(["NaCl"])
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        BondNetworkFeaturizer(bending=2).fit()
