@@ -12,6 +12,8 @@ name                  model
 "kernel_ridge",       elements, on mean and standard deviation of its vectors in place of `CompositionFeaturizer`
 "extra_trees",
 "boosted_trees"
+"blend"               `BlendRegressor` or the classifier on what "random_forest" reads and, of structures,
+                      `BondNetworkFeaturizer`; needs LightGBM
 "transformer"         `TransformerRegressor` or `TransformerClassifier` from random weights, with its own settings
 "pretrained"          the same from the weights of "crystals", which come with the package
 "composition_network" `CompositionRegressor` or the classifier, from the vectors of the table, else one-hot ones
@@ -32,6 +34,8 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from matembed.downstream.baselines import one_hot_table
+from matembed.downstream.blends import BlendClassifier, BlendRegressor
+from matembed.downstream.bond_network import BondNetworkFeaturizer
 from matembed.downstream.composition_blocks import CompositionFeaturizer
 from matembed.downstream.composition_models import CompositionClassifier, CompositionRegressor
 from matembed.downstream.features import FormulaFeaturizer, StructureFeaturizer
@@ -165,6 +169,17 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
 
         return make
 
+    springs = RememberedRows(BondNetworkFeaturizer())
+
+    def blend(task: MatbenchTask, seed: int) -> Any:
+        rows = (
+            FeatureUnion([("rows", beside(composition, blocks)), ("springs", springs)])
+            if task.crystals
+            else composition
+        )
+        kind = BlendRegressor if task.task == "regression" else BlendClassifier
+        return make_pipeline(rows, kind(seed=seed))
+
     def forest(*, structures: bool) -> ModelFactory:
         return lambda task, seed: make_pipeline(
             beside(composition, blocks) if structures and task.crystals else composition,
@@ -186,6 +201,7 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
         "kernel_ridge": learn("kernel_ridge"),
         "extra_trees": learn("extra_trees"),
         "boosted_trees": learn("boosted_trees"),
+        "blend": blend,
         "transformer": lambda task, seed: _transformer(None, task, seed),
         "pretrained": lambda task, seed: _transformer("crystals", task, seed),
         "composition_network": of_vectors,

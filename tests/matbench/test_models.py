@@ -116,6 +116,13 @@ def test_networks_take_materials_as_they_are(name, kind):
         assert model.fit(list(inputs), task.target).predict(list(inputs[:3])).shape == (3,)
 
 
+def test_the_blend_learns_from_formulas_and_structures():
+    pytest.importorskip("lightgbm")
+    for inputs in (SALTS, CRYSTALS):
+        model = named_models()["blend"](task_of(inputs, LENGTHS), 0).fit(list(inputs), LENGTHS)
+        assert np.abs(model.predict(list(inputs)) - LENGTHS).mean() < np.abs(LENGTHS - LENGTHS.mean()).mean()
+
+
 def test_boosted_trees_need_their_extra_and_no_more():
     pytest.importorskip("lightgbm")
     task = task_of(SALTS, LENGTHS)
