@@ -97,7 +97,7 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):
             with the variance mean(s_m²) + mean((y_m - y)²), of what each member tells and what they disagree about.
         """
         check_is_fitted(self)
-        locations, stds = ask_members(self.members_, self._read(X))
+        locations, stds = ask_members(self.members_, self._read(X), self.device)
         predicted = locations.mean(axis=0)
         if not return_std:
             return predicted
@@ -161,7 +161,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             Columns in the order of `classes_`: means over the members.
         """
         check_is_fitted(self)
-        probabilities, _ = ask_members(self.members_, self._read(X))
+        probabilities, _ = ask_members(self.members_, self._read(X), self.device)
         positive = probabilities.mean(axis=0)
         return np.column_stack([1 - positive, positive])
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 __all__ = ["GOALS", "Goal", "Materials", "PropertyNetwork", "property_head"]
 
-_MATERIALS = 256  # in a batch, where nothing is learned
+_MATERIALS, _ROWS = 256, 50_000  # most in a batch, where nothing is learned: materials, and about their sizes
 _SMALLEST_WIDTH = 1e-3  # in standard deviations of the target
 
 
@@ -90,8 +90,10 @@ class PropertyNetwork(nn.Module):
 
     def over(self, materials: Materials, read: Callable[[Materials], Tensor]) -> Tensor:
         """Call the network or its body on any number of materials, in batches of like size, and learn nothing."""
-        order = np.argsort(materials.sizes, kind="stable")
-        batches = [order[start : start + _MATERIALS] for start in range(0, len(order), _MATERIALS)]
+        sizes = materials.sizes
+        order = np.argsort(sizes, kind="stable")
+        full = np.arange(len(order)) // _MATERIALS, np.cumsum(sizes[order]) // _ROWS
+        batches = np.split(order, np.flatnonzero(np.diff(full, axis=1).any(axis=0)) + 1)
         self.eval()
         with torch.inference_mode():
             outputs = torch.cat([read(materials[rows]) for rows in batches])

@@ -78,7 +78,12 @@ def train_members(
     Returns
     -------
     list of PropertyNetwork, and list of list of dict
-        Of each member, and of each of its epochs.
+        Of each member, on the CPU, and of each of its epochs.
+
+    Raises
+    ------
+    ValueError
+        If there is no accelerator though one was asked for, all materials have one formula, or a loss is not finite.
     """
     torch: Any = import_extra("torch", extra="transformer")
     device = choose_device(settings.device, torch)
@@ -90,17 +95,22 @@ def train_members(
             torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []),
         ):
             training = _Training(settings, make_network, materials, target, member, device, torch)
-            members.append(training.run())
+            members.append(training.run().cpu())
             histories.append(training.history)
     return members, histories
 
 
 def ask_members(
-    members: Sequence["PropertyNetwork"], materials: "Materials"
+    members: Sequence["PropertyNetwork"], materials: "Materials", device: Any
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ask all members: locations and standard deviations, shape (n_members, n_materials)."""
-    with one_thread(import_extra("torch", extra="transformer")):
-        both = [member.predict(materials) for member in members]
+    """Ask all members on a device: locations and standard deviations, shape (n_members, n_materials)."""
+    torch: Any = import_extra("torch", extra="transformer")
+    where = choose_device(device, torch)
+    with one_thread(torch):
+        both = []
+        for member in members:
+            both.append(member.to(where).predict(materials))
+            member.cpu()
     locations, stds = zip(*both, strict=True)
     return np.stack(locations), np.stack(stds)
 
@@ -191,6 +201,9 @@ class _Training:
             self.optimizer.step()
             self.averaged.update_parameters(self.network)
             total += loss.detach() * len(rows)
+        if not math.isfinite(total):
+            msg = f"training diverged in epoch {epoch + 1}: the loss is {float(total)}; lower learning_rate"
+            raise ValueError(msg)
         return float(total) / len(order)
 
     def _outputs(self, rows: NDArray[np.int64]) -> Any:
@@ -218,12 +231,13 @@ class _Training:
 def inner_split(
     formulas: Sequence[str], fraction: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw rows to keep aside, all or none of each formula: rows to learn from, and these."""
+    """Draw rows to keep aside, all or none of each formula, at least one: rows to learn from, and these."""
     _, group, sizes = np.unique(np.array(formulas), return_inverse=True, return_counts=True)
     drawn = rng.permutation(len(sizes))
     n_before = np.cumsum(sizes[drawn]) - sizes[drawn]
     aside = np.zeros(len(sizes), dtype=np.bool_)
-    aside[drawn[n_before < round(fraction * len(group))]] = True
+    wanted = max(1, round(fraction * len(group))) if fraction else 0
+    aside[drawn[n_before < wanted]] = True
     if aside.all():
         msg = f"all {len(group)} materials have one formula, so none can be kept aside; pass validation_fraction=0"
         raise ValueError(msg)

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CompositionClassifier", "CompositionRegressor"]
 
-_Formulas: TypeAlias = "Compositions | Column"
 _Estimator: TypeAlias = "CompositionRegressor | CompositionClassifier"
 
 
 class CompositionRegressor(NetworkRegressor):
     """Predict a number of formulas, and how sure that is, by attention over their elements [1]_ [2]_.
+
+    Materials are formulas, as text, pymatgen Compositions or mappings, or Structures, of which the formula is read. All
+    runs in one thread.
 
     An element is its vector in a table and its fraction, written as waves of it and of its logarithm; layers of
     attention let elements hear each other, and a head reads the mean by fractions and an attended mean. It tells a
@@ -141,8 +143,8 @@ class CompositionRegressor(NetworkRegressor):
     def _check(self) -> None:
         _check(self)
 
-    def _read(self, X: _Formulas) -> Compositions:
-        return X if isinstance(X, Compositions) else read_compositions(X)
+    def _read(self, X: Column) -> Compositions:
+        return read_compositions(X)
 
     def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
         return _maker(self, goal)
@@ -151,7 +153,8 @@ class CompositionRegressor(NetworkRegressor):
 class CompositionClassifier(NetworkClassifier):
     """Tell two classes of formulas apart by attention over their elements.
 
-    As `CompositionRegressor`, but the head tells the logarithm of the odds, and the loss is the cross-entropy.
+    As `CompositionRegressor`, with the same materials, but the head tells the logarithm of the odds, and the loss is
+    the cross-entropy.
 
     Parameters
     ----------
@@ -255,8 +258,8 @@ class CompositionClassifier(NetworkClassifier):
     def _check(self) -> None:
         _check(self)
 
-    def _read(self, X: _Formulas) -> Compositions:
-        return X if isinstance(X, Compositions) else read_compositions(X)
+    def _read(self, X: Column) -> Compositions:
+        return read_compositions(X)
 
     def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
         return _maker(self, goal)

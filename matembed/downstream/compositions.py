@@ -20,7 +20,7 @@ class Compositions:
     Attributes
     ----------
     formulas : tuple of str, length n_formulas
-        Elements in the order of their numbers with their fractions: equal for ``"Sr2Ti2O6"`` and ``"SrTiO3"``.
+        Atomic numbers and fractions as text, a name for grouping: equal for ``"Sr2Ti2O6"`` and ``"SrTiO3"``.
     ends : int64 array, shape (n_formulas + 1,)
         Where the elements of each start.
     numbers : int64 array, shape (n_elements,)

@@ -10,10 +10,12 @@ References
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-from e3nn import o3, set_optimization_defaults
+from e3nn import get_optimization_defaults, o3, set_optimization_defaults
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
@@ -23,9 +25,18 @@ if TYPE_CHECKING:
     from matembed.graphs._network import AtomMotifNetwork, Batch
     from matembed.graphs.atom_motif import AtomMotifGraphs
 
-set_optimization_defaults(jit_script_fx=False)  # TorchScript is deprecated, and does not copy
-
 _DIRECTIONS = o3.Irreps("0e + 1o + 2e")
+
+
+@contextmanager
+def _plain() -> Iterator[None]:
+    """Make e3nn's modules without TorchScript, which is deprecated and does not copy."""
+    before = get_optimization_defaults()["jit_script_fx"]
+    set_optimization_defaults(jit_script_fx=False)
+    try:
+        yield
+    finally:
+        set_optimization_defaults(jit_script_fx=before)
 
 
 def directed_irreps(width: int) -> o3.Irreps:
@@ -128,7 +139,10 @@ class EquivariantAtoms(nn.Module):
 
     def __init__(self, width: int, n_layers: int, edge_width: int, scale: float, dropout: float) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(EquivariantConvolution(width, edge_width, scale, dropout) for _ in range(n_layers))
+        with _plain():
+            layers = [EquivariantConvolution(width, edge_width, scale, dropout) for _ in range(n_layers)]
+            self.harmonics = o3.SphericalHarmonics(_DIRECTIONS, normalize=True, normalization="component")
+        self.layers = nn.ModuleList(layers)
         self.n_directed = directed_irreps(width).dim
 
     def start(self, atoms: Tensor, batch: "Batch") -> tuple[Tensor, Tensor]:
@@ -136,7 +150,7 @@ class EquivariantAtoms(nn.Module):
         if batch.bond_vectors is None:
             msg = "an equivariant network reads the directions of bonds; make graphs with merge=False"
             raise ValueError(msg)
-        directions = o3.spherical_harmonics(_DIRECTIONS, batch.bond_vectors, True, normalization="component")
+        directions = self.harmonics(batch.bond_vectors)
         return atoms.new_zeros(len(atoms), self.n_directed), directions
 
     def layer(
@@ -163,7 +177,8 @@ class TensorReadout(nn.Module):
         super().__init__()
         self.network = network
         self.norm = nn.LayerNorm(width)
-        self.read = o3.Linear(o3.Irreps(f"{width}x0e") + directed_irreps(width), "0e + 2e")
+        with _plain():
+            self.read = o3.Linear(o3.Irreps(f"{width}x0e") + directed_irreps(width), "0e + 2e")
 
     def forward(self, graphs: "AtomMotifGraphs") -> Tensor:
         """Tell the trace part and the five others: shape (n_crystals, 6), amounts of `symmetric_basis`."""
@@ -175,4 +190,5 @@ class TensorReadout(nn.Module):
 
 def symmetric_basis() -> Tensor:
     """Return the tensors that `TensorReadout` tells amounts of: shape (6, 3, 3), orthonormal, first the isotropic."""
-    return o3.ReducedTensorProducts("ij=ji", i="1o").change_of_basis
+    with _plain():
+        return o3.ReducedTensorProducts("ij=ji", i="1o").change_of_basis

@@ -248,8 +248,9 @@ class _MotifBranch(nn.Module):
         super().__init__()
         self.width, self.labels = width, labels
         if labels:
-            self.shape = nn.Sequential(nn.Linear(len(model_geometries().symbols), _SHAPES), nn.Linear(_SHAPES, width))
-            nn.init.normal_(self.shape[0].weight, std=_SPREAD)
+            likenesses = nn.Linear(len(model_geometries().symbols), _SHAPES)
+            nn.init.normal_(likenesses.weight, std=_SPREAD)
+            self.shape = nn.Sequential(likenesses, nn.Linear(_SHAPES, width))
         self.known = _MotifVectors(table, width) if labels and table is not None else None
         self.link_lengths, self.link_angles = Bumps(*_LINK_LENGTHS), Bumps(*_ANGLES)
         edge_width = _SHARINGS + _LINK_LENGTHS[2] + _ANGLES[2]
@@ -262,7 +263,7 @@ class _MotifBranch(nn.Module):
         """Tell what is known of each motif itself: shape (n_motifs, width)."""
         if not self.labels:
             return self.link_lengths.centres.new_zeros(len(batch.motif_centres), self.width)
-        alike = torch.zeros(len(batch.motif_centres), self.shape[0].in_features, device=batch.measure_csms.device)
+        alike = batch.measure_csms.new_zeros(len(batch.motif_centres), len(model_geometries().symbols))
         alike[batch.measure_motifs, batch.measure_geometries] = torch.exp(-batch.measure_csms / _ALIKE)
         told = self.shape(alike)
         return told if self.known is None else told + self.known(batch.motif_tokens, names)

@@ -46,6 +46,7 @@ TABLES: dict[str, dict[str, type]] = {
     "measures": {"measure_motifs": np.int32, "measure_geometries": np.int16, "measure_csms": np.float32},
 }
 """Columns by table; each table has a row for each atom, bond, ... of each crystal, one crystal after another."""
+_PAIRS = ("bond_atoms", "ligand_ends", "link_motifs")  # columns of two numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ class AtomMotifGraph:
     ligand_ends : int array, shape (n_rows, 2)
         A motif, and an atom that is one of its ligands.
     ligand_lengths : float array
-        From centre to ligand, in Å.
+        From centre to ligand, in Å; networks here take them from the bonds instead.
     link_motifs : int array, shape (n_rows, 2)
         Two motifs that share ligands, each connection once, periodic images each on their own.
     link_shared : int array
@@ -159,9 +160,11 @@ class AtomMotifGraph:
         Returns
         -------
         torch_geometric.data.HeteroData
-            Node types ``"atom"`` and ``"motif"``; edge types ``("atom", "bond", "atom")`` and
-            ``("motif", "connection", "motif")`` in both directions, ``("atom", "ligand", "motif")`` and
-            ``("atom", "centre", "motif")``; columns by their names here.
+            Node types ``"atom"`` (number, oxidation, count) and ``"motif"`` (geometry, csm, count, token); edge types
+            ``("atom", "bond", "atom")`` (length, count, and vector if rows are not merged) and
+            ``("motif", "connection", "motif")`` (shared, length, angle, count), each in both directions,
+            ``("atom", "ligand", "motif")`` (length, count) and ``("atom", "centre", "motif")``. Layers that know
+            nothing of counts want whole graphs, made with ``merge=False``.
 
         Raises
         ------
@@ -205,6 +208,11 @@ class AtomMotifGraphs:
     columns: Mapping[str, NDArray[Any]]
     card: Card
 
+    def __post_init__(self) -> None:
+        for arrays in (self.columns, self.ends):
+            for array in arrays.values():
+                array.setflags(write=False)
+
     @property
     def sizes(self) -> NDArray[np.int64]:
         """How many rows each crystal has, of all tables: what it costs to read, shape (n_crystals,)."""
@@ -235,7 +243,8 @@ class AtomMotifGraphs:
         chosen = every[rows] if isinstance(rows, slice) else np.asarray(rows)
         if not chosen.size:
             chosen = chosen.astype(np.int64)
-        if chosen.ndim > 1 or chosen.dtype.kind not in "iub":
+        wrong_mask = chosen.dtype.kind == "b" and chosen.shape != (len(self),)
+        if chosen.ndim > 1 or chosen.dtype.kind not in "iub" or wrong_mask:
             msg = f"graphs are chosen by a whole number, a slice or a list of rows, got {rows!r:.60}"
             raise IndexError(msg)
         if not chosen.ndim:
@@ -263,6 +272,48 @@ class AtomMotifGraphs:
             found |= {name: self.columns[name][first:last] for name in columns}
         found["motif_names"] = tuple(self.names[token] for token in found.pop("motif_tokens").tolist())
         return AtomMotifGraph(**found)
+
+    @classmethod
+    def of(cls, graphs: "Iterable[AtomMotifGraph]") -> Self:
+        """Put single graphs together.
+
+        Parameters
+        ----------
+        graphs : iterable of AtomMotifGraph
+            All with directions of bonds, or all without.
+
+        Returns
+        -------
+        AtomMotifGraphs
+            In their order, numbered from 1.
+
+        Raises
+        ------
+        ValueError
+            If some have directions and others not.
+        """
+        listed = list(graphs)
+        directed = {one.bond_vectors is not None for one in listed}
+        if len(directed) > 1:
+            msg = "some graphs are merged and others not; make all of them in the same way"
+            raise ValueError(msg)
+        names: dict[str, int] = {}
+        columns: dict[str, NDArray[Any]] = {}
+        ends: dict[str, NDArray[np.int64]] = {}
+        for table, kinds in TABLES.items():
+            wanted = dict(kinds) | ({"bond_vectors": np.float32} if table == "bonds" and True in directed else {})
+            for name, kind in wanted.items():
+                width = (2,) if name in _PAIRS else (3,) if name == "bond_vectors" else ()
+                if name == "motif_tokens":
+                    parts = [[names.setdefault(one, len(names)) for one in graph.motif_names] for graph in listed]
+                else:
+                    parts = [getattr(graph, name) for graph in listed]
+                rows: list[NDArray[Any]] = [np.asarray(part, dtype=kind).reshape(-1, *width) for part in parts]
+                columns[name] = np.concatenate([np.zeros((0, *width), dtype=kind), *rows])
+            ends[table] = starts(np.array([len(row) for row in rows], dtype=np.int64))
+        ids = tuple(str(place + 1) for place in range(len(listed)))
+        card = Card(name="atom-motif-graphs", what="Dual graphs of atoms and motifs.", source="", licence="")
+        return cls(ids, tuple(one.formula for one in listed), tuple(names), ends, columns, card)
 
     @classmethod
     def concat(cls, several: "Iterable[AtomMotifGraphs]", *, card: Card | None = None) -> Self:

@@ -14,14 +14,15 @@ from matembed.corpus.ragged import spans, starts
 from matembed.elements import SYMBOLS
 from matembed.graphs.atom_motif import TABLES, AtomMotifGraphs
 from matembed.motifs import Crystal, MotifArrays, Strategy, find_motif_arrays, symmetry_measures
+from matembed.motifs.find import listed_bonds
 from matembed.sources.files import read_rows
 from matembed.sources.rows import StructureRow
 from matembed.tokens import motif_token
 
-__all__ = ["Bonds", "GraphReport", "atom_motif_graphs", "build_graphs"]
+__all__ = ["Bonds", "GraphReport", "Method", "atom_motif_graphs", "build_graphs"]
 
-Bonds: TypeAlias = 'Literal["shells", "crystalnn"] | Mapping[str, Sequence[Sequence[int]]]'
-_METHODS = ("shells", "crystalnn")
+Method = Literal["shells", "crystalnn"]
+Bonds: TypeAlias = "Method | Mapping[str, Sequence[Sequence[int]]]"
 
 _LENGTH_BIN, _ANGLE_BIN, _CSM_BIN = 0.01, 1.0, 0.05  # Å, degrees, csm: what counts as equal in merging
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)  # splitmix64
@@ -66,7 +67,7 @@ def atom_motif_graphs(
     merge : bool, default True
         Give one row to all atoms, bonds, motifs and connections that are alike, as are their neighbours, their
         neighbours' neighbours and so on: symmetry-equivalent ones, and the copies in a supercell. For an invariant
-        network nothing changes but the cost, which is less than half. An equivariant one needs ``merge=False``.
+        network little changes but the cost, which is less than half. An equivariant one needs ``merge=False``.
     strategy : {"simplest", "multi_weights"}
         How motifs are chosen, as in `find_motifs`; of a site between several environments, the likeliest counts.
     card : Card, optional
@@ -77,8 +78,7 @@ def atom_motif_graphs(
     Returns
     -------
     AtomMotifGraphs
-        In the order of the input. A crystal without motifs, such as a metal of one element or a noble gas, has atoms
-        and bonds alone.
+        In the order of the input. A crystal in which `find_motifs` finds none has atoms and bonds alone.
 
     Raises
     ------
@@ -92,8 +92,9 @@ def atom_motif_graphs(
     Notes
     -----
     Rows are merged by colour refinement [2]_: a colour tells the element, oxidation state, geometry and csm; each round
-    adds the colours across bonds, memberships and connections with their lengths and angles, until no more colours come
-    up. Lengths within 0.01 Å, angles within 1° and csm within 0.05 count as equal; the merged row has their mean.
+    adds the colours across bonds, memberships and connections with their lengths and angles, until no more colours
+    come up. Lengths within 0.01 Å, angles within 1° and csm within 0.05 count as equal; the merged row has their mean,
+    and the measures of one of its motifs. Predictions from merged and whole graphs differ by what that rounds off.
 
     References
     ----------
@@ -155,7 +156,7 @@ def build_graphs(
 def _made(
     structures: Any, bonds: Bonds, merge: bool, strategy: str, card: Card | None, progress: bool, *, strict: bool
 ) -> GraphReport:
-    if not isinstance(bonds, Mapping) and bonds not in _METHODS:
+    if not isinstance(bonds, Mapping) and bonds not in get_args(Method):
         wanted = "'shells', 'crystalnn' or a mapping of ids to rows (site, site, three steps of its image)"
         msg = f"bonds must be {wanted}, got {bonds!r:.60}"
         raise ValueError(msg)
@@ -171,14 +172,15 @@ def _made(
                 raise ValueError(getattr(row, "reason", "a formula, not a crystal"))
             crystal = row.to_crystal()
             columns = _columns(crystal, _bonds_of(crystal, row.id, bonds), strategy, names)
+            columns = _merged(columns) if merge else columns
+            _measure(columns)
         except ValueError as error:
             if strict:
                 msg = f"row {row.row}, {row.id!r}: {error}; mend it or leave it out, or see build_graphs"
                 raise ValueError(msg) from error
             rejected.append((row.id, str(error)))
             continue
-        parts.append(_merged(columns) if merge else columns)
-        _measure(parts[-1])
+        parts.append(columns)
         ids.append(row.id)
         formulas.append(crystal.reduced_formula)
     if not parts:
@@ -209,16 +211,16 @@ def _bonds_of(crystal: Crystal, key: str, bonds: Bonds) -> NDArray[np.int64]:
         if key not in bonds:
             msg = f"bonds has no entry for {key!r}"
             raise ValueError(msg)
-        listed = np.asarray(bonds[key], dtype=np.int64).reshape(-1, 5)
-        if len(listed) and not (listed[:, :2].min() >= 0 and listed[:, :2].max() < len(crystal.numbers)):
-            msg = f"a bond names site {listed[:, :2].max()}, but there are {len(crystal.numbers)}, counted from 0"
+        listed = listed_bonds(bonds[key])
+        outside = (listed[:, :2] < 0) | (listed[:, :2] >= len(crystal.numbers))
+        if outside.any():
+            msg = f"a bond names site {listed[:, :2][outside][0]}, but there are {len(crystal.numbers)}, counted from 0"
             raise ValueError(msg)
     elif bonds == "crystalnn":
         listed = _crystalnn(crystal)
     else:
         shells = find_motif_arrays(crystal, valences="none")
-        motifs = np.repeat(np.arange(len(shells.centres)), np.diff(shells.environment_starts))
-        first = shells.ligand_spans[np.searchsorted(motifs, np.arange(len(shells.centres)))]
+        first = shells.ligand_spans[shells.environment_starts[:-1]]
         cns = first[:, 1] - first[:, 0]
         ligands = shells.ligands[spans(first[:, 0], cns)]
         listed = np.column_stack([np.repeat(shells.centres, cns), ligands])
@@ -245,7 +247,11 @@ def _crystalnn(crystal: Crystal) -> NDArray[np.int64]:
         warnings.simplefilter("ignore")  # remarks on oxidation states and radii
         finder = CrystalNN()
         for site in range(len(structure)):
-            neighbours = finder.get_nn_info(structure, site)
+            try:
+                neighbours = finder.get_nn_info(structure, site)
+            except RuntimeError as error:  # of the Voronoi tessellation, with no class of its own
+                msg = f"CrystalNN finds no neighbours of site {site}: {error}"
+                raise ValueError(msg) from error
             found += [(site, one["site_index"], *map(int, one["image"])) for one in neighbours]
     return np.array(found, dtype=np.int64).reshape(-1, 5)
 
@@ -446,7 +452,7 @@ def _refined(
     while len(np.unique(colours)) > n_colours:
         n_colours = len(np.unique(colours))
         heard = np.zeros_like(colours)
-        np.add.at(heard, targets, _hashed(colours[sources] ^ along))
+        np.add.at(heard, targets, _hashed(colours[sources] * _STEP + along))
         colours = _hashed(colours * _STEP + heard)
     return colours
 

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from pymatgen.core.structure import IStructure
+
 from matembed._optional import import_extra
 from matembed.downstream._network_estimators import Device, Loss, NetworkClassifier, NetworkRegressor
 from matembed.downstream.materials import Column, as_list
 from matembed.embeddings import EmbeddingTable
 from matembed.encoders._training import check_count
-from matembed.graphs.atom_motif import AtomMotifGraphs
-from matembed.graphs.building import Bonds, atom_motif_graphs
+from matembed.graphs.atom_motif import AtomMotifGraph, AtomMotifGraphs
+from matembed.graphs.building import Method, atom_motif_graphs
 
 if TYPE_CHECKING:
     from matembed.downstream._property_network import PropertyNetwork
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["AtomMotifClassifier", "AtomMotifRegressor"]
 
 Branches = Literal["both", "atoms"]
-Exchange = Literal["layers", "readout"]
-Symmetry = Literal["invariant", "equivariant"]
+Coupling = Literal["layers", "readout"]
+AtomLayers = Literal["invariant", "equivariant"]
 Crystals: TypeAlias = "AtomMotifGraphs | Column"
 _Estimator: TypeAlias = "AtomMotifRegressor | AtomMotifClassifier"
 
@@ -32,6 +34,9 @@ class AtomMotifRegressor(NetworkRegressor):
     head reads the mean, the greatest and an attended mean of both, and tells a location and a width. How it learns, and
     what is kept aside for early stopping, is as in `matembed.TransformerRegressor`.
 
+    Materials are an `AtomMotifGraphs`, or a sequence of pymatgen Structures or of `AtomMotifGraph`. All runs in one
+    thread.
+
     The network knows elements, oxidation states, bond lengths, geometries and csm, how motifs share ligands, how far
     apart they are and at what angle. Turning, reflecting or repeating a crystal, or numbering its atoms otherwise,
     changes nothing.
@@ -40,14 +45,15 @@ class AtomMotifRegressor(NetworkRegressor):
     ----------
     branches : {"both", "atoms"}
         Atoms and motifs, or the atoms alone.
-    labels : bool, default True
-        Tell geometries, csm and tokens of motifs. If false, a motif is known by its atoms and connections alone: the
-        control that shows what labels are worth.
+    motif_labels : bool, default True
+        Tell the shapes of motifs: their csm against every model of their coordination number; and their tokens, if
+        `motifs` is given. If false, a motif is known by its atoms and connections alone: the control that shows what
+        labels are worth.
     connections : bool, default True
         Let motifs hear those that they share ligands with.
-    exchange : {"layers", "readout"}
+    coupling : {"layers", "readout"}
         Where atoms and motifs meet: after every layer, or in the head alone.
-    symmetry : {"invariant", "equivariant"}
+    atom_layers : {"invariant", "equivariant"}
         Whether atoms have scalars alone, or vectors and tensors too, which turn with the crystal [3]_ and tell in what
         directions neighbours are. The latter takes some ten times as long, needs e3nn, and graphs with
         ``merge=False``.
@@ -62,8 +68,8 @@ class AtomMotifRegressor(NetworkRegressor):
         Layers.
     dropout : float, default 0.1
         Share of numbers set to zero in training.
-    bonds : {"shells", "crystalnn"} or mapping
-        Where `X` is no `AtomMotifGraphs`: as in `atom_motif_graphs`.
+    bonds : {"shells", "crystalnn"}
+        Where `X` holds structures: as in `atom_motif_graphs`.
     loss : {"laplace", "gaussian"}
         As in `TransformerRegressor`, and so are those that follow.
     n_members : int, default 1
@@ -131,16 +137,16 @@ class AtomMotifRegressor(NetworkRegressor):
         self,
         *,
         branches: Branches = "both",
-        labels: bool = True,
+        motif_labels: bool = True,
         connections: bool = True,
-        exchange: Exchange = "layers",
-        symmetry: Symmetry = "invariant",
+        coupling: Coupling = "layers",
+        atom_layers: AtomLayers = "invariant",
         elements: EmbeddingTable | None = None,
         motifs: EmbeddingTable | None = None,
         width: int = 64,
         n_layers: int = 3,
         dropout: float = 0.1,
-        bonds: Bonds = "shells",
+        bonds: Method = "shells",
         loss: Loss = "laplace",
         n_members: int = 1,
         max_epochs: int = 60,
@@ -155,10 +161,10 @@ class AtomMotifRegressor(NetworkRegressor):
         progress: bool = False,
     ) -> None:
         self.branches = branches
-        self.labels = labels
+        self.motif_labels = motif_labels
         self.connections = connections
-        self.exchange = exchange
-        self.symmetry = symmetry
+        self.coupling = coupling
+        self.atom_layers = atom_layers
         self.elements = elements
         self.motifs = motifs
         self.width = width
@@ -182,7 +188,7 @@ class AtomMotifRegressor(NetworkRegressor):
         check_network(self)
 
     def _read(self, X: Crystals) -> AtomMotifGraphs:
-        return read_graphs(X, self.bonds, self.symmetry)
+        return read_graphs(X, self.bonds, self.atom_layers)
 
     def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
         return _maker(self, goal)
@@ -191,20 +197,22 @@ class AtomMotifRegressor(NetworkRegressor):
 class AtomMotifClassifier(NetworkClassifier):
     """Tell two classes of crystals apart from the dual graph of atoms and motifs.
 
-    As `AtomMotifRegressor`, but the head tells the logarithm of the odds, and the loss is the cross-entropy.
+    As `AtomMotifRegressor`, with the same materials, but the head tells the logarithm of the odds, and the loss is the
+    cross-entropy.
 
     Parameters
     ----------
     branches : {"both", "atoms"}
         Atoms and motifs, or the atoms alone.
-    labels : bool, default True
-        Tell geometries, csm and tokens of motifs. If false, a motif is known by its atoms and connections alone: the
-        control that shows what labels are worth.
+    motif_labels : bool, default True
+        Tell the shapes of motifs: their csm against every model of their coordination number; and their tokens, if
+        `motifs` is given. If false, a motif is known by its atoms and connections alone: the control that shows what
+        labels are worth.
     connections : bool, default True
         Let motifs hear those that they share ligands with.
-    exchange : {"layers", "readout"}
+    coupling : {"layers", "readout"}
         Where atoms and motifs meet: after every layer, or in the head alone.
-    symmetry : {"invariant", "equivariant"}
+    atom_layers : {"invariant", "equivariant"}
         Whether atoms have scalars alone, or vectors and tensors too, which turn with the crystal and tell in what
         directions neighbours are. The latter takes some ten times as long, needs e3nn, and graphs with
         ``merge=False``.
@@ -219,8 +227,8 @@ class AtomMotifClassifier(NetworkClassifier):
         Layers.
     dropout : float, default 0.1
         Share of numbers set to zero in training.
-    bonds : {"shells", "crystalnn"} or mapping
-        Where `X` is no `AtomMotifGraphs`: as in `atom_motif_graphs`.
+    bonds : {"shells", "crystalnn"}
+        Where `X` holds structures: as in `atom_motif_graphs`.
     n_members : int, default 1
         Networks whose mean is predicted.
     max_epochs : int, default 60
@@ -271,16 +279,16 @@ class AtomMotifClassifier(NetworkClassifier):
         self,
         *,
         branches: Branches = "both",
-        labels: bool = True,
+        motif_labels: bool = True,
         connections: bool = True,
-        exchange: Exchange = "layers",
-        symmetry: Symmetry = "invariant",
+        coupling: Coupling = "layers",
+        atom_layers: AtomLayers = "invariant",
         elements: EmbeddingTable | None = None,
         motifs: EmbeddingTable | None = None,
         width: int = 64,
         n_layers: int = 3,
         dropout: float = 0.1,
-        bonds: Bonds = "shells",
+        bonds: Method = "shells",
         n_members: int = 1,
         max_epochs: int = 60,
         patience: int = 20,
@@ -294,10 +302,10 @@ class AtomMotifClassifier(NetworkClassifier):
         progress: bool = False,
     ) -> None:
         self.branches = branches
-        self.labels = labels
+        self.motif_labels = motif_labels
         self.connections = connections
-        self.exchange = exchange
-        self.symmetry = symmetry
+        self.coupling = coupling
+        self.atom_layers = atom_layers
         self.elements = elements
         self.motifs = motifs
         self.width = width
@@ -320,28 +328,53 @@ class AtomMotifClassifier(NetworkClassifier):
         check_network(self)
 
     def _read(self, X: Crystals) -> AtomMotifGraphs:
-        return read_graphs(X, self.bonds, self.symmetry)
+        return read_graphs(X, self.bonds, self.atom_layers)
 
     def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
         return _maker(self, goal)
 
 
-def read_graphs(crystals: Crystals, bonds: Bonds, symmetry: Symmetry) -> AtomMotifGraphs:
+def read_graphs(crystals: Crystals, bonds: Method, atom_layers: AtomLayers) -> AtomMotifGraphs:
     """Make graphs of crystals, unless they are; with directions, if a network is equivariant."""
-    invariant = symmetry == "invariant"
-    if not isinstance(crystals, AtomMotifGraphs):
-        return atom_motif_graphs(as_list(crystals, "crystals"), bonds=bonds, merge=invariant)
-    if not invariant and not crystals.has_vectors:
+    invariant = atom_layers == "invariant"
+    if isinstance(crystals, AtomMotifGraph):
+        msg = "wanted graphs of many crystals, got one; pass [graph], or graphs[[3]] of many"
+        raise TypeError(msg)
+    graphs = (
+        crystals if isinstance(crystals, AtomMotifGraphs) else _made(as_list(crystals, "crystals"), bonds, invariant)
+    )
+    if not len(graphs):
+        msg = "wanted one crystal or more, got none; nothing can be learned or told"
+        raise ValueError(msg)
+    if not invariant and not graphs.has_vectors:
         msg = "an equivariant network reads the directions of bonds, and these graphs are merged; use merge=False"
         raise ValueError(msg)
-    return crystals
+    return graphs
+
+
+def _made(listed: list[Any], bonds: Method, merge: bool) -> AtomMotifGraphs:
+    if all(isinstance(one, AtomMotifGraph) for one in listed):  # scikit-learn takes rows one by one
+        return AtomMotifGraphs.of(listed)
+    wrong = next((one for one in listed if not isinstance(one, IStructure)), None)
+    if wrong is not None:
+        msg = f"wanted pymatgen Structures or AtomMotifGraphs, got {type(wrong).__name__} {wrong!r:.60}"
+        raise TypeError(msg)
+    return atom_motif_graphs(listed, bonds=bonds, merge=merge)
 
 
 def check_network(estimator: Any) -> None:
     """Raise an error if a setting of the network makes no sense."""
     for name in ("width", "n_layers"):
         check_count(name, getattr(estimator, name))
-    for name, known in (("branches", Branches), ("exchange", Exchange), ("symmetry", Symmetry)):
+    for name in ("motif_labels", "connections"):
+        if not isinstance(getattr(estimator, name), bool):
+            msg = f"{name} must be true or false, got {getattr(estimator, name)!r}"
+            raise ValueError(msg)
+    if not isinstance(estimator.bonds, str) or estimator.bonds not in get_args(Method):
+        remedy = "for bonds of your own pass graphs, made by atom_motif_graphs(structures, bonds=...)"
+        msg = f"bonds must be one of {', '.join(get_args(Method))}, got {type(estimator.bonds).__name__}; {remedy}"
+        raise ValueError(msg)
+    for name, known in (("branches", Branches), ("coupling", Coupling), ("atom_layers", AtomLayers)):
         if hasattr(estimator, name) and getattr(estimator, name) not in get_args(known):
             msg = f"{name} must be one of {', '.join(get_args(known))}, got {getattr(estimator, name)!r}"
             raise ValueError(msg)
@@ -350,9 +383,18 @@ def check_network(estimator: Any) -> None:
             got = f"{type(getattr(estimator, name)).__name__} {getattr(estimator, name)!r:.40}"
             msg = f"{name} must be an EmbeddingTable, such as matembed.load({name!r}), or None; got {got}"
             raise TypeError(msg)
+    if estimator.motifs is not None and (estimator.branches == "atoms" or not estimator.motif_labels):
+        msg = "motifs is a table of motifs, which branches='atoms' and motif_labels=False do not read; leave it out"
+        raise ValueError(msg)
 
 
-def make_body(estimator: Any, symmetry: Symmetry) -> "AtomMotifNetwork":
+def import_network(atom_layers: AtomLayers) -> None:
+    """Import the libraries that a network needs, or name the line that installs them."""
+    for library in ("torch", "torch_geometric") + (("e3nn",) if atom_layers == "equivariant" else ()):
+        import_extra(library, extra="graph")
+
+
+def make_body(estimator: Any, atom_layers: AtomLayers) -> "AtomMotifNetwork":
     """Make the network that reads graphs, with fresh weights, from the settings of an estimator."""
     from matembed.graphs._network import AtomMotifNetwork
 
@@ -360,10 +402,10 @@ def make_body(estimator: Any, symmetry: Symmetry) -> "AtomMotifNetwork":
         width=estimator.width,
         n_layers=estimator.n_layers,
         motifs=estimator.branches == "both",
-        labels=estimator.labels,
+        labels=estimator.motif_labels,
         connections=estimator.connections,
-        exchange=estimator.exchange == "layers",
-        equivariant=symmetry == "equivariant",
+        exchange=estimator.coupling == "layers",
+        equivariant=atom_layers == "equivariant",
         element_table=estimator.elements,
         motif_table=estimator.motifs,
         dropout=estimator.dropout,
@@ -372,14 +414,11 @@ def make_body(estimator: Any, symmetry: Symmetry) -> "AtomMotifNetwork":
 
 def _maker(estimator: _Estimator, goal: str) -> "Callable[[], PropertyNetwork]":
     """Return a function that makes a network with fresh weights."""
-    import_extra("torch", extra="graph")
-    import_extra("torch_geometric", extra="graph")
-    if estimator.symmetry == "equivariant":
-        import_extra("e3nn", extra="graph")
+    import_network(estimator.atom_layers)
     from matembed.downstream._property_network import PropertyNetwork, property_head
 
     def make_network() -> PropertyNetwork:
-        body = make_body(estimator, estimator.symmetry)
+        body = make_body(estimator, estimator.atom_layers)
         return PropertyNetwork(body, property_head(body.width, 2 * estimator.width, goal, estimator.dropout), goal)
 
     return make_network

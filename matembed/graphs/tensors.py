@@ -7,12 +7,19 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from matembed._optional import import_extra
 from matembed.downstream._network_estimators import Device
 from matembed.downstream._property_training import ask_members, check_training, train_members
 from matembed.embeddings import EmbeddingTable
-from matembed.graphs.building import Bonds
-from matembed.graphs.regressor import Branches, Crystals, Exchange, check_network, make_body, read_graphs
+from matembed.graphs.building import Method
+from matembed.graphs.regressor import (
+    Branches,
+    Coupling,
+    Crystals,
+    check_network,
+    import_network,
+    make_body,
+    read_graphs,
+)
 
 __all__ = ["TensorRegressor"]
 
@@ -27,7 +34,7 @@ class TensorRegressor(BaseEstimator):
 
     Parameters
     ----------
-    branches, labels, connections, exchange, elements, motifs
+    branches, motif_labels, connections, coupling, elements, motifs
         As in `AtomMotifRegressor`.
     width : int, default 32
         Scalars in the state of an atom or motif; atoms have half as many vectors and a quarter as many tensors.
@@ -59,15 +66,15 @@ class TensorRegressor(BaseEstimator):
         self,
         *,
         branches: Branches = "both",
-        labels: bool = True,
+        motif_labels: bool = True,
         connections: bool = True,
-        exchange: Exchange = "layers",
+        coupling: Coupling = "layers",
         elements: EmbeddingTable | None = None,
         motifs: EmbeddingTable | None = None,
         width: int = 32,
         n_layers: int = 3,
         dropout: float = 0.1,
-        bonds: Bonds = "shells",
+        bonds: Method = "shells",
         n_members: int = 1,
         max_epochs: int = 60,
         patience: int = 20,
@@ -81,9 +88,9 @@ class TensorRegressor(BaseEstimator):
         progress: bool = False,
     ) -> None:
         self.branches = branches
-        self.labels = labels
+        self.motif_labels = motif_labels
         self.connections = connections
-        self.exchange = exchange
+        self.coupling = coupling
         self.elements = elements
         self.motifs = motifs
         self.width = width
@@ -124,7 +131,7 @@ class TensorRegressor(BaseEstimator):
         ValueError
             If a setting makes no sense, a crystal cannot be read, or targets are no symmetric tensors, one a crystal.
         """
-        import_extra("e3nn", extra="graph")
+        import_network("equivariant")
         check_training(self)
         check_network(self)
         graphs = read_graphs(X, self.bonds, "equivariant")
@@ -142,6 +149,23 @@ class TensorRegressor(BaseEstimator):
         target = np.einsum("nij,kij->nk", tensors, _basis())
         self.members_, self.history_ = train_members(self, self._make_network, graphs, target)
         return self
+
+    def score(self, X: Crystals, y: ArrayLike) -> float:
+        """Score predictions by minus the mean Frobenius norm of what is missed.
+
+        Parameters
+        ----------
+        X : AtomMotifGraphs with directions, or sequence of Structures, length n_crystals
+            Crystals.
+        y : float array-like, shape (n_crystals, 3, 3)
+            Their tensors.
+
+        Returns
+        -------
+        float
+            In the unit of the target; 0 is perfect.
+        """
+        return -float(np.linalg.norm(self.predict(X) - np.asarray(y), axis=(1, 2)).mean())
 
     def _make_network(self) -> Any:
         from matembed.downstream._property_network import PropertyNetwork
@@ -163,7 +187,7 @@ class TensorRegressor(BaseEstimator):
             Symmetric, in the unit of the target: means over the members.
         """
         check_is_fitted(self)
-        told, _ = ask_members(self.members_, read_graphs(X, self.bonds, "equivariant"))
+        told, _ = ask_members(self.members_, read_graphs(X, self.bonds, "equivariant"), self.device)
         return np.einsum("nk,kij->nij", told.mean(axis=0), _basis())
 
 

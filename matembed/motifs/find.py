@@ -30,6 +30,7 @@ __all__ = [
     "Strategy",
     "find_motif_arrays",
     "find_motifs",
+    "listed_bonds",
     "oxidation_states",
 ]
 
@@ -308,7 +309,7 @@ def _given_valences(valences: Sequence[float] | str | None, n_sites: int) -> NDA
 
 def _neighbours(bonds: Any, charges: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the neighbours of each site start, and these, sorted; bonds of like charges are left out."""
-    listed = _listed_bonds(bonds)
+    listed = listed_bonds(bonds)
     n_sites = len(charges)
     outside = (listed[:, :2] < 0) | (listed[:, :2] >= n_sites)
     if outside.any():
@@ -324,7 +325,8 @@ def _neighbours(bonds: Any, charges: NDArray[np.float64]) -> tuple[NDArray[np.in
     return starts, np.ascontiguousarray(both[:, 1:])
 
 
-def _listed_bonds(bonds: Any) -> NDArray[np.int64]:
+def listed_bonds(bonds: Any) -> NDArray[np.int64]:
+    """Write bonds as rows of site, site and image of the latter, or raise TypeError."""
     if hasattr(bonds, "graph") and hasattr(bonds, "structure"):
         bonds = [(i, j, *map(int, data["to_jimage"])) for i, j, data in bonds.graph.edges(data=True)]
     try:

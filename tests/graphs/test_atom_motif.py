@@ -7,6 +7,7 @@ from pymatgen.core import Lattice, Structure
 import matembed as me
 from matembed.graphs import AtomMotifGraphs, atom_motif_graphs, build_graphs
 from matembed.graphs.atom_motif import TABLES
+from matembed.graphs.building import _refined
 from matembed.tokens import parse_token
 
 CUBIC = Structure(
@@ -118,10 +119,75 @@ def test_bonds_can_be_given_and_found_by_crystalnn():
         atom_motif_graphs({"salt": SALT}, bonds={"salt": [[0, 8, 0, 0, 0]]})
 
 
-def test_a_crystal_without_motifs_has_atoms_and_nothing_else(merged):
-    neon = merged[4]
-    assert (neon.n_atoms, neon.n_motifs) == (1, len(me.find_motifs(NEON).motifs))
-    assert len(merged[[4]]) == 1
+@pytest.mark.parametrize("merge", [True, False])
+def test_a_crystal_without_motifs_has_atoms_and_bonds_alone(merge):
+    row = next(row for row in me.read_prototypes() if row.id.endswith("UB12"))
+    assert len(me.find_motifs(row.to_structure()).motifs) == 0
+    graph = atom_motif_graphs([row.to_structure()], merge=merge)[0]
+    assert graph.n_atoms == len(row.to_structure())
+    assert graph.n_bonds > 0
+    assert (graph.n_motifs, graph.n_connections, len(graph.ligand_ends), len(graph.measure_csms)) == (0, 0, 0, 0)
+
+
+def test_only_what_is_alike_gets_the_same_colour():
+    """Colours by hashes are those of a refinement that looks at the neighbours themselves."""
+    rng = np.random.default_rng(0)
+    tangled = np.array([0, 1, 1, 2] * 2), np.array([0, 2, 4, 6]), np.array([1, 3, 5, 7]), np.array([0, 1, 0, 1])
+    graphs = [tangled]
+    for _ in range(200):
+        n_nodes, n_edges = rng.integers(2, 9, size=2)
+        ends, others = rng.integers(n_nodes, size=(2, n_edges))
+        graphs.append((rng.integers(3, size=n_nodes), ends, others, rng.integers(3, size=n_edges)))
+    for labels, ends, others, told in graphs:
+        found = _refined(labels, ends, others, told)
+        exact = _refined_exactly(labels.tolist(), ends, others, told)
+        same = found[:, None] == found
+        assert np.array_equal(same, np.array(exact)[:, None] == np.array(exact))
+
+
+def _refined_exactly(labels, ends, others, told):
+    colours, n_colours = labels, 0
+    while len(set(colours)) > n_colours:
+        n_colours = len(set(colours))
+        heard = [[] for _ in colours]
+        for end, other, label in zip(ends.tolist(), others.tolist(), told.tolist(), strict=True):
+            heard[end].append((colours[other], label))
+            heard[other].append((colours[end], label))
+        told_apart = [(colour, tuple(sorted(one))) for colour, one in zip(colours, heard, strict=True)]
+        numbers = {one: number for number, one in enumerate(dict.fromkeys(told_apart))}
+        colours = [numbers[one] for one in told_apart]
+    return colours
+
+
+def test_single_graphs_are_put_together(whole, merged):
+    for graphs in (whole, merged):
+        again = type(graphs).of(list(graphs))
+        assert again.formulas == graphs.formulas
+        for name, column in graphs.columns.items():
+            if name != "motif_tokens":
+                np.testing.assert_array_equal(again.columns[name], column)
+        assert [one.motif_names for one in again] == [one.motif_names for one in graphs]
+    with pytest.raises(ValueError, match="some graphs are merged and others not"):
+        AtomMotifGraphs.of([whole[0], merged[0]])
+
+
+def test_columns_are_read_only(merged):
+    for graphs in (merged, merged[:2], merged.shuffled(), AtomMotifGraphs.of([merged[1]])):
+        with pytest.raises(ValueError, match="read-only"):
+            graphs.columns["numbers"][0] = 1
+
+
+@pytest.mark.parametrize(
+    ("bonds", "error", "message"),
+    [
+        ([[0, 4, 0, 0]], TypeError, "bonds must be rows of five integers"),
+        ([[0, 4, 0.7, 0, 0]], TypeError, "bonds must be rows of five integers"),
+        ([[-1, 4, 0, 0, 0]], ValueError, "a bond names site -1, but there are 8"),
+    ],
+)
+def test_given_bonds_are_checked(bonds, error, message):
+    with pytest.raises(error, match=message):
+        atom_motif_graphs({"salt": SALT}, bonds={"salt": bonds})
 
 
 def test_rows_are_chosen_like_those_of_an_array(merged):

@@ -1,5 +1,6 @@
 """AtomMotifRegressor: what may not change a prediction, what each setting hides, and that it learns."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +8,18 @@ import pytest
 from pymatgen.core import Lattice, Structure
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_predict
 
 import matembed as me
+from matembed.downstream._property_training import inner_split
 from matembed.downstream.baselines import one_hot_table
-from matembed.graphs import AtomMotifClassifier, AtomMotifRegressor, atom_motif_graphs, build_graphs
+from matembed.graphs import (
+    AtomMotifClassifier,
+    AtomMotifGraphs,
+    AtomMotifRegressor,
+    atom_motif_graphs,
+    build_graphs,
+)
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torch_geometric")
@@ -39,7 +48,7 @@ def target(graphs):
     return np.array([graph.bond_lengths.mean() if len(graph.bond_lengths) else 0.0 for graph in graphs])
 
 
-@pytest.fixture(scope="module", params=[{}, {"branches": "atoms"}, {"exchange": "readout"}], ids=str)
+@pytest.fixture(scope="module", params=[{}, {"branches": "atoms"}, {"coupling": "readout"}], ids=str)
 def model(request, graphs, target):
     return AtomMotifRegressor(**SMALL, **request.param).fit(graphs, target)
 
@@ -81,11 +90,54 @@ def test_a_batch_equals_its_members_one_by_one(model, graphs):
 
 
 def test_a_crystal_without_motifs_or_bonds_works(model, graphs, target):
+    boride = next(row for row in me.read_prototypes() if row.id.endswith("UB12")).to_structure()
+    without = atom_motif_graphs([boride])
+    assert without[0].n_motifs == 0
+    among = model.predict(AtomMotifGraphs.concat([graphs[:3], without, graphs[3:5]]))
+    assert among[3] == pytest.approx(model.predict(without)[0], abs=TOLERANCE)
+    assert np.isfinite(among).all()
     lonely = atom_motif_graphs({"far": NEON}, bonds={"far": []})
     assert lonely[0].n_bonds == 0
     assert np.isfinite(model.predict(lonely)).all()
-    metals = atom_motif_graphs([NEON, NEON], bonds="shells")
-    assert np.isfinite(AtomMotifRegressor(**SMALL, validation_fraction=0).fit(metals, [1.0, 2.0]).predict(metals)).all()
+    twice = AtomMotifGraphs.concat([without, without])
+    assert np.isfinite(AtomMotifRegressor(**SMALL, validation_fraction=0).fit(twice, [1.0, 2.0]).predict(twice)).all()
+
+
+def test_a_displaced_crystal_differs_by_what_merging_rounds_off(model):
+    crystal = QUARTZ.copy()
+    crystal.perturb(0.01)
+    one, other = predicted(model, crystal), predicted(model, crystal, merge=False)
+    np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_tools_of_scikit_learn_take_rows_one_by_one(graphs, target):
+    told = cross_val_predict(AtomMotifRegressor(**SMALL), graphs, target, cv=2)
+    assert np.isfinite(told).all()
+    np.testing.assert_array_equal(
+        AtomMotifRegressor(**SMALL).fit(graphs, target).predict(list(graphs[:4])),
+        AtomMotifRegressor(**SMALL).fit(list(graphs), target).predict(graphs[:4]),
+    )
+
+
+def test_rows_kept_aside_tell_nothing_but_when_to_stop(graphs, target):
+    """Huge targets of rows that are kept aside change no scale, and all polymorphs of a formula are aside together."""
+    rows, aside = inner_split(graphs.formulas, 0.3, np.random.default_rng([5, 0]))
+    assert not {graphs.formulas[row] for row in rows} & {graphs.formulas[row] for row in aside}
+    poisoned = target.copy()
+    poisoned[aside] = 1e6
+    model = AtomMotifRegressor(**SMALL, seed=5, validation_fraction=0.3).fit(graphs, poisoned)
+    assert float(model.members_[0].centre) == pytest.approx(target[rows].mean())
+    assert float(model.members_[0].scale) == pytest.approx(target[rows].std())
+
+
+def test_a_fitted_model_can_be_kept(model, graphs):
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict(graphs), model.predict(graphs))
+
+
+def test_divergence_is_told(graphs, target):
+    with pytest.raises(ValueError, match=r"training diverged in epoch 1.*lower learning_rate"):
+        AtomMotifRegressor(**(SMALL | {"learning_rate": 1e30, "head_learning_rate": 1e30})).fit(graphs, target)
 
 
 def test_one_seed_the_same_numbers_and_another_other_ones(graphs, target):
@@ -102,7 +154,7 @@ def test_structures_are_read_as_graphs_of_them(graphs, target):
 
 def test_without_labels_a_network_cannot_tell_them(graphs, target):
     mixed = graphs.shuffled(seed=3)
-    told, hidden = (AtomMotifRegressor(**SMALL, labels=labels).fit(graphs, target) for labels in (True, False))
+    told, hidden = (AtomMotifRegressor(**SMALL, motif_labels=labels).fit(graphs, target) for labels in (True, False))
     assert np.array_equal(hidden.predict(graphs), hidden.predict(mixed))
     assert not np.allclose(told.predict(graphs), told.predict(mixed))
 
@@ -112,7 +164,7 @@ def test_without_connections_a_network_cannot_tell_them(graphs, target):
     columns["link_angles"] = np.full_like(columns["link_angles"], 90)
     columns["link_shared"] = np.full_like(columns["link_shared"], 2)
     bent = replace(graphs, columns=columns)
-    told, hidden = (AtomMotifRegressor(**SMALL, connections=connections).fit(graphs, target) for connections in (1, 0))
+    told, hidden = (AtomMotifRegressor(**SMALL, connections=heard).fit(graphs, target) for heard in (True, False))
     assert np.array_equal(hidden.predict(graphs), hidden.predict(bent))
     assert not np.allclose(told.predict(graphs), told.predict(bent))
 
@@ -158,7 +210,7 @@ def test_classes_are_told_apart(graphs, target):
 
 
 def test_it_is_an_estimator_of_scikit_learn(graphs, target):
-    model = AtomMotifRegressor(**SMALL, labels=False)
+    model = AtomMotifRegressor(**SMALL, motif_labels=False)
     assert clone(model).get_params() == model.get_params()
     with pytest.raises(NotFittedError):
         model.predict(graphs)
@@ -168,7 +220,7 @@ def test_it_is_an_estimator_of_scikit_learn(graphs, target):
     ("settings", "error", "message"),
     [
         ({"branches": "motifs"}, ValueError, "branches must be one of both, atoms, got 'motifs'"),
-        ({"exchange": "never"}, ValueError, "exchange must be one of layers, readout"),
+        ({"coupling": "never"}, ValueError, "coupling must be one of layers, readout"),
         ({"width": 0}, ValueError, "width must be a whole number"),
         ({"dropout": 1}, ValueError, "dropout must be a share below 1"),
         ({"loss": "huber"}, ValueError, "loss must be one of laplace, gaussian"),
@@ -178,6 +230,9 @@ def test_it_is_an_estimator_of_scikit_learn(graphs, target):
             r"elements must be an EmbeddingTable, such as matembed.load\('elements'\)",
         ),
         ({"device": "tpu"}, ValueError, "device must be"),
+        ({"motif_labels": "no"}, ValueError, "motif_labels must be true or false, got 'no'"),
+        ({"bonds": {"1": []}}, ValueError, "bonds must be one of shells, crystalnn, got dict; for bonds of your own"),
+        ({"motifs": one_hot_table(["TiO6:O:6"]), "branches": "atoms"}, ValueError, "do not read; leave it out"),
     ],
 )
 def test_settings_are_checked_at_the_door(graphs, target, settings, error, message):
@@ -188,3 +243,23 @@ def test_settings_are_checked_at_the_door(graphs, target, settings, error, messa
 def test_targets_have_to_fit(graphs, target):
     with pytest.raises(ValueError, match="wanted a target for each"):
         AtomMotifRegressor(**SMALL).fit(graphs, target[:-1])
+
+
+@pytest.mark.parametrize(
+    ("crystals", "message"),
+    [
+        (["NaCl"], "wanted pymatgen Structures or AtomMotifGraphs, got str 'NaCl'"),
+        ([], "wanted one crystal or more, got none"),
+        (QUARTZ, "wanted a list"),
+    ],
+)
+def test_crystals_are_checked_at_the_door(model, crystals, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        model.predict(crystals)
+
+
+def test_one_graph_is_not_many(model, graphs):
+    with pytest.raises(TypeError, match="wanted graphs of many crystals, got one"):
+        model.predict(graphs[0])
+    with pytest.raises(ValueError, match="got none"):
+        model.predict(graphs[[]])

@@ -63,7 +63,7 @@ def test_tensors_turn_with_the_crystal(model, graphs):
 @pytest.mark.parametrize("branches", ["atoms", "both"])
 def test_scalars_do_not_change(graphs, branches):
     target = np.arange(len(graphs), dtype=float)
-    model = AtomMotifRegressor(**SMALL, symmetry="equivariant", branches=branches).fit(graphs, target)
+    model = AtomMotifRegressor(**SMALL, atom_layers="equivariant", branches=branches).fit(graphs, target)
     told = model.predict(graphs)
     for rotation in rotations():
         again = model.predict([turned(crystal, rotation) for crystal in CRYSTALS])
@@ -106,14 +106,14 @@ def test_directions_tell_what_lengths_do_not(graphs):
     both = atom_motif_graphs(shapes, bonds=bonds, merge=False)
     settings = {"width": 8, "n_layers": 2, "max_epochs": 200, "validation_fraction": 0, "branches": "atoms"}
     blind = AtomMotifRegressor(**settings).fit(both, [0.0, 1.0]).predict(both)
-    seeing = AtomMotifRegressor(**settings, symmetry="equivariant").fit(both, [0.0, 1.0]).predict(both)
+    seeing = AtomMotifRegressor(**settings, atom_layers="equivariant").fit(both, [0.0, 1.0]).predict(both)
     assert abs(blind[1] - blind[0]) < 1e-4
     assert seeing[1] - seeing[0] > 0.5
 
 
 def test_merged_graphs_are_refused(model):
     merged = atom_motif_graphs(CRYSTALS)
-    for one in (model, AtomMotifRegressor(**SMALL, symmetry="equivariant")):
+    for one in (model, AtomMotifRegressor(**SMALL, atom_layers="equivariant")):
         with pytest.raises(ValueError, match="use merge=False"):
             one.fit(merged, np.zeros((5, 3, 3)) if one is model else np.arange(5))
 
