@@ -64,6 +64,8 @@ Members: TypeAlias = "Sequence[ModelName] | Mapping[str, ModelName | BaseEstimat
 _MEMBERS: tuple[ModelName, ...] = ("kernel_ridge", "extra_trees", "boosted_trees")
 _FEWER: tuple[int | None, ...] = (30, 100, 300, None)  # columns to try for models that cannot choose some themselves
 _TREES = ("extra_trees", "random_forest", "boosted_trees")
+_SEEDS = ("random_state", "seed")  # names that estimators have for theirs
+_MOST_WEIGHED = 5000  # rows left out that weights are found from
 _LEAST_WEIGHT = 1e-3  # members of less are left out
 _SAME = 0.95  # rank correlation from which on a column repeats another
 
@@ -157,7 +159,7 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         Mean absolute error of each member, and of the "blend", on rows left out in training, in the unit of the
         target. The settings were chosen on these very rows, so that they are slightly too small.
     columns_ : int array, shape (n_columns,)
-        Columns by rank, from all training rows.
+        Columns by rank, from all training rows; in their order, if every member sees all.
     range_ : tuple of float
         Smallest and largest target in training, to which predictions are clipped.
 
@@ -233,6 +235,7 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         target = target.astype(np.float64)
         self.range_ = (float(target.min()), float(target.max()))
         fitted = _fit(rows, target, groups, settings, self._transforms(rows, target), self.estimate)
+        self.n_features_in_ = rows.shape[1]
         self.members_, self.columns_, self.inner_errors_ = fitted.members, fitted.columns, fitted.errors
         self.weights_ = {one.key: one.weight for one in fitted.members}
         self.n_columns_ = {one.key: one.n_columns for one in fitted.members}
@@ -275,7 +278,7 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
             In the unit of the target.
         """
         check_is_fitted(self)
-        return np.asarray(np.clip(_blended(self.members_, self.columns_, X), *self.range_))
+        return np.asarray(np.clip(_blended(self.members_, self.columns_, _asked(X, self.n_features_in_)), *self.range_))
 
     def predict_members(self, X: ArrayLike) -> dict[str, Floats]:
         """Predict by each model alone, with its best transform and whatever its weight.
@@ -291,7 +294,7 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
             Means over seeds, clipped as those of the blend are.
         """
         check_is_fitted(self)
-        rows, best = np.asarray(X, dtype=np.float64), _best(self.members_, self.inner_errors_)
+        rows, best = _asked(X, self.n_features_in_), _best(self.members_, self.inner_errors_)
         return {one.name: np.clip(one.predict(rows, self.columns_), *self.range_) for one in best}
 
 
@@ -312,7 +315,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
     weights_, n_columns_, inner_errors_ : dict
         As for `BlendRegressor`, by model.
     columns_ : int array, shape (n_columns,)
-        Columns by rank, from all training rows.
+        Columns by rank, from all training rows; in their order, if every member sees all.
 
     See Also
     --------
@@ -381,6 +384,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
             msg = f"wanted two classes of {settings.n_splits} or more rows each (n_splits), got {counts!r:.80}"
             raise ValueError(msg)
         fitted = _fit(rows, numbers.astype(np.float64), groups, settings, ("none",), None)
+        self.n_features_in_ = rows.shape[1]
         self.members_, self.columns_ = fitted.members, fitted.columns
         self.weights_ = {one.name: one.weight for one in fitted.members}
         self.n_columns_ = {one.name: one.n_columns for one in fitted.members}
@@ -401,7 +405,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
             In the order of `classes_`; rows add to 1.
         """
         check_is_fitted(self)
-        second = np.clip(_blended(self.members_, self.columns_, X), 0, 1)
+        second = np.clip(_blended(self.members_, self.columns_, _asked(X, self.n_features_in_)), 0, 1)
         return np.column_stack([1 - second, second])
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -433,7 +437,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
             Means over seeds.
         """
         check_is_fitted(self)
-        rows = np.asarray(X, dtype=np.float64)
+        rows = _asked(X, self.n_features_in_)
         return {one.name: one.predict(rows, self.columns_) for one in self.members_}
 
 
@@ -547,13 +551,16 @@ def _fit(
     ]
     left_out = {setting: np.zeros(len(target)) for setting in tried}
     for train, test in _folds(target, groups, settings):
+        if settings.task == "classification" and len(np.unique(target[train])) < 2:
+            msg = f"one class is missing where {len(test)} rows are left out; use fewer n_splits, or other groups"
+            raise ValueError(msg)
         columns = _ranked(rows[train], target[train], settings)
         for name, transform, n_columns in tried:
             seen, model = columns[:n_columns], _made(settings, name, settings.seed)
             learned = _learned(target[train], estimates[train], transform)
             _fit_one(model, rows[np.ix_(train, seen)], learned, settings.task)
             predicted = _predicted(model, rows[np.ix_(test, seen)], estimates[test], transform)
-            left_out[name, transform, n_columns][test] = np.clip(predicted, target.min(), target.max())
+            left_out[name, transform, n_columns][test] = np.clip(predicted, target[train].min(), target[train].max())
     errors = {setting: _error(predicted, target, settings.task) for setting, predicted in left_out.items()}
     chosen = [
         min((one for one in tried if one[:2] == member), key=errors.__getitem__)
@@ -618,11 +625,11 @@ def _ranked(rows: Floats, target: Floats, settings: _Settings) -> Integers:
 
 
 def _made(settings: _Settings, name: str, seed: int) -> Any:
-    """Make a member; one of the user's own gets the seed as its random_state, if it has one."""
+    """Make a member; one of the user's own gets the seed, by the name it has for it."""
     model, regression = settings.models[name], settings.task == "regression"
     if not isinstance(model, str):
         made = clone(model)
-        return made.set_params(random_state=seed) if "random_state" in made.get_params() else made
+        return made.set_params(**{name: seed for name in _SEEDS if name in made.get_params()})
     if model == "extra_trees":
         kind = ExtraTreesRegressor if regression else ExtraTreesClassifier
         return kind(n_estimators=200, max_features=0.3, n_jobs=1, random_state=seed)
@@ -651,7 +658,7 @@ def _n_draws(settings: _Settings, name: str) -> int:
     model = settings.models[name]
     if isinstance(model, str):
         return 1 if model in ("ridge", "kernel_ridge") else settings.n_seeds
-    return settings.n_seeds if "random_state" in model.get_params() else 1
+    return settings.n_seeds if any(name in model.get_params() for name in _SEEDS) else 1
 
 
 def _fit_one(model: Any, rows: Floats, learned: Floats, task: Task) -> None:
@@ -683,6 +690,9 @@ def _error(predicted: Floats, target: Floats, task: Task) -> float:
 
 def _weights(table: Floats, target: Floats, task: Task) -> Floats:
     """Find weights from 0 on that add to 1: least mean absolute error of numbers, least squares of probabilities."""
+    if len(table) > _MOST_WEIGHED:  # which takes seconds; twice as many rows take four times as long
+        some = np.random.default_rng(0).permutation(len(table))[:_MOST_WEIGHED]
+        table, target = table[some], target[some]
     n_rows, n_members = table.shape
     if n_members == 1:
         return np.ones(1)
@@ -703,6 +713,14 @@ def _weights(table: Floats, target: Floats, task: Task) -> Floats:
     return np.asarray(solved.x[:n_members] / solved.x[:n_members].sum())
 
 
-def _blended(members: Sequence[_Member], columns: Integers, X: ArrayLike) -> Floats:
+def _asked(X: ArrayLike, n_columns: int) -> Floats:
+    """Check that rows have the columns of those that were learned from."""
     rows = np.asarray(X, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != n_columns:
+        msg = f"wanted rows of {n_columns} columns, as those that were learned from, got shape {rows.shape}"
+        raise ValueError(msg)
+    return rows
+
+
+def _blended(members: Sequence[_Member], columns: Integers, rows: Floats) -> Floats:
     return np.asarray(sum(one.weight * one.predict(rows, columns) for one in members if one.weight > 0))

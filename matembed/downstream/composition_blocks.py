@@ -65,7 +65,8 @@ class CompositionFeaturizer(TransformerMixin, BaseEstimator):
     The properties are electronegativity, mass, covalent, atomic, van der Waals and ionic radius, group, period,
     Mendeleev number, melting and boiling point, molar volume, thermal conductivity, ionization energy, electron
     affinity, largest and smallest oxidation state, and the valence electrons and holes in s, p, d and f shells. Where
-    pymatgen does not know one, it is interpolated between the next elements, by atomic number, of which it does.
+    pymatgen does not know one, it is interpolated between the next elements, by atomic number, of which it does;
+    electronegativities and covalent radii are those of the next lighter element (He, Ne and Ar, and beyond Lr or Cm).
     Elements beyond Lr have no fractions, and the properties of Lr.
 
     Examples

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -82,14 +82,46 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
     assert one.inner_errors_ == other.inner_errors_
 
 
-def test_rows_that_are_not_trained_on_change_nothing() -> None:
-    train, test = np.arange(60), np.arange(60, 90)
-    blend = BlendRegressor(**QUICK).fit(ROWS[train], TARGET[train])
-    before = blend.predict(ROWS[test])
+class Recorder(LinearRegression):
+    """A line that keeps what it was fitted to."""
+
+    seen: ClassVar[list[np.ndarray]] = []
+
+    def fit(self, X, y):
+        Recorder.seen.append(np.asarray(y))
+        return super().fit(X, y)
+
+
+def test_no_member_sees_the_target_of_a_row_that_is_left_out() -> None:
+    """Targets are their own names: each inner fit sees those of its training rows, and rows left out come back once."""
+    Recorder.seen.clear()
+    target = np.arange(90.0)
+    BlendRegressor(models={"line": Recorder()}, transform="none", n_splits=3).fit(ROWS, target)
+    *inner, last = [set(seen.tolist()) for seen in Recorder.seen]
+    assert len(inner) == 3
+    assert last == set(target.tolist())
+    left_out = [last - seen for seen in inner]
+    assert [len(one) for one in left_out] == [30, 30, 30]
+    assert set().union(*left_out) == last
+
+
+def test_a_row_is_predicted_by_itself_as_among_others() -> None:
+    blend = BlendRegressor(**QUICK).fit(ROWS[:60], TARGET[:60])
+    together = blend.predict(ROWS[60:])
     for row in range(3):
-        assert blend.predict(ROWS[test][row : row + 1]) == pytest.approx(before[row : row + 1])
-    again = BlendRegressor(**QUICK).fit(ROWS[train], np.where(np.arange(90) < 60, TARGET, 1e9)[train])
-    assert np.array_equal(again.predict(ROWS[test]), before)
+        assert blend.predict(ROWS[60 + row : 61 + row]) == pytest.approx(together[row : row + 1])
+
+
+def test_rows_of_other_columns_are_refused() -> None:
+    blend = BlendRegressor(**QUICK).fit(ROWS, TARGET)
+    for rows in (ROWS[:, :-1], np.hstack([ROWS, ROWS]), ROWS[0]):
+        with pytest.raises(ValueError, match=f"wanted rows of {ROWS.shape[1]} columns"):
+            blend.predict(rows)
+
+
+def test_a_class_that_one_group_holds_is_told() -> None:
+    with pytest.raises(ValueError, match="one class is missing where"):
+        BlendClassifier(models=["ridge"], n_splits=2).fit(ROWS[:20], [0] * 10 + [1] * 10, groups=[0] * 10 + [1] * 10)
 
 
 def test_inner_errors_of_noise_are_those_of_noise() -> None:

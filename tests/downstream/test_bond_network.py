@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Molecule, Structure
 
-from matembed.downstream.bond_network import BondNetworkFeaturizer
+from matembed.downstream.bond_network import BondNetworkFeaturizer, _find_network
 from matembed.motifs import Crystal, MotifError, find_motif_arrays
 
 SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
@@ -44,7 +44,47 @@ def test_a_chain_of_atoms_vibrates_as_in_the_textbook() -> None:
     assert found[column("max frequency at gamma", "cube")] == pytest.approx(0, abs=1e-3)
     assert found[column("max site frequency", "cube")] == pytest.approx(1302.79 * np.sqrt(2 * k / mass), rel=1e-3)
     # Bulk modulus: three springs a cell, energy k d^2 strain^2 / 2 each, so K = k / (3 d) for a strain of all lengths.
-    assert found[column("log bulk modulus", "cube")] == pytest.approx(np.log10(1000 * k / (3 * 3.35)), abs=1e-6)
+    assert found[column("log bulk modulus", "cube")] == pytest.approx(np.log10(1000 * k / (3 * 3.35)), abs=1e-4)
+
+
+def test_a_direction_without_bonds_resists_nothing() -> None:
+    """Layers that no bond joins can be pulled apart: the lower bound of the bulk modulus vanishes, so half is left."""
+    graphite = Structure.from_spacegroup(
+        "P6_3/mmc", Lattice.hexagonal(2.464, 6.711), ["C", "C"], [[0, 0, 0.25], [1 / 3, 2 / 3, 0.25]]
+    )
+    found, cell = row(graphite), _find_network(Crystal.from_structure(graphite))
+    assert not np.abs(cell.directions[:, 2]).max() > 1e-6  # all bonds lie in the layers
+    voigt = 2 * (10 ** found[column("log bulk modulus", "cube")])
+    assert 10 ** found[column("log bulk modulus without relaxation", "cube")] <= voigt < 500
+    assert found[column("log bulk modulus")] < row(DIAMOND)[column("log bulk modulus")]
+
+
+def test_moduli_change_smoothly_as_springs_across_bonds_vanish() -> None:
+    for crystal in TEXTBOOK.values():
+        rows = [BondNetworkFeaturizer(bending=bending).fit().transform([crystal])[0] for bending in (0, 1e-9, 1e-7)]
+        moduli = [number for number, name in enumerate(NAMES) if "modulus" in name]
+        np.testing.assert_allclose(rows[1][moduli], rows[0][moduli], atol=1e-2)
+        np.testing.assert_allclose(rows[2][moduli], rows[0][moduli], atol=0.1)
+
+
+def test_any_choice_of_cell_of_a_triclinic_crystal_has_the_same_row() -> None:
+    cell = Lattice.from_parameters(5, 6, 7, 80, 95, 105)
+    crystal = Structure(cell, ["K", "N", "O", "O"], [[0, 0, 0], [0.5, 0.5, 0.5], [0.4, 0.6, 0.6], [0.6, 0.45, 0.4]])
+    for steps in ([[1, 1, 0], [0, 1, 1], [0, 0, 1]], [[1, 0, 0], [2, 1, 0], [0, -1, 1]]):
+        again = Structure(
+            np.array(steps) @ cell.matrix, crystal.species, crystal.cart_coords, coords_are_cartesian=True
+        )
+        assert row(again) == pytest.approx(row(crystal), rel=1e-6)
+
+
+def test_two_masses_on_springs_vibrate_as_in_the_textbook() -> None:
+    """CsCl without bending: k / 3 to each of 8 neighbours along an axis, omega^2 = (8 / 3) k (1 / m1 + 1 / m2)."""
+    caesium_chloride = Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    bonds = {"cube": 10 / (4.12 * 3**0.5 / 2) ** 3}
+    found = BondNetworkFeaturizer(bending=0).fit().transform([caesium_chloride])[0]
+    inverse = 1 / 132.905 + 1 / 35.453
+    expected = 1302.79 * np.sqrt(8 / 3 * bonds["cube"] * inverse)
+    assert found[column("max frequency at gamma", "cube")] == pytest.approx(expected, rel=1e-3)
 
 
 def test_stiffness_and_mass_act_as_they_should() -> None:
