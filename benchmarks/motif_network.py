@@ -303,6 +303,8 @@ class Results:
         """Say how many folds there are."""
         n_folds = self.rows.groupby(level=["task", "columns"]).size()
         least = f" ({n_folds.min()} where there are fewest)" if n_folds.min() < n_folds.max() else ""
+        if n_folds.max() == 1:
+            return f"Mean absolute error of fold 0 alone, of {N_FOLDS}: no standard errors yet."
         return f"Mean absolute error ± standard error over {n_folds.max()} of {N_FOLDS} folds{least}."
 
     def score(self, task: str, name: str, column: str = "error") -> str:
@@ -432,7 +434,11 @@ def report(results: Results, retrieved: pd.DataFrame, network: MotifNetwork) -> 
     lines += [line for paragraph in about for line in (paragraph, "")]
     for title, remark, written in (
         ("Errors", results.measured(), regression_table(results)),
-        ("Paired differences", "Of the errors, fold by fold ± standard error.", change_table(results)),
+        (
+            "Paired differences",
+            "Of the errors, fold by fold, ± standard error where there are several.",
+            change_table(results),
+        ),
         ("Order of polymorphs", ORDER, order_table(results)),
         ("Reading", "", [reading(results, retrieved), ""]),
         ("Retrieval", RETRIEVAL, retrieval_table(retrieved)),
@@ -446,8 +452,9 @@ def report(results: Results, retrieved: pd.DataFrame, network: MotifNetwork) -> 
 ORDER = """Share of pairs of polymorphs in the right order, 0.5 by chance and for the composition; pairs whose targets
 differ by 0.01 eV/atom or 0.2 eV."""
 RETRIEVAL = f"""{N_QUERIES:,} crystals that MP matched to experimental ones, ranked by cosine for each; those of the
-same formula are left out. A structure type is an anonymous formula with a space group. *Motif rows* are what
-`MotifNetwork.similar` compares, *geometry rows* the same of level "geometry"; the network is that of all other
+same formula are left out, and so are the few whose type no other has. A structure type is an anonymous formula with a
+space group. *Motif rows* are those of `MotifNetwork.similar`, *geometry rows* the same of level "geometry", both
+without the motifs that one query alone has, and with rarities over all materials; the network is that of all other
 materials, the queries folded in. Random vectors show chance."""
 HUBS = "The motifs of cations that most materials have."
 EXAMPLE = """The six nearest by `MotifNetwork.similar` in the network of cations; crystals of the same elements, and

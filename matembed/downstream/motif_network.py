@@ -557,8 +557,10 @@ class NetworkEmbedding:
     card: Card
 
     def __post_init__(self) -> None:
-        for array in (self.vectors, self.rarities, self.axes):
+        for name in ("vectors", "rarities", "axes"):
+            array: NDArray[Any] = np.array(getattr(self, name))
             array.flags.writeable = False
+            object.__setattr__(self, name, array)
 
     @property
     def dim(self) -> int:
