@@ -225,9 +225,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--tasks", nargs="+", help="only these, such as steels or matbench_steels")
     command.add_argument("--models", nargs="+", default=[], help="such as kernel_ridge; a wrong name lists them all")
-    command.add_argument("--baselines", nargs="*", help="models that stand beside (dummy one_hot_ridge random_forest)")
+    command.add_argument(
+        "--baselines",
+        nargs="*",
+        help="models that stand beside (dummy one_hot_ridge random_forest; of structures also composition_forest)",
+    )
     command.add_argument("--table", type=Path, help="vectors of elements for the models, never for baselines")
     command.add_argument("--target", help="column or property to predict, where a file does not tell")
+    command.add_argument(
+        "--task",
+        choices=("auto", "regression", "classification"),
+        default="auto",
+        help="what is predicted; by default targets of two kinds, such as 0 and 1, are classes",
+    )
     command.add_argument("--splits", type=Path, help="matbench_v0.1_validation.json; not needed for whole tasks")
     command.add_argument("--folds", type=whole_number, nargs="+", help="only these (all)")
     command.add_argument("--sizes", nargs="+", type=_size, default=["all"], help="training rows: 300 1000 all (all)")
@@ -684,8 +694,14 @@ def _benchmark(options: argparse.Namespace) -> None:
     results = BenchmarkResults.read(*options.report) if options.report else None
     if (results is None) == (not options.data):
         msg = "wanted files of tasks to run, or --report with folders of results; see matembed benchmark --help"
+        lists = {"models": options.models, "baselines": options.baselines, "tasks": options.tasks}
+        for name, words in lists.items():
+            if not options.report and words and (Path(words[-1]).suffix or Path(words[-1]).is_file()):
+                msg = f"{words[-1]!r} was read as one of --{name}; write files before the options, or -- before files"
         raise ValueError(msg)
-    if results is None:
+    if results is not None:
+        _check_against(options.against, results.scores["model"])
+    else:
         results = _run_benchmark(options)
     for size in dict.fromkeys(size for task in results.tasks for size in results.sizes(task)):
         print(f"training rows: {size}; mean ± standard error over folds, * the best")
@@ -695,7 +711,15 @@ def _benchmark(options: argparse.Namespace) -> None:
             print(f"report: {results.report(page, against=options.against)}")
 
 
+def _check_against(against: str | None, models: Iterable[str]) -> None:
+    known = list(dict.fromkeys(models))
+    if against is not None and against not in known:
+        msg = f"--against must be one of {', '.join(known)}; got {against!r}"
+        raise ValueError(msg)
+
+
 def _run_benchmark(options: argparse.Namespace) -> "BenchmarkResults":
+    from matembed.matbench.models import baselines_of
     from matembed.matbench.runs import run_benchmark
     from matembed.matbench.tasks import MatbenchTask, read_matbench
 
@@ -705,7 +729,7 @@ def _run_benchmark(options: argparse.Namespace) -> "BenchmarkResults":
     tasks: dict[str, MatbenchTask] = {}
     wanted = None if options.tasks is None else [name.removeprefix("matbench_") for name in options.tasks]
     for path in options.data:
-        found = read_matbench(path, target=options.target, folds=options.splits)
+        found = read_matbench(path, target=options.target, folds=options.splits, task=options.task)
         twice = found.keys() & tasks.keys()
         if twice:
             msg = f"{path} and another file hold {', '.join(sorted(twice))}; name one of them"
@@ -715,12 +739,17 @@ def _run_benchmark(options: argparse.Namespace) -> "BenchmarkResults":
     if missing:
         msg = f"no file holds {', '.join(missing)}; there are {', '.join(tasks)}"
         raise ValueError(msg)
-    given = {} if options.baselines is None else {"baselines": options.baselines}
+    chosen = list(tasks.values()) if wanted is None else [tasks[name] for name in wanted]
+    beside = [
+        name for task in chosen for name in (baselines_of(task) if options.baselines is None else options.baselines)
+    ]
+    there = sorted(folder.name for folder in options.out.glob("*/*") if folder.is_dir())
+    _check_against(options.against, [*beside, *options.models, *there])
     results = run_benchmark(
-        list(tasks.values()) if wanted is None else [tasks[name] for name in wanted],
+        chosen,
         options.models,
         options.out,
-        **given,
+        baselines=options.baselines,
         table=None if options.table is None else _read_table(options.table),
         folds=options.folds,
         sizes=options.sizes,

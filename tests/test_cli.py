@@ -235,6 +235,28 @@ def test_benchmark_runs_resumes_and_reports(salts, tmp_path, capsys):
     assert again.read_bytes() == page.read_bytes()
 
 
+def test_benchmark_compares_results_with_a_model_that_lacks_a_size(salts, tmp_path, capsys):
+    words = ["benchmark", str(salts), "--baselines", "dummy", "--quiet", "--out"]
+    assert main([*words, str(tmp_path / "a"), "--sizes", "6", "all"]) == 0
+    assert main([*words, str(tmp_path / "b"), "--baselines", "--models", "ridge"]) == 0
+    capsys.readouterr()
+    folders = ["benchmark", "--report", str(tmp_path / "a"), str(tmp_path / "b")]
+    assert main([*folders, "--against", "ridge"]) == 0
+    assert "training rows: 6;" in capsys.readouterr().out
+    assert main([*folders, "--against", "nobody"]) == 2
+    assert capsys.readouterr().err.strip().endswith("--against must be one of dummy, ridge; got 'nobody'")
+
+
+def test_benchmark_is_told_that_numbers_are_no_classes(tmp_path):
+    path, out = tmp_path / "soft.csv", tmp_path / "out"
+    rows = [f"{formula},{idx % 2},{idx % 5}" for idx, formula in enumerate(SALTS)]
+    path.write_text("\n".join(["formula,target,fold", *rows]) + "\n")
+    words = ["benchmark", "--task", "regression", "--baselines", "dummy", "--quiet", "--out", str(out), "--", str(path)]
+    assert main(words) == 0
+    (result,) = (out / "soft" / "dummy").glob("all-fold0-*.json")
+    assert json.loads(result.read_text())["target"] == "regression"
+
+
 def test_benchmark_reads_a_table_of_vectors(work, salts, tmp_path, capsys):
     words = ["benchmark", str(salts), "--models", "ridge", "--baselines", "dummy", "--quiet"]
     assert main([*words, "--table", str(work / "elements"), "--out", str(tmp_path / "vectors")]) == 0
@@ -254,6 +276,9 @@ def test_benchmark_reads_a_table_of_vectors(work, salts, tmp_path, capsys):
         (["{salts}", "--target", "bulk", "--out", "{new}"], "has no 'bulk' to predict"),
         (["{salts}", "--html", "page.htm", "--out", "{new}"], "--html writes a page named *.html"),
         (["missing.json", "--out", "{new}"], "missing.json is no file"),
+        (["--out", "{new}", "--models", "ridge", "{salts}"], "was read as one of --models; write files before the"),
+        (["--out", "{new}", "--baselines", "dummy", "a.csv"], "'a.csv' was read as one of --baselines"),
+        (["{salts}", "--against", "nobody", "--out", "{new}"], "random_forest; got 'nobody'"),
     ],
 )
 def test_bad_words_of_benchmark_are_one_clear_line(salts, tmp_path, capsys, words, wanted):

@@ -20,6 +20,9 @@ name                  model
 "atom_motif"          `AtomMotifRegressor` or the classifier, of structures
 ===================== =================================================================================================
 
+The forest on the formula alone is a baseline of tasks of structures: what it reaches, geometry did not earn.
+"kernel_ridge" and "blend", which holds one, take 20,000 training rows at most.
+
 A model is made by a function of a task and a seed. The task that it is given holds the training rows alone, so nothing
 can be chosen by a row that is tested. What it returns takes the inputs themselves: formulas or structures.
 """
@@ -48,12 +51,13 @@ from matembed.embeddings import EmbeddingTable
 from matembed.graphs.regressor import AtomMotifClassifier, AtomMotifRegressor
 from matembed.matbench.tasks import MatbenchTask
 
-__all__ = ["BASELINES", "ModelFactory", "RememberedRows", "named_models"]
+__all__ = ["BASELINES", "ModelFactory", "RememberedRows", "baselines_of", "named_models"]
 
 ModelFactory: TypeAlias = Callable[[MatbenchTask, int], Any]
 
 BASELINES = ("dummy", "one_hot_ridge", "random_forest")  # of every run
 
+_MOST_KERNEL_ROWS = 20_000
 _N_TREES, _SHARE_TRIED = 300, 0.33  # of the baseline forests: trees, and the share of columns tried at each split
 
 
@@ -126,6 +130,27 @@ class RememberedRows(TransformerMixin, BaseEstimator):
         return True
 
 
+def baselines_of(task: MatbenchTask) -> tuple[str, ...]:
+    """Name the models that stand beside on a task, unless others are asked for.
+
+    Parameters
+    ----------
+    task : MatbenchTask
+        Of formulas or structures.
+
+    Returns
+    -------
+    tuple of str
+        `BASELINES`; of structures, also "composition_forest".
+
+    Examples
+    --------
+    >>> baselines_of(MatbenchTask("demo", ("LiF", "NaF"), ("a", "b"), [1.0, 2.0], [0, 1]))
+    ('dummy', 'one_hot_ridge', 'random_forest')
+    """
+    return (*BASELINES[:-1], "composition_forest", BASELINES[-1]) if task.crystals else BASELINES
+
+
 def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]:
     """Make the models that go by name.
 
@@ -139,7 +164,8 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
     -------
     dict of str to callable
         Each takes a task with its training rows alone and a seed, and returns an estimator, not fitted, that takes
-        formulas or structures. Rows of features are made once for all that one dict returns.
+        formulas or structures. Rows of features are made once for all that one dict returns. "kernel_ridge" and
+        "blend" raise ValueError where training rows are too many, "atom_motif" where there are no structures.
 
     Examples
     --------
@@ -163,6 +189,8 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
 
     def learn(name: ModelName) -> ModelFactory:
         def make(task: MatbenchTask, seed: int) -> Any:
+            if name == "kernel_ridge":
+                _refuse_large_kernel(name, task)
             rows = beside(chosen, blocks) if task.crystals else chosen
             n_columns = rows.fit_transform(list(task.inputs[:1])).shape[1]
             return make_pipeline(rows, make_model(name, task.task, n_columns=n_columns, seed=seed))
@@ -172,6 +200,7 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
     springs = RememberedRows(BondNetworkFeaturizer())
 
     def blend(task: MatbenchTask, seed: int) -> Any:
+        _refuse_large_kernel("blend", task)
         rows = (
             FeatureUnion([("rows", beside(composition, blocks)), ("springs", springs)])
             if task.crystals
@@ -207,6 +236,17 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
         "composition_network": of_vectors,
         "atom_motif": _atom_motif,
     }
+
+
+def _refuse_large_kernel(name: str, task: MatbenchTask) -> None:
+    n_rows = len(task)
+    if n_rows > _MOST_KERNEL_ROWS:
+        size = 16e-9 * n_rows**2  # the kernel and one like it, 8 bytes a number
+        msg = (
+            f"{name} on {task.name}: kernel ridge of {n_rows:,} rows needs about {size:.0f} GB of memory; "
+            f"leave {name} out, or train on {_MOST_KERNEL_ROWS:,} rows or fewer"
+        )
+        raise ValueError(msg)
 
 
 def _transformer(model: str | None, task: MatbenchTask, seed: int) -> TransformerRegressor | TransformerClassifier:

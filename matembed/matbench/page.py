@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from matembed.matbench.results import PUBLISHED, PUBLISHED_SOURCE, BenchmarkResults, with_error
+from matembed.matbench.published import PUBLISHED, PUBLISHED_SOURCE
+from matembed.matbench.results import BenchmarkResults, with_error
 from matembed.matbench.tasks import MATBENCH, MATBENCH_METRICS
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ def _page(results: BenchmarkResults, against: str, *, figures: bool) -> Iterator
         "Mean ± standard error over folds (folds share training rows, so these errors are too small rather than too "
         "large); where models have run with several seeds, these are averaged in each fold first. Bold is the best "
         "that has run on every fold. MAE is in the unit of the target; ROC AUC is the area under the curve of "
-        "probabilities. A model has seen the training rows of its fold alone."
+        "probabilities, or of decision functions where a model tells no probability. A model has seen the training "
+        "rows of its fold alone."
     )
     whole = [task for task in results.tasks if "all" in results.sizes(task)]
     if whole:

@@ -1,11 +1,10 @@
 """Results of benchmark runs, read back from files: summaries, paired comparisons, learning curves and figures."""
 
-import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,71 +12,18 @@ import numpy as np
 import pandas as pd
 
 from matembed._atomic import whole_file
-from matembed.matbench.tasks import MATBENCH, MATBENCH_METRICS, matbench_scores
+from matembed.matbench.tasks import MATBENCH_METRICS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["PUBLISHED", "PUBLISHED_SOURCE", "BenchmarkResults", "read_result", "with_error"]
-
-PUBLISHED_SOURCE = (
-    "the Matbench v0.1 leaderboard (materialsproject/matbench, as of 2024-01-20): mean absolute error, or area under "
-    "the ROC curve, mean over the five official folds"
-)
-
-# A selection, with the best of each task. CrabNet, Darwin and those marked read the composition alone.
-PUBLISHED: dict[str, dict[str, float]] = {
-    "dielectric": {
-        "MODNet": 0.2711, "coGN": 0.3088, "AMMExpress": 0.3150, "Finder (composition)": 0.3204, "CrabNet": 0.3234,
-        "ALIGNN": 0.3449, "random forest": 0.4196, "dummy": 0.8088,
-    },
-    "expt_gap": {
-        "Darwin": 0.2865, "Ax/SAASBO CrabNet": 0.3310, "MODNet": 0.3327, "CrabNet": 0.3463, "AMMExpress": 0.4161,
-        "random forest": 0.4461, "dummy": 1.1435,
-    },
-    "expt_is_metal": {
-        "Darwin": 0.9598, "AMMExpress": 0.9209, "random forest": 0.9167, "MODNet": 0.9161, "dummy": 0.492,
-    },
-    "glass": {"MODNet": 0.9603, "AMMExpress": 0.8607, "random forest": 0.8587, "dummy": 0.5005},
-    "jdft2d": {
-        "MODNet": 33.19, "coNGN": 36.17, "coGN": 37.17, "AMMExpress": 39.85, "CrabNet": 45.61, "random forest": 50.04,
-        "dummy": 67.29,
-    },
-    "log_gvrh": {
-        "coNGN": 0.0670, "coGN": 0.0689, "ALIGNN": 0.0715, "MODNet": 0.0731, "CrabNet": 0.1014,
-        "random forest": 0.1040, "dummy": 0.2931,
-    },
-    "log_kvrh": {
-        "coNGN": 0.0491, "coGN": 0.0535, "MODNet": 0.0548, "ALIGNN": 0.0568, "CrabNet": 0.0758,
-        "random forest": 0.0820, "dummy": 0.2897,
-    },
-    "mp_e_form": {
-        "coGN": 0.0170, "ALIGNN": 0.0215, "CGCNN": 0.0337, "MODNet": 0.0448, "Finder (composition)": 0.0839,
-        "CrabNet": 0.0862, "random forest": 0.1165, "dummy": 1.0059,
-    },
-    "mp_gap": {
-        "coGN": 0.1559, "ALIGNN": 0.1861, "MegNet": 0.1934, "MODNet": 0.2199, "Finder (composition)": 0.2308,
-        "CrabNet": 0.2655, "random forest": 0.3452, "dummy": 1.3272,
-    },
-    "mp_is_metal": {"CGCNN": 0.9520, "ALIGNN": 0.9128, "coGN": 0.9124, "random forest": 0.8992, "dummy": 0.501},
-    "perovskites": {
-        "coGN": 0.0269, "ALIGNN": 0.0288, "CGCNN": 0.0452, "MODNet": 0.0908, "random forest": 0.2355,
-        "CrabNet": 0.4065, "dummy": 0.5660,
-    },
-    "phonons": {
-        "MegNet": 28.76, "coNGN": 28.89, "ALIGNN": 29.54, "coGN": 29.71, "MODNet": 34.28,
-        "Finder (composition)": 46.58, "CrabNet": 55.11, "random forest": 67.61, "dummy": 323.98,
-    },
-    "steels": {
-        "TPOT-Mat": 79.95, "AutoML-Mat": 82.30, "MODNet": 87.76, "random forest": 103.5, "CrabNet": 107.3,
-        "dummy": 229.7,
-    },
-}  # fmt: skip
+__all__ = ["BenchmarkResults", "differing", "read_result", "with_error", "without_seeds"]
 
 _RUN = ["task", "model", "size", "seed", "fold"]
 _FACTS = ("target", "unit", "n_materials", "folds", "official", "data")
 _KEYS = {*_RUN, *_FACTS, "kind", "estimator", "n_train", "scores", "ids", "truth", "predicted", "probability"}
 _TYPE = "BenchmarkResult"
+_SEED = re.compile(r"\w*(?:random_state|seed)=\d+(?:, )?")
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -120,12 +66,15 @@ class BenchmarkResults:
         `matembed.matbench.tasks.MATBENCH_METRICS`, NaN where a task has others.
     predictions : DataFrame
         One row for each material tested: ``task``, ``model``, ``size``, ``seed``, ``fold``, ``id``, ``truth``,
-        ``predicted`` (a number, or a class 0 or 1) and ``probability`` of class 1, NaN in a regression.
+        ``predicted`` (a number, or a class 0 or 1) and ``probability``, NaN in a regression: the probability of
+        class 1 where a model tells one, else its decision function, such as of "ridge", which ranks rows likewise but
+        is not confined to 0 to 1.
     tasks : mapping of str to mapping
         What is known of each task: ``target`` ("regression" or "classification"), ``unit``, ``n_materials``,
         ``folds``, ``official``, ``data`` (a digest).
     estimators : mapping of (str, str) to str
-        What each model was for each task: the estimator and its settings, of the run that was read first.
+        What each model was for each task: the estimator and its settings, of the run that was read first. Runs of one
+        size differ in seeds alone.
 
     See Also
     --------
@@ -156,7 +105,8 @@ class BenchmarkResults:
         FileNotFoundError
             If a folder holds no results.
         ValueError
-            If a file is no result, two results are of one run, or of one task with other data.
+            If a file is no result, two results are of one run, of one task with other data, or of two models by one
+            name.
         """
         results: dict[tuple[Any, ...], dict[str, Any]] = {}
         for folder in map(Path, folders):
@@ -212,13 +162,13 @@ class BenchmarkResults:
             Tasks by name, the best model first. ``kind``, ``n_folds``, ``n_seeds``; for each metric its mean over
             folds, ``*_se``, the standard error, and ``*_std``, the standard deviation as Matbench tells it (ddof 0).
             Seeds are averaged within each fold first. With `against`, mean and standard error of the paired difference
-            of the leading metric, mae or roc_auc, as ``vs_{against}``. Folds share training rows: standard errors are
-            too small rather than too large.
+            of the leading metric, mae or roc_auc, as ``vs_{against}``, where that model has run. Folds share training
+            rows: standard errors are too small rather than too large.
 
         Raises
         ------
         ValueError
-            If there is no such size or model.
+            If there is no such size, or no such model with any size.
         """
         parts = [self._summary_of(task, against, str(size)) for task in self.tasks]
         found = [part for part in parts if part is not None]
@@ -226,7 +176,7 @@ class BenchmarkResults:
             sizes = sorted(set(self.scores["size"]))
             msg = f"no task has runs of size {size!r}; there are {', '.join(sizes)}"
             raise ValueError(msg)
-        if against is not None and all(against not in part.index.get_level_values("model") for part in found):
+        if against is not None and against not in set(self.scores["model"]):
             msg = f"against must be one of {', '.join(sorted(set(self.scores['model'])))}; got {against!r}"
             raise ValueError(msg)
         return pd.concat(found)
@@ -520,31 +470,9 @@ class BenchmarkResults:
         ValueError
             If the model has no such task.
         """
-        whole = {}
-        for task in MATBENCH:
-            if task in self.tasks and self.tasks[task]["official"]:
-                rows = self.predictions
-                rows = rows[
-                    (rows["task"] == task) & (rows["model"] == model) & (rows["size"] == "all") & (rows["seed"] == seed)
-                ]
-                if rows["fold"].nunique() == len(self.tasks[task]["folds"]):
-                    whole[f"matbench_{task}"] = _submission(task, self.tasks[task]["target"], rows)
-        if not whole:
-            msg = f"{model!r} has no official task with all of its folds and seed {seed}"
-            raise ValueError(msg)
-        file = {
-            "@module": "matbench.bench",
-            "@class": "MatbenchBenchmark",
-            "version": "0.6",
-            "tasks": whole,
-            "user_metadata": {"algorithm": model},
-            "benchmark_name": "matbench_v0.1",
-            "datestamp": datetime.now(UTC).strftime("%Y.%m.%d %H:%M.%S"),
-        }
-        file["hash"] = hashlib.sha256(json.dumps(_sorted(file)).encode()).hexdigest()
-        with whole_file(Path(path)) as partial:
-            partial.write_text(json.dumps(file) + "\n", encoding="utf-8")
-        return Path(path)
+        from matembed.matbench.submission import write_submission
+
+        return write_submission(self, path, model, seed=seed)
 
     def _of(self, task: str, *, size: str | None = None) -> pd.DataFrame:
         if task not in self.tasks:
@@ -584,18 +512,72 @@ def with_error(value: float, error: float, *, sign: bool = False) -> str:
     return f"{value:{plus}.{digits}f} ± {error:.{digits}f}"
 
 
+def without_seeds(estimator: str) -> str:
+    """Leave seeds out of the text of an estimator, which then is that of every fold.
+
+    Parameters
+    ----------
+    estimator : str
+        As a file of results has it, with settings on one line.
+
+    Returns
+    -------
+    str
+        Without ``random_state=3`` and ``seed=3``.
+
+    Examples
+    --------
+    >>> without_seeds("Pipeline(steps=[('a', Forest(n_estimators=9, random_state=3)), ('b', Net(seed=3, width=8))])")
+    "Pipeline(steps=[('a', Forest(n_estimators=9)), ('b', Net(width=8))])"
+    """
+    return _SEED.sub("", estimator).replace(", )", ")")
+
+
+def differing(a: str, b: str) -> str:
+    """Show two texts from where they differ, shortened.
+
+    Parameters
+    ----------
+    a, b : str
+        The texts.
+
+    Returns
+    -------
+    str
+        Both in quotes.
+
+    Examples
+    --------
+    >>> differing("Ridge(alpha=1)", "Ridge(alpha=2)")
+    "'...alpha=1)' and '...alpha=2)'"
+    """
+    pairs = enumerate(zip(a, b, strict=False))
+    start = max(next((at for at, (one, other) in pairs if one != other), min(len(a), len(b))) - 6, 0)
+    dots = "..." if start else ""
+    return " and ".join(repr(f"{dots}{text[start : start + 60]}") for text in (a, b))
+
+
 def _frames(
     results: Sequence[dict[str, Any]],
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, dict[str, Any]], dict[tuple[str, str], str]]:
     """Put results together, tasks by name."""
     tasks: dict[str, dict[str, Any]] = {}
     estimators: dict[tuple[str, str], str] = {}
+    bare: dict[tuple[str, str, str], str] = {}
     for result in sorted(results, key=lambda one: str(one["task"])):
         facts = {name: result[name] for name in _FACTS}
         if tasks.setdefault(result["task"], facts)["data"] != facts["data"]:
             msg = f"results of {result['task']} are of different rows, targets or folds; they cannot stand side by side"
             raise ValueError(msg)
         estimators.setdefault((result["task"], result["model"]), result["estimator"])
+        key = (result["task"], result["model"], str(result["size"]))
+        text = without_seeds(result["estimator"])
+        if bare.setdefault(key, text) != text:
+            msg = (
+                f"results of {result['model']} on {result['task']} are of two models, {differing(bare[key], text)}; "
+                "name one of them otherwise: its folder"
+            )
+            raise ValueError(msg)
     predictions = []
     for result in results:
         columns = {name: str(result[name]) if name == "size" else result[name] for name in _RUN}
@@ -619,26 +601,3 @@ def _interval(differences: np.ndarray[Any, Any], n_draws: int, confidence: float
     means = [float(differences[rng.integers(len(differences), size=len(differences))].mean()) for _ in range(n_draws)]
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
-
-
-def _submission(task: str, target: Any, rows: pd.DataFrame) -> dict[str, Any]:
-    folds = {}
-    for fold, part in rows.groupby("fold"):
-        kind = float if target == "regression" else bool
-        scores = matbench_scores(target, part["truth"], part["predicted"])
-        if target == "classification":
-            scores["rocauc"] = scores.pop("roc_auc")
-        data = {one: kind(value) for one, value in zip(part["id"], part["predicted"], strict=True)}
-        folds[f"fold_{fold}"] = {"data": data, "parameters": {}, "scores": scores}
-    return {
-        "@module": "matbench.task",
-        "@class": "MatbenchTask",
-        "benchmark_name": "matbench_v0.1",
-        "dataset_name": f"matbench_{task}",
-        "results": folds,
-    }
-
-
-def _sorted(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Sort keys at all depths, as Matbench does before it takes the digest."""
-    return {key: _sorted(value) if isinstance(value, dict) else value for key, value in sorted(values.items())}

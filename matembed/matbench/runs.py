@@ -8,7 +8,8 @@ tables and figures can be made again without data or models, and folders of seve
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from matembed._atomic import refuse_occupied, whole_file
+from matembed.cards import package_versions
 from matembed.embeddings import EmbeddingTable
-from matembed.matbench.models import BASELINES, ModelFactory, named_models
-from matembed.matbench.results import BenchmarkResults, read_result
+from matembed.matbench.models import ModelFactory, baselines_of, named_models
+from matembed.matbench.results import BenchmarkResults, differing, read_result, without_seeds
 from matembed.matbench.tasks import MatbenchTask, matbench_scores
 
 __all__ = ["Size", "run_benchmark"]
@@ -44,7 +46,7 @@ def run_benchmark(
     models: Sequence[str] | Mapping[str, str | ModelFactory],
     out: str | os.PathLike[str],
     *,
-    baselines: Sequence[str] = BASELINES,
+    baselines: Sequence[str] | None = None,
     table: EmbeddingTable | None = None,
     folds: Sequence[int] | None = None,
     sizes: Sequence[Size] = ("all",),
@@ -63,11 +65,13 @@ def run_benchmark(
     models : sequence of str, or mapping of str to str or callable
         Names that `matembed.matbench.models` lists; or by a name of your own one of these or a function of
         a task, of which it is given the training rows, and a seed. It returns a scikit-learn estimator of formulas or
-        structures, which is fitted once.
+        structures, which is fitted once. Its settings, other than seeds, are the same for every fold; one that is to
+        choose some does so when it is fitted, as `GridSearchCV` does.
     out : path-like
         Folder of results, made if need be.
-    baselines : sequence of str, default ("dummy", "one_hot_ridge", "random_forest")
-        Names of models that stand beside in tables.
+    baselines : sequence of str, optional
+        Names of models that stand beside in tables; by default "dummy", "one_hot_ridge", "random_forest" and, of
+        structures, "composition_forest".
     table : EmbeddingTable, optional
         Vectors of elements for models by name; see `matembed.matbench.models.named_models`. Baselines never
         see it.
@@ -90,14 +94,17 @@ def run_benchmark(
     ------
     FileExistsError
         If `out` holds something other than results.
+    TypeError
+        If one name, task or number stands where a list of them is wanted.
     ValueError
-        If a name is unknown or unfit for a file, there is nothing to do, `out` holds a result of other data or of
-        another model by the same name, or a model predicts what is no number.
+        If a name is unknown or unfit for a file, there is nothing to do, a model cannot learn a task, `out` holds a
+        result of other data or of another model by the same name, or a model predicts what is no number. All but the
+        last are found before anything is fitted.
 
     Notes
     -----
-    Every model gets the seed 2¹⁶ · seed + fold. Results of the same data, models and seeds are the same bytes, if the
-    models are repeated by their seed.
+    Every model gets the seed 2¹⁶ · seed + fold. Results of the same data, models, seeds and versions of packages,
+    which each file of results names, are the same bytes, if the models are repeated by their seed.
 
     Examples
     --------
@@ -111,28 +118,41 @@ def run_benchmark(
     {('salts', 'ridge'): 0.1, ('salts', 'dummy'): 0.4}
     """
     folder = Path(out)
-    several = list(tasks.values() if isinstance(tasks, Mapping) else tasks)
-    factories = _factories(models, baselines, table)
-    runs = list(_runs(several, list(factories), folds, sizes, seeds))
+    several = _listed("tasks", tasks.values() if isinstance(tasks, Mapping) else tasks)
+    competing = dict(models) if isinstance(models, Mapping) else {name: name for name in _listed("models", models)}
+    chosen = None if baselines is None else _listed("baselines", baselines)
+    beside = {task.name: baselines_of(task) if chosen is None else chosen for task in several}
+    factories = _factories(competing, list(dict.fromkeys(chain.from_iterable(beside.values()))), table)
+    names = {task: list(dict.fromkeys([*of_task, *competing])) for task, of_task in beside.items()}
+    runs = list(_runs(several, names, folds, sizes, seeds))
     if not runs:
         msg = f"there is nothing to run: {len(several)} tasks, {len(factories)} models, sizes {list(sizes)}"
         raise ValueError(msg)
     refuse_occupied(folder, kind=_KIND, overwrite=True)
+    texts = _check_models(runs, factories, folder)
     with whole_file(folder / "config.json") as partial:
         partial.write_text(json.dumps({"schema": 1, "type": _KIND}) + "\n", encoding="utf-8")
+    versions = package_versions()
     for run in tqdm(runs, unit=" folds", disable=not progress):
-        _measure(run, factories[run.model], run.model in baselines, folder)
+        kind = "baseline" if run.model in beside[run.task.name] else "model"
+        _measure(run, factories[run.model], folder, texts[_group(run)], {"kind": kind, "versions": versions})
     return BenchmarkResults.read(folder)
 
 
+def _listed(name: str, values: Any) -> list[Any]:
+    """Refuse one of something where several are wanted."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        shown = f"the text {values!r}" if isinstance(values, str) else repr(values)
+        inside = values.name if isinstance(values, MatbenchTask) else repr(values)
+        msg = f"{name} must be a sequence, got {shown}; pass [{inside}]"
+        raise TypeError(msg)
+    return list(values)
+
+
 def _factories(
-    models: Sequence[str] | Mapping[str, str | ModelFactory], baselines: Sequence[str], table: EmbeddingTable | None
+    asked: Mapping[str, str | ModelFactory], baselines: Sequence[str], table: EmbeddingTable | None
 ) -> dict[str, ModelFactory]:
     """Look up models, baselines first; both are known by a name that can be that of a folder."""
-    if isinstance(models, str):
-        msg = f"models must be a sequence of names or a mapping, got the text {models!r}; pass [{models!r}]"
-        raise TypeError(msg)
-    asked = models if isinstance(models, Mapping) else {name: name for name in models}
     twice = sorted({name for name, model in asked.items() if name in baselines and model != name})
     if twice:
         msg = f"{', '.join(twice)} is the name of a baseline; give your model another"
@@ -152,40 +172,93 @@ def _factories(
 
 def _runs(
     tasks: Sequence[MatbenchTask],
-    models: Sequence[str],
+    models: Mapping[str, Sequence[str]],
     folds: Sequence[int] | None,
     sizes: Sequence[Size],
     seeds: Sequence[int],
 ) -> Iterator[_Run]:
-    for size in sizes:
-        if size != "all" and (not isinstance(size, int) or size < 1):
-            msg = f'sizes are "all" or 1 or more, got {size!r}'
-            raise ValueError(msg)
-    if any(seed < 0 for seed in seeds):
-        msg = f"seeds must be 0 or more, got {list(seeds)}"
+    """List what is to be measured; models are those of each task."""
+    checked = [_size(size) for size in _listed("sizes", sizes)]
+    numbers = _listed("seeds", seeds)
+    if any(seed < 0 for seed in numbers):
+        msg = f"seeds must be 0 or more, got {numbers}"
+        raise ValueError(msg)
+    wanted = None if folds is None else [int(fold) for fold in _listed("folds", folds)]
+    if wanted == []:
+        msg = "folds must name one fold or more, got []; leave folds out for all of them"
         raise ValueError(msg)
     for task in tasks:
         if not _FILE_NAME.fullmatch(task.name):
             msg = f"the name of a task is that of a folder: letters, digits, '_', '.', '+' and '-'; got {task.name!r}"
             raise ValueError(msg)
-        chosen = task.fold_numbers if folds is None else [int(fold) for fold in folds]
+        chosen = task.fold_numbers if wanted is None else wanted
         fewest = min(len(task.split(fold)[0]) for fold in chosen)
-        for size in sizes:
+        for size in checked:
             if size == "all" or size <= fewest:
-                for seed in seeds:
+                for seed in numbers:
                     for fold in chosen:
-                        yield from (_Run(task, size, int(seed), fold, model) for model in models)
+                        yield from (_Run(task, size, int(seed), fold, model) for model in models[task.name])
 
 
-def _measure(run: _Run, factory: ModelFactory, baseline: bool, folder: Path) -> None:
+def _size(size: Any) -> Size:
+    if isinstance(size, str) and size == "all":
+        return "all"
+    if isinstance(size, int | np.integer) and not isinstance(size, bool) and size >= 1:
+        return int(size)
+    msg = f'sizes are "all" or 1 or more, got {size!r}'
+    raise ValueError(msg)
+
+
+def _group(run: _Run) -> tuple[str, str, Size]:
+    """Name what is one model, whatever the fold and seed."""
+    return run.task.name, run.model, run.size
+
+
+def _estimator(run: _Run, factory: ModelFactory) -> tuple[Any, MatbenchTask]:
+    """Make the model of a run, and list the rows that it is to learn from."""
+    train_idx, _ = run.task.split(run.fold)
+    if run.size != "all":
+        train_idx = run.task.draw(run.fold, run.size, seed=run.seed)
+    training = run.task.rows(train_idx)
+    return factory(training, (run.seed << 16) + run.fold), training
+
+
+def _check_models(
+    runs: Sequence[_Run], factories: Mapping[str, ModelFactory], folder: Path
+) -> dict[tuple[str, str, Size], str]:
+    """Write each model without its seeds, before it is fitted; refuse results of other data or of another model."""
+    held: dict[tuple[str, str, Size], list[tuple[Path, str]]] = {}
+    for task in {run.task.name: run.task for run in runs}.values():
+        for path in sorted((folder / task.name).glob("*/*.json")):
+            found = read_result(path)
+            if found["data"] != task.sha256:
+                raise ValueError(_another(path, "data", found["data"], task.sha256))
+            held.setdefault((task.name, found["model"], found["size"]), []).append((path, found["estimator"]))
+    texts: dict[tuple[str, str, Size], str] = {}
+    for run in runs:
+        if _group(run) not in texts:
+            text = without_seeds(_description(_estimator(run, factories[run.model])[0]))
+            texts[_group(run)] = text
+            for path, estimator in held.get(_group(run), []):
+                if without_seeds(estimator) != text:
+                    raise ValueError(_another(path, "estimator", without_seeds(estimator), text))
+    return texts
+
+
+def _another(path: Path, key: str, found: object, now: object) -> str:
+    shown = differing(str(found), str(now))
+    return (
+        f"{path} is of another run, {key} {shown}; name the model otherwise, choose another folder, or remove the file"
+    )
+
+
+def _measure(run: _Run, factory: ModelFactory, folder: Path, text: str, more: dict[str, Any]) -> None:
     """Make one result, unless it is there."""
     task = run.task
-    train_idx, test_idx = task.split(run.fold)
-    if run.size != "all":
-        train_idx = task.draw(run.fold, run.size, seed=run.seed)
-    training = task.rows(train_idx)
-    estimator = factory(training, (run.seed << 16) + run.fold)
-    facts = {
+    _, test_idx = task.split(run.fold)
+    estimator, training = _estimator(run, factory)
+    description = _description(estimator)
+    facts: dict[str, Any] = {
         "schema": 1,
         "type": "BenchmarkResult",
         "task": task.name,
@@ -196,13 +269,18 @@ def _measure(run: _Run, factory: ModelFactory, baseline: bool, folder: Path) -> 
         "official": task.official,
         "data": task.sha256,
         "model": run.model,
-        "kind": "baseline" if baseline else "model",
-        "estimator": _description(estimator),
+        "estimator": description,
         "size": run.size,
         "fold": run.fold,
         "seed": run.seed,
-        "n_train": len(train_idx),
+        "n_train": len(training),
     }
+    if without_seeds(description) != text:
+        msg = (
+            f"{run.model} is not one model in all folds of {task.name}, {differing(text, without_seeds(description))}; "
+            "make one that chooses its settings when it is fitted"
+        )
+        raise ValueError(msg)
     path = folder / task.name / run.model / f"{run.size}-fold{run.fold}-seed{run.seed}.json"
     if path.exists():
         _refuse_another(path, facts)
@@ -216,13 +294,17 @@ def _measure(run: _Run, factory: ModelFactory, baseline: bool, folder: Path) -> 
             msg = f"{run.model} must predict one finite number for each of {len(inputs):,} rows of {task.name}"
             raise ValueError(msg)
     truth = task.target[test_idx]
-    result = facts | {
-        "scores": matbench_scores(task.task, truth, predicted, probability),
-        "ids": [task.ids[idx] for idx in test_idx],
-        "truth": truth.tolist(),
-        "predicted": predicted.astype(truth.dtype).tolist(),
-        "probability": None if probability is None else probability.tolist(),
-    }
+    result = (
+        facts
+        | more
+        | {
+            "scores": matbench_scores(task.task, truth, predicted, probability),
+            "ids": [task.ids[idx] for idx in test_idx],
+            "truth": truth.tolist(),
+            "predicted": predicted.astype(truth.dtype).tolist(),
+            "probability": None if probability is None else probability.tolist(),
+        }
+    )
     with whole_file(path) as partial:
         partial.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -238,12 +320,8 @@ def _refuse_another(path: Path, facts: Mapping[str, Any]) -> None:
     """Refuse to take a result for that of other data or of another model."""
     found = read_result(path)
     for key, value in facts.items():
-        if found[key] != value and key != "kind":
-            msg = (
-                f"{path} is of another run ({key} {str(found[key])[:60]!r}, now {str(value)[:60]!r}); "
-                "name the model otherwise, choose another folder, or remove the file"
-            )
-            raise ValueError(msg)
+        if found[key] != value:
+            raise ValueError(_another(path, key, found[key], value))
 
 
 def _description(estimator: Any) -> str:

@@ -30,7 +30,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,6 +43,7 @@ from matembed.downstream.tasks import Task, read_labelled
 from matembed.sources import FormulaRow, StructureRow, UnreadableRow, read_rows, shortened
 from matembed.sources._text import open_text
 from matembed.sources.rows import bare_suffix
+from matembed.sources.tables import read_properties
 
 __all__ = [
     "MATBENCH",
@@ -52,6 +53,7 @@ __all__ = [
     "matbench_scores",
     "official_folds",
     "read_matbench",
+    "target_digest",
 ]
 
 # The first leads: models are ranked and compared by it.
@@ -64,6 +66,7 @@ _SPLIT = {"n_splits": 5, "shuffle": True, "random_state": 18012019}
 _PREFIX = "matbench_"
 _SMALLEST = 1e-5  # targets below are left out of the mean absolute percentage error, as Matbench does
 _CLASSES = {"true": 1.0, "false": 0.0}
+_PER_UNIT = 10_000  # of a digest: lengths in Å and fractional coordinates are told apart by one part of so many
 
 
 class MatbenchFacts(NamedTuple):
@@ -84,6 +87,8 @@ class MatbenchFacts(NamedTuple):
         ones.
     inputs : {"composition", "structure"}
         What a model may read.
+    digest : str, optional
+        Of the targets in official order, as `target_digest` makes it; None where it is not known.
     """
 
     n_materials: int
@@ -92,22 +97,39 @@ class MatbenchFacts(NamedTuple):
     unit: str
     spread: float
     inputs: str
+    digest: str | None = None
 
 
 MATBENCH: dict[str, MatbenchFacts] = {
-    "dielectric": MatbenchFacts(4764, "regression", "n", "", 0.808534704217072, "structure"),
-    "expt_gap": MatbenchFacts(4604, "regression", "gap expt", "eV", 1.1432002429044061, "composition"),
-    "expt_is_metal": MatbenchFacts(4921, "classification", "is_metal", "", 0.4980694980694981, "composition"),
-    "glass": MatbenchFacts(5680, "classification", "gfa", "", 0.710387323943662, "composition"),
-    "jdft2d": MatbenchFacts(636, "regression", "exfoliation_en", "meV/atom", 67.20200406491116, "structure"),
-    "log_gvrh": MatbenchFacts(10987, "regression", "log10(G_VRH)", "log10 GPa", 0.29313828328604646, "structure"),
-    "log_kvrh": MatbenchFacts(10987, "regression", "log10(K_VRH)", "log10 GPa", 0.2896736342937069, "structure"),
+    "dielectric": MatbenchFacts(4764, "regression", "n", "", 0.808534704217072, "structure", "a05ffc314813700f"),
+    "expt_gap": MatbenchFacts(
+        4604, "regression", "gap expt", "eV", 1.1432002429044061, "composition", "48d7086f1822fc37"
+    ),
+    "expt_is_metal": MatbenchFacts(
+        4921, "classification", "is_metal", "", 0.4980694980694981, "composition", "b827f503f4875405"
+    ),
+    "glass": MatbenchFacts(5680, "classification", "gfa", "", 0.710387323943662, "composition", "05ebe1c4cf7071fd"),
+    "jdft2d": MatbenchFacts(
+        636, "regression", "exfoliation_en", "meV/atom", 67.20200406491116, "structure", "a23b4cd11618e1a8"
+    ),
+    "log_gvrh": MatbenchFacts(
+        10987, "regression", "log10(G_VRH)", "log10 GPa", 0.29313828328604646, "structure", "1c09243a2845da0a"
+    ),
+    "log_kvrh": MatbenchFacts(
+        10987, "regression", "log10(K_VRH)", "log10 GPa", 0.2896736342937069, "structure", "7ce1595274b5fde9"
+    ),
     "mp_e_form": MatbenchFacts(132752, "regression", "e_form", "eV/atom", 1.0059220443295362, "structure"),
     "mp_gap": MatbenchFacts(106113, "regression", "gap pbe", "eV", 1.3271449960162496, "structure"),
     "mp_is_metal": MatbenchFacts(106113, "classification", "is_metal", "", 0.43492314796490533, "structure"),
-    "perovskites": MatbenchFacts(18928, "regression", "e_form", "eV/cell", 0.5659924184827462, "structure"),
-    "phonons": MatbenchFacts(1265, "regression", "last phdos peak", "1/cm", 323.78696979348734, "structure"),
-    "steels": MatbenchFacts(312, "regression", "yield strength", "MPa", 229.37426857330706, "composition"),
+    "perovskites": MatbenchFacts(
+        18928, "regression", "e_form", "eV/cell", 0.5659924184827462, "structure", "d8533389c1bb6fce"
+    ),
+    "phonons": MatbenchFacts(
+        1265, "regression", "last phdos peak", "1/cm", 323.78696979348734, "structure", "ce8d09e1d21a42f8"
+    ),
+    "steels": MatbenchFacts(
+        312, "regression", "yield strength", "MPa", 229.37426857330706, "composition", "0faa9b290aa029f7"
+    ),
 }
 
 
@@ -131,6 +153,8 @@ class MatbenchTask:
         What is predicted.
     unit : str
         Of the target.
+    own_ids : bool
+        Whether ids came with the materials; False where they were made from their order.
 
     See Also
     --------
@@ -154,6 +178,7 @@ class MatbenchTask:
     folds: NDArray[np.int64]
     task: Task = "regression"
     unit: str = ""
+    own_ids: bool = True
 
     def __post_init__(self) -> None:
         target = np.array(self.target, dtype=np.float64 if self.task == "regression" else np.int64)
@@ -192,7 +217,8 @@ class MatbenchTask:
         """Whether these are all rows of the Matbench task of that name, with its ids, targets and folds.
 
         Targets are told by their mean absolute deviation or the share of the positive class, which Matbench publishes
-        to 15 digits.
+        to 15 digits, and their order by a digest. Of mp_gap, mp_is_metal and mp_e_form there is no digest: these must
+        have come with ids, or with the numbers that Matbench gives to rows.
         """
         facts = MATBENCH.get(self.name)
         if facts is None or len(self) != facts.n_materials or self.task != facts.task:
@@ -205,15 +231,19 @@ class MatbenchTask:
         return (
             [self.ids[idx] for idx in order] == _made_ids(self.name, len(self))
             and math.isclose(spread, facts.spread, rel_tol=1e-9)
+            and (self.own_ids if facts.digest is None else target_digest(target) == facts.digest)
             and np.array_equal(self.folds[order], official_folds(len(self), classes))
         )
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of names, ids, formulas, targets and folds: tells whether two results are of the same rows."""
+        """Digest of names, ids, materials, targets and folds: tells whether two results are of the same rows.
+
+        Of a structure it covers lattice and fractional coordinates, to 1e-4 (Å) and without whole lattice vectors.
+        """
         rows = zip(self.ids, self.inputs, self.target.tolist(), self.folds.tolist(), strict=True)
         lines = (
-            f"{one}\t{item.formula if isinstance(item, IStructure) else item}\t{target!r}\t{fold}\n"
+            f"{one}\t{_geometry(item) if isinstance(item, IStructure) else item}\t{target!r}\t{fold}\n"
             for one, item, target, fold in rows
         )
         digest = hashlib.sha256(f"{self.name}\t{self.task}\n".encode())
@@ -297,7 +327,9 @@ class MatbenchTask:
             Of these rows, in that order.
         """
         inputs, ids = tuple(self.inputs[one] for one in idx), tuple(self.ids[one] for one in idx)
-        return MatbenchTask(self.name, inputs, ids, self.target[idx], self.folds[idx], self.task, self.unit)
+        return MatbenchTask(
+            self.name, inputs, ids, self.target[idx], self.folds[idx], self.task, self.unit, self.own_ids
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -306,6 +338,36 @@ class MatbenchTask:
         what = "structures" if self.crystals else "formulas"
         kind = "official" if self.official else "not official"
         return f"MatbenchTask({self.name!r}, {len(self):,} {what}, {len(self.fold_numbers)} folds, {self.task}, {kind})"
+
+
+def _geometry(structure: IStructure) -> str:
+    """Write species, lattice and sites for a digest, coarsely enough that noise of the last digits does not count."""
+    cell = np.rint(structure.lattice.matrix * _PER_UNIT).astype(np.int64)
+    sites = np.rint(structure.frac_coords * _PER_UNIT).astype(np.int64) % _PER_UNIT
+    species = " ".join(site.species_string for site in structure)
+    return f"{species} {cell.ravel().tolist()} {sites.ravel().tolist()}"
+
+
+def target_digest(target: ArrayLike) -> str:
+    """Digest targets in their order, to four digits.
+
+    Parameters
+    ----------
+    target : array-like, shape (n_materials,)
+        Numbers, or classes 0 and 1.
+
+    Returns
+    -------
+    str
+        The first 16 hexadecimal digits of the SHA-256 of all, a line each.
+
+    Examples
+    --------
+    >>> target_digest([1.5, 2.0]) == target_digest([1.50001, 2.0]), target_digest([1.5, 2.0]) == target_digest([2, 1.5])
+    (True, False)
+    """
+    lines = "\n".join(f"{value + 0.0:.4g}" for value in np.asarray(target, dtype=np.float64).tolist())
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
 def official_folds(n_materials: int, classes: ArrayLike | None = None) -> NDArray[np.int64]:
@@ -405,6 +467,7 @@ def read_matbench(
     tasks: Sequence[str] | None = None,
     target: str | None = None,
     folds: str | os.PathLike[str] | None = None,
+    task: Literal["auto"] | Task = "auto",
 ) -> dict[str, MatbenchTask]:
     """Read tasks from a file; the module's docstring lists the forms.
 
@@ -420,6 +483,10 @@ def read_matbench(
     folds : path-like, optional
         Matbench's ``matbench_v0.1_validation.json``, or a file of that form: ``splits``, of task, of ``fold_0``, ...,
         with lists of ids ``train`` and ``test``. In place of folds in `path`.
+    task : {"auto", "regression", "classification"}, default "auto"
+        What is predicted. By default what Matbench says of its own tasks; else a classification if the target is
+        true or false, 0 and 1 and nothing else, or text of two kinds, of which the one last by name is the positive
+        class.
 
     Returns
     -------
@@ -431,13 +498,17 @@ def read_matbench(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a row cannot be read or has no target, ids are not unique, or there are no folds and none can be made.
+        If a row cannot be read or has no target, ids are not unique, there are no folds and none can be made, or
+        `task` does not fit the target.
     """
+    if task not in ("auto", *get_args(Task)):
+        msg = f"task must be one of auto, {', '.join(get_args(Task))}; got {task!r}"
+        raise ValueError(msg)
     source = Path(path)
     if not source.is_file():
         msg = f"{source} is no file; wanted matbench_<task>.json(.gz), a table, or JSON lines"
         raise FileNotFoundError(msg)
-    wanted = None if tasks is None else [_bare(task) for task in tasks]
+    wanted = None if tasks is None else [_bare(name) for name in tasks]
     columns = _read_split_frame(source) if bare_suffix(source) == ".json" else None
     if columns is not None:
         name = _name_of(source)
@@ -448,26 +519,32 @@ def read_matbench(
         msg = f"{source.name} holds none of the tasks {', '.join(wanted or ())}"
         raise ValueError(msg)
     splits = None if folds is None else _read_splits(Path(folds))
-    return {name: _made(source, name, rows, splits) for name, rows in found.items()}
+    return {name: _made(source, name, rows, splits, task) for name, rows in found.items()}
 
 
 class _Rows(NamedTuple):
-    """Rows of one task as they were read: ids are None where a file has none, and so are folds."""
+    """Rows of one task as they were read: ids are None if the file has none, a fold is where there is none."""
 
-    ids: list[str | None]
+    ids: list[str] | None
     inputs: list[Any]
     target: list[Any]
     folds: list[Any]
 
 
-def _made(source: Path, name: str, rows: _Rows, splits: Mapping[str, Any] | None) -> MatbenchTask:
+def _made(
+    source: Path, name: str, rows: _Rows, splits: Mapping[str, Any] | None, kind: Literal["auto"] | Task
+) -> MatbenchTask:
     """Check the rows of a task, and give each its fold."""
     facts = MATBENCH.get(name)
-    labelled = read_labelled(
-        [None] * len(rows.inputs), _numbers(source, name, rows), task="auto" if facts is None else facts.task
-    )
+    kind = facts.task if kind == "auto" and facts is not None else kind
+    values = _labels(source, name, rows, kind)
+    try:
+        labelled = read_labelled([None] * len(rows.inputs), values, task=kind)
+    except ValueError as error:
+        msg = f"{source.name}, {name}: {error}"
+        raise ValueError(msg) from error
     n_materials = len(labelled)
-    ids = _made_ids(name, n_materials) if all(one is None for one in rows.ids) else [str(one) for one in rows.ids]
+    ids = _made_ids(name, n_materials) if rows.ids is None else rows.ids
     if splits is not None:
         fold_of = _folds_of_splits(source, name, ids, splits)
     elif all(fold is None for fold in rows.folds):
@@ -484,24 +561,26 @@ def _made(source: Path, name: str, rows: _Rows, splits: Mapping[str, Any] | None
     else:
         fold_of = np.array([_whole(source, name, one, fold) for one, fold in zip(ids, rows.folds, strict=True)])
     unit = "" if facts is None else facts.unit
-    made_task = MatbenchTask(name, tuple(rows.inputs), tuple(ids), labelled.y, fold_of, labelled.task, unit)
+    made_task = MatbenchTask(
+        name, tuple(rows.inputs), tuple(ids), labelled.y, fold_of, labelled.task, unit, rows.ids is not None
+    )
     if len(made_task.fold_numbers) < 2:
         msg = f"{source.name}: all rows of {name} are in fold {made_task.fold_numbers[0]}; wanted two folds or more"
         raise ValueError(msg)
     return made_task
 
 
-def _numbers(source: Path, name: str, rows: _Rows) -> list[float]:
-    found = []
-    for row, value in enumerate(rows.target):
-        text = str(value).strip().lower()
-        try:
-            found.append(_CLASSES[text] if text in _CLASSES else float(text))
-        except ValueError as error:
-            which = rows.ids[row] or f"row {row + 1}"
-            msg = f"{source.name}: the target of {which} in {name} is no number: {shortened(value, 40)!r}"
-            raise ValueError(msg) from error
-    return found
+def _labels(source: Path, name: str, rows: _Rows, kind: str) -> list[float] | list[str]:
+    """Read targets as numbers; or, unless a regression is wanted, as names of classes, if none of them is a number."""
+    texts = [str(value).strip() for value in rows.target]
+    if kind != "regression" and not any(map(_is_number, texts)):
+        return texts
+    for row, text in enumerate(texts):
+        if not _is_number(text):
+            which = f"row {row + 1}" if rows.ids is None else rows.ids[row]
+            msg = f"{source.name}: the target of {which} in {name} is no number: {shortened(text, 40)!r}"
+            raise ValueError(msg)
+    return [_CLASSES[text.lower()] if text.lower() in _CLASSES else float(text) for text in texts]
 
 
 def _whole(source: Path, name: str, one: str, fold: Any) -> int:
@@ -558,13 +637,22 @@ def _rows_of_frame(source: Path, name: str, frame: dict[str, Any], target: str |
     chosen = _target_column(source, name, [column for column in columns if column not in (inputs, "fold")], target)
     positions = [columns.index(column) for column in (inputs, chosen)]
     fold_at = columns.index("fold") if "fold" in columns else None
-    rows = _Rows([], [], [], [])
-    for one, values in zip(frame["index"], frame["data"], strict=True):
-        rows.ids.append(one if isinstance(one, str) else None)
-        rows.inputs.append(_input_of(source, len(rows.ids), values[positions[0]]))
+    rows = _Rows(_ids_of_index(name, frame["index"]), [], [], [])
+    for row, (_, values) in enumerate(zip(frame["index"], frame["data"], strict=True), start=1):
+        rows.inputs.append(_input_of(source, row, values[positions[0]]))
         rows.target.append(values[positions[1]])
         rows.folds.append(None if fold_at is None else values[fold_at])
     return rows
+
+
+def _ids_of_index(name: str, index: Sequence[Any]) -> list[str] | None:
+    """Read the ids of a DataFrame; Matbench's own have the official position, from 0, in their place."""
+    if any(isinstance(one, str) for one in index):
+        return [str(one) for one in index]
+    if set(index) != set(range(len(index))):
+        return None
+    made = _made_ids(name, len(index))
+    return [made[int(one)] for one in index]
 
 
 def _input_of(source: Path, row: int, value: Any) -> Any:
@@ -609,6 +697,8 @@ def _rows_of_file(source: Path, wanted: Sequence[str] | None, target: str | None
     name = _name_of(source)
     targets: dict[str, str] = {}
     found: dict[str, _Rows] = {}
+    ids: dict[str, list[str]] = {}
+    own_ids = False
     for row in read_rows(source):
         if isinstance(row, UnreadableRow):
             msg = f"{source.name}, row {row.row}: {row.reason}"
@@ -618,21 +708,34 @@ def _rows_of_file(source: Path, wanted: Sequence[str] | None, target: str | None
         if wanted is not None and task not in wanted:
             continue
         if task not in targets:
-            targets[task] = _target_column(source, task, _candidates(values), target)
+            targets[task] = _target_column(source, task, _candidates(values, target), target)
         if targets[task] not in values:
             msg = f"{source.name}: {row.id} has no {targets[task]}"
             raise ValueError(msg)
-        rows = found.setdefault(task, _Rows([], [], [], []))
-        rows.ids.append(None if row.id == str(row.row) else row.id)
+        rows = found.setdefault(task, _Rows(None, [], [], []))
+        ids.setdefault(task, []).append(row.id)
+        own_ids = own_ids or row.id != str(row.row)
         rows.inputs.append(_material_of(source, row))
         rows.target.append(values[targets[task]])
         rows.folds.append(values.get("fold"))
+    if found and (own_ids or _names_rows(source)):
+        return {task: rows._replace(ids=ids[task]) for task, rows in found.items()}
     return found
 
 
-def _candidates(values: Mapping[str, Any]) -> list[str]:
-    """List the properties that may be a target: "target" itself, or numbers."""
+def _names_rows(source: Path) -> bool:
+    """Tell whether a file has ids: a row without one goes by its number, and so may a row that has one."""
+    try:
+        return bool(read_properties(source))
+    except ValueError:
+        return False
+
+
+def _candidates(values: Mapping[str, Any], target: str | None) -> list[str]:
+    """List the properties that may be a target: any that is asked for, else "target" itself, or numbers."""
     others = {name: value for name, value in values.items() if name not in ("fold", "task")}
+    if target is not None:
+        return list(others)
     return [
         name for name, value in others.items() if name == "target" or not isinstance(value, str) or _is_number(value)
     ]

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from matembed import Card, EmbeddingTable
 from matembed.downstream.baselines import random_table
 from matembed.elements import SYMBOLS
-from matembed.matbench.models import BASELINES, RememberedRows, named_models
+from matembed.matbench.models import BASELINES, RememberedRows, baselines_of, named_models
 from matembed.matbench.tasks import MatbenchTask
 
 SALTS = [cation + anion for cation in ("Li", "Na", "K", "Rb", "Cs") for anion in ("F", "Cl", "Br", "I")]
@@ -68,6 +68,11 @@ def test_structures_of_one_composition_differ_for_a_forest_of_structures_alone()
     of_formulas = known["composition_forest"](task, 0).fit(CRYSTALS, LENGTHS).predict([small, large])
     assert of_structures[0] != of_structures[1]
     assert of_formulas[0] == of_formulas[1]
+
+
+def test_the_baselines_of_a_task_go_by_name():
+    for inputs in (SALTS, CRYSTALS):
+        assert set(BASELINES) <= set(baselines_of(task_of(inputs, LENGTHS))) <= set(named_models())
 
 
 def test_a_material_is_described_once():

@@ -1,6 +1,5 @@
 """Results of a benchmark are read, compared and drawn from their files alone."""
 
-import hashlib
 import json
 import shutil
 
@@ -13,7 +12,8 @@ from sklearn.pipeline import make_pipeline
 from matembed import FormulaFeaturizer
 from matembed.downstream.baselines import one_hot_table
 from matembed.elements import SYMBOLS
-from matembed.matbench.results import PUBLISHED, BenchmarkResults
+from matembed.matbench.published import PUBLISHED
+from matembed.matbench.results import BenchmarkResults
 from matembed.matbench.runs import run_benchmark
 from matembed.matbench.tasks import MATBENCH, MatbenchFacts, MatbenchTask, official_folds
 
@@ -152,6 +152,34 @@ def test_several_folders_stand_side_by_side(folder, tmp_path):
         BenchmarkResults.read(folder, tmp_path / "other")
 
 
+def test_two_models_of_one_name_are_not_averaged(tmp_path):
+    run_benchmark([TASK], {"mine": linear(2.0)}, tmp_path / "a", baselines=[], folds=[0, 1])
+    run_benchmark([TASK], {"mine": linear(5.0)}, tmp_path / "b", baselines=[], folds=[2, 3, 4])
+    with pytest.raises(ValueError, match=r"mine on lengths are of two models, '.*2\.0.*' and '.*5\.0") as caught:
+        BenchmarkResults.read(tmp_path / "a", tmp_path / "b")
+    assert len(str(caught.value).splitlines()) == 1
+    run_benchmark([TASK], {"mine": linear(2.0)}, tmp_path / "c", baselines=[], folds=[2, 3, 4])
+    assert (BenchmarkResults.read(tmp_path / "a", tmp_path / "c").summary()["n_folds"] == 5).all()
+
+
+def test_a_model_that_lacks_a_size_is_compared_at_the_others(folder, tmp_path):
+    run_benchmark([TASK], {"mine": linear(1.0)}, tmp_path / "mine", baselines=[])
+    both = BenchmarkResults.read(folder, tmp_path / "mine")
+    assert "vs_mine" in both.summary(against="mine")
+    assert "vs_mine" not in both.summary(against="mine", size=8)
+    assert both.table(against="mine", size=8).equals(both.table(size=8))
+    assert "mine" in both.report(tmp_path / "report.md", against="mine").read_text()
+
+
+def test_older_results_without_versions_are_read(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "old")
+    for path in (tmp_path / "old").glob("*/*/*.json"):
+        result = json.loads(path.read_text())
+        del result["versions"]
+        path.write_text(json.dumps(result))
+    assert BenchmarkResults.read(tmp_path / "old").table().equals(BenchmarkResults.read(folder).table())
+
+
 def test_a_report_is_one_page_and_the_same_bytes(results, tmp_path):
     page = results.report(tmp_path / "report.html", against="weak")
     text = page.read_text(encoding="utf-8")
@@ -175,61 +203,18 @@ def official(monkeypatch):
     spread = float(np.abs(LENGTHS - LENGTHS.mean()).mean())
     facts = MatbenchFacts(20, "regression", "length", "Å", spread, "composition")
     monkeypatch.setitem(MATBENCH, "lengths", facts)
-    monkeypatch.setitem(
-        MATBENCH, "long", facts._replace(task="classification", unit="", spread=float(CLASSES.target.mean()))
-    )
     monkeypatch.setitem(PUBLISHED, "lengths", {"SaltNet": 0.123})
-    folds = official_folds(20, CLASSES.target)
-    classes = MatbenchTask(
-        "long",
-        CLASSES.inputs,
-        tuple(one.replace("lengths", "long") for one in IDS),
-        CLASSES.target,
-        folds,
-        CLASSES.task,
-    )
-    return MatbenchTask("lengths", TASK.inputs, TASK.ids, TASK.target, TASK.folds, unit="Å"), classes
+    return MatbenchTask("lengths", TASK.inputs, TASK.ids, TASK.target, TASK.folds, unit="Å")
 
 
 def test_published_figures_stand_beside_official_tasks_alone(official, tmp_path):
-    whole, _ = official
-    results = run_benchmark([whole], MODELS, tmp_path / "whole", baselines=[])
+    results = run_benchmark([official], MODELS, tmp_path / "whole", baselines=[])
     text = results.report(tmp_path / "whole.md").read_text()
     assert "| published: SaltNet | 0.123 |" in text
-    part = run_benchmark([whole.rows(np.arange(18))], MODELS, tmp_path / "part", baselines=[])
+    part = run_benchmark([official.rows(np.arange(18))], MODELS, tmp_path / "part", baselines=[])
     text = part.report(tmp_path / "part.md").read_text()
     assert "SaltNet" not in text
     assert "Not the official rows, targets and folds of a Matbench task: lengths" in text
-
-
-def test_a_submission_has_the_form_of_matbench(official, tmp_path):
-    results = run_benchmark(list(official), MODELS, tmp_path / "out", baselines=[])
-    file = json.loads(results.write_matbench(tmp_path / "results.json", "strong").read_text())
-    assert set(file) == {
-        "@module", "@class", "version", "tasks", "user_metadata", "benchmark_name", "datestamp", "hash",
-    }  # fmt: skip
-    task = file["tasks"]["matbench_lengths"]
-    assert set(task["results"]) == {f"fold_{fold}" for fold in range(5)}
-    fold = task["results"]["fold_2"]
-    assert set(fold) == {"data", "parameters", "scores"}
-    assert set(fold["data"]) == {IDS[idx] for idx in TASK.split(2)[1]}
-    assert set(fold["scores"]) == {"mae", "rmse", "mape", "max_error"}
-    classes = file["tasks"]["matbench_long"]["results"]["fold_0"]
-    assert {type(value) for value in classes["data"].values()} == {bool}
-    assert set(classes["scores"]) == {"accuracy", "balanced_accuracy", "f1", "rocauc"}
-
-    def ordered(values):  # Matbench refuses a file whose digest is another
-        return {key: ordered(value) if isinstance(value, dict) else value for key, value in sorted(values.items())}
-
-    digest = file.pop("hash")
-    assert digest == hashlib.sha256(json.dumps(ordered(file)).encode()).hexdigest()
-    with pytest.raises(ValueError, match="no official task with all of its folds and seed 5"):
-        results.write_matbench(tmp_path / "results.json", "strong", seed=5)
-
-
-def test_published_figures_are_of_known_tasks():
-    assert set(PUBLISHED) == set(MATBENCH)
-    assert all({"random forest", "dummy"} <= set(figures) for figures in PUBLISHED.values())
 
 
 @pytest.mark.parametrize(

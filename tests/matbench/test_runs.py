@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from pymatgen.core import Composition, Lattice, Structure
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -104,7 +105,7 @@ def test_a_factory_is_shown_training_rows_alone(tmp_path):
         return trees(task, seed)
 
     run(tmp_path, models={"looking": looking}, baselines=[])
-    for fold, task in zip(TASK.fold_numbers, shown, strict=True):
+    for fold, task in zip([0, *TASK.fold_numbers], shown, strict=True):  # once before anything is fitted
         tested = {IDS[idx] for idx in TASK.split(fold)[1]}
         assert tested.isdisjoint(task.ids)
         assert len(task) + len(tested) == len(TASK)
@@ -147,6 +148,67 @@ def test_a_result_says_what_it_is(tmp_path):
     assert (result["official"], result["unit"], result["n_train"], result["data"]) == (False, "Å", 16, TASK.sha256)
     assert "ExtraTreesRegressor(n_estimators=10, random_state=2)" in result["estimator"]
     assert "0x" not in result["estimator"]
+    assert {"matembed", "scikit-learn", "python"} <= set(result["versions"])
+
+
+def ridge(alpha):
+    return lambda task, seed: make_pipeline(FormulaFeaturizer(one_hot_table(SYMBOLS[1:60])), Ridge(alpha))
+
+
+def test_another_model_of_one_name_is_refused_before_anything_is_fitted(tmp_path):
+    run(tmp_path, models={"mine": ridge(2.0)}, folds=[0, 1])
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=r"estimator '.*2\.0.*' and '.*5\.0.*'; name the model") as caught:
+        run(tmp_path, models={"mine": ridge(5.0)}, folds=[2, 3], baselines=["dummy", "one_hot_ridge"])
+    assert len(str(caught.value).splitlines()) == 1
+    shifted = MatbenchTask(TASK.name, TASK.inputs, TASK.ids, TASK.target + 1, TASK.folds, unit="Å")
+    with pytest.raises(ValueError, match="of another run, data"):
+        run(tmp_path, shifted, models={"yours": ridge(2.0)}, folds=[2], baselines=[])
+    assert contents(tmp_path) == before
+    run(tmp_path, models={"mine": ridge(2.0)})
+    results = run(tmp_path, models={"mine": ridge(5.0)}, sizes=[8])  # another size is another model
+    assert set(results.scores["size"]) == {"8", "all"}
+
+
+def test_a_model_that_differs_between_folds_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="mine is not one model in all folds of lengths"):
+        run(tmp_path, models={"mine": lambda task, seed: ridge(float(seed + 1))(task, seed)})
+
+
+def test_seeds_alone_may_differ_between_folds_even_where_a_default_is_not_written(tmp_path):
+    class Seeded(BaseEstimator):
+        def __init__(self, *, seed=0, width=1):
+            self.seed, self.width = seed, width
+
+        def fit(self, X, y):
+            return self
+
+        def predict(self, X):
+            return np.zeros(len(X))
+
+    results = run(tmp_path, models={"seeded": lambda task, seed: Seeded(seed=seed, width=2)}, seeds=[0, 1])
+    assert results.scores["model"].value_counts().to_dict() == {"dummy": 10, "seeded": 10}
+
+
+def test_sizes_and_folds_may_be_numbers_of_numpy(tmp_path):
+    results = run(tmp_path, sizes=[np.int64(8)], folds=np.array([1, 2]), seeds=np.arange(1))
+    assert set(results.scores["size"]) == {"8"}
+    before = contents(tmp_path)
+    run(tmp_path, sizes=[8], folds=[1, 2])
+    assert contents(tmp_path) == before
+
+
+def test_structures_have_the_forest_on_formulas_beside_them(tmp_path):
+    crystals = [
+        Structure(Lattice.cubic(length), Composition(one).elements, [[0, 0, 0], [0.5] * 3])
+        for one, length in zip(SALTS, LENGTHS, strict=True)
+    ]
+    task = MatbenchTask("crystals", tuple(crystals), IDS, LENGTHS, TASK.folds)
+    results = run_benchmark([task, TASK], [], tmp_path, folds=[0])
+    models = results.scores.groupby("task")["model"].apply(set).to_dict()
+    assert models["lengths"] == {"dummy", "one_hot_ridge", "random_forest"}
+    assert models["crystals"] == models["lengths"] | {"composition_forest"}
+    assert set(results.scores["kind"]) == {"baseline"}
 
 
 def test_results_of_other_data_or_other_models_are_not_mixed_up(tmp_path):
@@ -174,6 +236,8 @@ def test_results_of_other_data_or_other_models_are_not_mixed_up(tmp_path):
         ({"sizes": [0]}, "1 or more, got 0"),
         ({"sizes": ["some"]}, "got 'some'"),
         ({"sizes": [500]}, "nothing to run: 1 tasks, 2 models"),
+        ({"sizes": [True]}, "1 or more, got True"),
+        ({"folds": []}, "one fold or more, got"),
         ({"folds": [9]}, "no fold 9 beside others; it has 0, 1, 2, 3, 4"),
         ({"seeds": [-1]}, "seeds must be 0 or more"),
         ({"task": MatbenchTask("a/b", ("Li", "Na"), ("x", "y"), [1.0, 2.0], [0, 1])}, "name of a task"),
@@ -186,9 +250,36 @@ def test_bad_settings_are_told_in_one_line(tmp_path, settings, wanted):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_single_name_is_no_list_of_models(tmp_path):
-    with pytest.raises(TypeError, match=r"pass \['ridge'\]"):
-        run(tmp_path, models="ridge")
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"models": "ridge"}, "models must be a sequence, got the text 'ridge'; pass ['ridge']"),
+        ({"baselines": "dummy"}, "baselines must be a sequence, got the text 'dummy'; pass ['dummy']"),
+        ({"sizes": "all"}, "sizes must be a sequence, got the text 'all'; pass ['all']"),
+        ({"seeds": 3}, "seeds must be a sequence, got 3; pass [3]"),
+        ({"folds": 2}, "folds must be a sequence, got 2; pass [2]"),
+    ],
+)
+def test_one_is_no_list(tmp_path, settings, wanted):
+    with pytest.raises(TypeError) as caught:
+        run(tmp_path / "new", **settings)
+    assert str(caught.value) == wanted
+    assert not (tmp_path / "new").exists()
+
+
+def test_one_task_is_no_list_of_tasks(tmp_path):
+    with pytest.raises(TypeError, match=r"tasks must be a sequence, got MatbenchTask\(.*\); pass \[lengths\]"):
+        run_benchmark(TASK, ["ridge"], tmp_path)
+
+
+def test_a_kernel_that_fits_no_memory_is_refused_before_anything_is_fitted(tmp_path):
+    n_rows = 30_000
+    ids = tuple(map(str, range(n_rows)))
+    task = MatbenchTask("large", ("NaCl",) * n_rows, ids, np.arange(n_rows), np.arange(n_rows) % 5)
+    for name in ("kernel_ridge", "blend"):
+        with pytest.raises(ValueError, match=f"kernel ridge of 24,000 rows needs about 9 GB .* leave {name} out"):
+            run_benchmark([task], [name], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 class Nowhere(BaseEstimator):

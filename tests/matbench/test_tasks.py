@@ -15,6 +15,7 @@ from matembed.matbench.tasks import (
     matbench_scores,
     official_folds,
     read_matbench,
+    target_digest,
 )
 
 SALTS = [cation + anion for cation in ("Li", "Na", "K", "Rb", "Cs") for anion in ("F", "Cl", "Br", "I")]
@@ -168,7 +169,8 @@ def test_folds_of_the_validation_file(tmp_path, container):
 def official(monkeypatch, tmp_path):
     """A file of a made-up task that is taken for an official one."""
     spread = float(np.abs(np.array(GAPS) - np.mean(GAPS)).mean())
-    monkeypatch.setitem(MATBENCH, "salts", MatbenchFacts(20, "regression", "gap expt", "eV", spread, "composition"))
+    facts = MatbenchFacts(20, "regression", "gap expt", "eV", spread, "composition", target_digest(GAPS))
+    monkeypatch.setitem(MATBENCH, "salts", facts)
     return lambda rows, **more: split_frame(tmp_path, ["composition", "gap expt"], rows, **more)
 
 
@@ -189,6 +191,103 @@ def test_a_task_is_official_with_all_rows_targets_ids_and_folds_alone(official):
     assert not task.rows(np.arange(19)).official
     with pytest.raises(ValueError, match="holds 19 of the 20 rows of salts and no folds"):
         read_matbench(official(rows[:19]))
+
+
+def without_ids(folder, rows):
+    lines = [f"{formula},{gap}" for formula, gap in rows]
+    return write(folder / "salts.csv", "\n".join(["formula,target", *lines]) + "\n")
+
+
+def test_rows_in_another_order_without_ids_are_not_official(official, tmp_path):
+    rows = list(zip(SALTS, GAPS, strict=True))
+    assert read_matbench(without_ids(tmp_path, rows))["salts"].official
+    assert not read_matbench(without_ids(tmp_path, rows[::-1]))["salts"].official
+    # Two rows of one distance from the mean, or of nearly one target, are enough.
+    assert not read_matbench(without_ids(tmp_path, [rows[1], rows[0], *rows[2:]]))["salts"].official
+
+
+def test_a_task_without_a_digest_is_official_only_with_ids(official, tmp_path, monkeypatch):
+    monkeypatch.setitem(MATBENCH, "salts", MATBENCH["salts"]._replace(digest=None))
+    rows = list(zip(SALTS, GAPS, strict=True))
+    assert not read_matbench(without_ids(tmp_path, rows))["salts"].official
+    lines = [f"{one},{formula},{gap}" for one, (formula, gap) in zip(IDS, rows, strict=True)]
+    task = read_matbench(write(tmp_path / "salts.csv", "\n".join(["mb_id,formula,target", *lines]) + "\n"))["salts"]
+    assert task.official
+    assert task.rows(np.arange(20)).official
+    # Matbench's own file numbers its rows, which tells their order after a shuffle too.
+    assert read_matbench(official(rows))["salts"].official
+    order = np.random.default_rng(1).permutation(20).tolist()
+    shuffled = read_matbench(official([rows[idx] for idx in order], index=order))["salts"]
+    assert shuffled.official
+    assert list(shuffled.ids) == [IDS[idx] for idx in order]
+    assert not read_matbench(official(rows, index=[0] * 20))["salts"].official
+
+
+def test_the_digest_of_targets_tells_orders_apart_and_forgives_rounding():
+    assert target_digest(GAPS) == target_digest(np.array(GAPS) * (1 + 1e-12))
+    assert target_digest(GAPS) != target_digest(GAPS[::-1])
+    assert target_digest([0.0, 1.0]) == target_digest(np.array([False, True])) == target_digest([-0.0, 1])
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "ids"),
+    [
+        ("id,formula,target,fold", ["1,LiF,1,0", "3,NaF,2,1", "2,KF,3,0", "4,RbF,4,1"], ["1", "3", "2", "4"]),
+        ("id,formula,target,fold", ["2,LiF,1,0", "3,NaF,2,1", "4,KF,3,0", "5,RbF,4,1"], ["2", "3", "4", "5"]),
+        (
+            "formula,target,fold",
+            ["LiF,1,0", "NaF,2,1", "KF,3,0", "RbF,4,1"],
+            [f"mb-salts-{idx}" for idx in range(1, 5)],
+        ),
+    ],
+    ids=["shuffled", "as lines", "none"],
+)
+def test_ids_that_are_numbers_of_rows_are_kept(tmp_path, header, lines, ids):
+    task = read_matbench(write(tmp_path / "salts.csv", "\n".join([header, *lines]) + "\n"))["salts"]
+    assert list(task.ids) == ids
+    assert task.own_ids == header.startswith("id")
+
+
+@pytest.mark.parametrize("ids", [["1", "3", "2", "4", "5", "6"], [str(idx) for idx in range(1, 7)], None])
+def test_ids_of_json_lines_that_are_numbers_of_rows_are_kept(tmp_path, ids):
+    records = [
+        {
+            **({} if ids is None else {"id": ids[idx]}),
+            "lattice": crystal.lattice.matrix.tolist(),
+            "species": [site.specie.symbol for site in crystal],
+            "frac_coords": crystal.frac_coords.tolist(),
+            "properties": {"target": 1.0 + idx, "fold": idx % 2},
+        }
+        for idx, crystal in enumerate(CRYSTALS)
+    ]
+    path = write(tmp_path / "peaks.jsonl", "\n".join(map(json.dumps, records)) + "\n")
+    assert list(read_matbench(path)["peaks"].ids) == (ids or [f"mb-peaks-{idx}" for idx in range(1, 7)])
+
+
+def test_what_is_predicted_can_be_said(tmp_path):
+    lines = [f"{formula},{idx % 2},{idx % 2}" for idx, formula in enumerate(SALTS)]
+    path = write(tmp_path / "a.csv", "\n".join(["formula,target,fold", *lines]) + "\n")
+    assert read_matbench(path)["a"].task == "classification"
+    task = read_matbench(path, task="regression")["a"]
+    assert (task.task, task.target.dtype) == ("regression", np.float64)
+    with pytest.raises(ValueError, match="task must be one of auto, regression, classification; got 'classes'"):
+        read_matbench(path, task="classes")
+    lines = [f"{formula},{1 + idx % 2},{idx % 2}" for idx, formula in enumerate(SALTS)]
+    write(path, "\n".join(["formula,target,fold", *lines]) + "\n")
+    assert read_matbench(path)["a"].task == "regression"
+    assert read_matbench(path, task="classification")["a"].target.tolist() == [0, 1] * 10
+
+
+def test_classes_may_be_text(tmp_path):
+    lines = [f"{formula},{'yes' if idx % 4 else 'no'},{idx % 2}" for idx, formula in enumerate(SALTS)]
+    path = write(tmp_path / "a.csv", "\n".join(["formula,soft,fold", *lines]) + "\n")
+    task = read_matbench(path, target="soft")["a"]
+    assert (task.task, task.target[:5].tolist()) == ("classification", [0, 1, 1, 1, 0])
+    with pytest.raises(ValueError, match="the target of row 1 in a is no number: 'no'"):
+        read_matbench(path, target="soft", task="regression")
+    write(path, "\n".join(["formula,target,fold", "LiF,a,0", "NaF,b,1", "KF,c,1"]) + "\n")
+    with pytest.raises(ValueError, match=r"a\.csv, a: a classification takes two classes, got 3"):
+        read_matbench(path)
 
 
 def test_draws_are_nested_reproducible_and_never_tested():
@@ -232,6 +331,21 @@ def test_the_digest_tells_rows_targets_and_folds_apart():
         MatbenchTask("salts", (*SALTS[:-1], "CsCl"), tuple(IDS), GAPS, folds),
     ]
     assert len({task.sha256, *(other.sha256 for other in others)}) == 4
+
+
+def test_the_digest_tells_geometries_apart_and_cells_written_otherwise_not():
+    def digest(first):
+        return MatbenchTask("salts", (first, CRYSTALS[1]), ("a", "b"), [1.0, 2.0], [0, 1]).sha256
+
+    first = CRYSTALS[0]
+    species, lattice, sites = first.species, first.lattice.matrix, first.frac_coords
+    own = digest(first)
+    assert own == digest(Structure(lattice + 1e-7, species, sites + 1e-7))
+    assert own == digest(Structure(lattice, species, sites - 1))
+    assert own == digest(Structure(lattice, species, sites - 1e-7))
+    assert own != digest(Structure(lattice * 1.01, species, sites))
+    assert own != digest(Structure(lattice, species, sites + np.eye(len(sites), 3) * 0.01))
+    assert own != digest(Structure(lattice, species[::-1], sites))
 
 
 @pytest.mark.parametrize(
