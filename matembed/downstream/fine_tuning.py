@@ -319,7 +319,7 @@ def read_sets(materials: Materials) -> MaterialSets:
 
     Examples
     --------
-    >>> read_sets(np.array(["SrTiO3", "NaCl"], dtype=object)).formulas
+    >>> read_sets(["SrTiO3", "NaCl"]).formulas
     ('SrTiO3', 'NaCl')
     """
     if isinstance(materials, MaterialSets):
