@@ -422,7 +422,8 @@ def _contrasts(results: Results, split: str, rows: str) -> Iterator[str]:
     for one, other in CONTRASTS:
         found = difference(*(results.errors(model, split, rows=rows) for model in (one, other)), results.gaps)
         if found is not None:
-            spans = [f"{low:+.4f} to {high:+.4f}" for low, high in (found.over_formulas, found.over_runs)]
+            intervals = found.over_formulas, found.over_runs
+            spans = [f"{low:+.4f} to {high:+.4f}" if np.isfinite(low) else "" for low, high in intervals]
             yield f"| {one} − {other} | {found.mean:+.4f} | {spans[0]} | {spans[1]} | {found.n_runs} |"
 
 
