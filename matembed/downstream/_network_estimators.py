@@ -1,6 +1,11 @@
-"""Networks as scikit-learn estimators: what those of formulas, sets of words and graphs have in common."""
+"""Networks as scikit-learn estimators: what those of formulas, sets of words and graphs have in common.
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+A kind of network adds its settings and three methods: ``_check()`` raises an error if a setting makes no sense,
+``_read(X)`` makes `Materials` of what users pass, and ``_maker(goal)`` returns a function that makes a
+`PropertyNetwork` with fresh weights.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +17,7 @@ from matembed.downstream.materials import Column
 from matembed.downstream.tasks import LabelledMaterials, Task, read_labelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sklearn.utils import Tags
-
-    from matembed.downstream._property_network import Materials, PropertyNetwork
 
 __all__ = ["Device", "Loss", "NetworkClassifier", "NetworkRegressor"]
 
@@ -24,21 +25,8 @@ Loss = Literal["laplace", "gaussian"]
 Device = Literal["cpu", "cuda", "auto"]
 
 
-class _Network(Protocol):
-    """What a kind of network says of itself."""
-
-    def _check(self) -> None:
-        """Raise an error if a setting makes no sense."""
-
-    def _read(self, X: Any) -> "Materials":
-        """Read materials of any kind that the estimator takes."""
-
-    def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
-        """Return a function that makes a network for a goal, a name in `GOALS`, with fresh weights."""
-
-
 class NetworkRegressor(RegressorMixin, BaseEstimator):
-    """Fit networks to numbers and ask them; kinds of networks are `_Network`."""
+    """Fit networks to numbers, and ask them."""
 
     def fit(self: Any, X: Any, y: Column) -> Any:
         """Train on materials.
@@ -108,7 +96,7 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator):
-    """Fit networks to two classes and ask them; kinds of networks are `_Network`."""
+    """Fit networks to two classes, and ask them."""
 
     def fit(self: Any, X: Any, y: Column) -> Any:
         """Train on materials.

@@ -64,8 +64,8 @@ class TransformerRegressor(NetworkRegressor):
     patience : int, default 20
         Passes without a better prediction of what is kept aside, after which training ends.
     validation_fraction : float, default 0.1
-        Share of the training materials that is kept aside, all polymorphs of a formula together. With 0, training
-        goes on for `max_epochs`, its last weights are taken, and widths are not scaled.
+        Share of the training materials that is kept aside, all polymorphs of a formula together and at least one
+        formula. With 0, training goes on for `max_epochs`, its last weights are taken, and widths are not scaled.
     batch_size : int, default 32
         Materials in a step.
     learning_rate : float, default 0.0003

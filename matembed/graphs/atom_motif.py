@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from matembed._atomic import whole_folder
+from matembed._optional import import_extra
 from matembed.cards import Card
 from matembed.corpus._folder import checked_file, other_files, read_config, write_config
 from matembed.corpus.ragged import members, starts
@@ -171,6 +172,8 @@ class AtomMotifGraph:
         ImportError
             If PyTorch Geometric is not installed.
         """
+        for library in ("torch", "torch_geometric"):
+            import_extra(library, extra="graph")
         from matembed.graphs._hetero_data import hetero_data
 
         return hetero_data(self)

@@ -15,6 +15,7 @@ from matembed.elements import SYMBOLS
 from matembed.graphs.atom_motif import TABLES, AtomMotifGraphs
 from matembed.motifs import Crystal, MotifArrays, Strategy, find_motif_arrays, symmetry_measures
 from matembed.motifs.find import listed_bonds
+from matembed.motifs.geometry import LARGEST_CN, model_geometries
 from matembed.sources.files import read_rows
 from matembed.sources.rows import StructureRow
 from matembed.tokens import motif_token
@@ -327,15 +328,13 @@ def _angles(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.
 
 def _measure(columns: _Columns) -> None:
     """Measure the shell of every motif against all models of its coordination number."""
-    from matembed.motifs.geometry import model_geometries
-
     rows_of = {symbol: row for row, symbol in enumerate(model_geometries().symbols)}
     shells, owner = columns.pop("shell_vectors"), columns.pop("shell_motifs")
     ends = np.searchsorted(owner, np.arange(len(columns["motif_centres"]) + 1)).tolist()
     motifs, geometries, csms = [], [], []
     for motif in range(len(ends) - 1):
         offsets = shells[ends[motif] : ends[motif + 1]]
-        for symbol, csm in symmetry_measures(offsets).items() if len(offsets) <= 20 else ():
+        for symbol, csm in symmetry_measures(offsets).items() if len(offsets) <= LARGEST_CN else ():
             motifs.append(motif)
             geometries.append(rows_of[symbol])
             csms.append(csm)
