@@ -51,11 +51,12 @@ class CompositionRegressor(NetworkRegressor):
         Networks whose mean is predicted.
     max_epochs : int, default 100
         Most passes over the formulas.
-    patience : int, default 25
-        Passes without a better prediction of what is kept aside, after which training ends.
+    patience : int, default 100
+        Passes without a better prediction of what is kept aside, after which training ends. By default all are made:
+        of a few hundred formulas so few are kept aside that their error rises and falls on the way.
     validation_fraction : float, default 0.1
         Share of the training formulas that is kept aside.
-    batch_size : int, default 64
+    batch_size : int, default 32
         Formulas in a step.
     learning_rate : float, default 0.001
         At its highest.
@@ -111,9 +112,9 @@ class CompositionRegressor(NetworkRegressor):
         loss: Loss = "laplace",
         n_members: int = 1,
         max_epochs: int = 100,
-        patience: int = 25,
+        patience: int = 100,
         validation_fraction: float = 0.1,
-        batch_size: int = 64,
+        batch_size: int = 32,
         learning_rate: float = 0.001,
         head_learning_rate: float = 0.001,
         weight_decay: float = 0.01,
@@ -174,11 +175,11 @@ class CompositionClassifier(NetworkClassifier):
         Networks whose mean probability is told.
     max_epochs : int, default 100
         Most passes over the formulas.
-    patience : int, default 25
+    patience : int, default 100
         Passes without a lower loss of what is kept aside, after which training ends.
     validation_fraction : float, default 0.1
         Share of the training formulas that is kept aside.
-    batch_size : int, default 64
+    batch_size : int, default 32
         Formulas in a step.
     learning_rate : float, default 0.001
         At its highest.
@@ -227,9 +228,9 @@ class CompositionClassifier(NetworkClassifier):
         dropout: float = 0.1,
         n_members: int = 1,
         max_epochs: int = 100,
-        patience: int = 25,
+        patience: int = 100,
         validation_fraction: float = 0.1,
-        batch_size: int = 64,
+        batch_size: int = 32,
         learning_rate: float = 0.001,
         head_learning_rate: float = 0.001,
         weight_decay: float = 0.01,
