@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from matembed.downstream.learning_curves import LearningCurve, learning_curve
     from matembed.downstream.models import make_model
     from matembed.downstream.motif_network import MotifNetwork, motif_network
+    from matembed.downstream.network_embedding import MotifNetworkFeaturizer, NetworkEmbedding
     from matembed.downstream.polymorphs import polymorph_order
     from matembed.downstream.probes import probe
     from matembed.downstream.retrieval import retrieval
@@ -91,7 +92,9 @@ _HOMES = {
     "MotifGraph": "matembed.motifs",
     "MatbenchTask": "matembed.matbench.tasks",
     "MotifNetwork": "matembed.downstream.motif_network",
+    "MotifNetworkFeaturizer": "matembed.downstream.network_embedding",
     "MotifTables": "matembed.corpus.motif_tables",
+    "NetworkEmbedding": "matembed.downstream.network_embedding",
     "SiteNet": "matembed.encoders.site_net",
     "TransformerClassifier": "matembed.downstream.fine_tuning",
     "TransformerRegressor": "matembed.downstream.fine_tuning",
@@ -174,7 +177,9 @@ __all__ = [
     "MotifError",
     "MotifGraph",
     "MotifNetwork",
+    "MotifNetworkFeaturizer",
     "MotifTables",
+    "NetworkEmbedding",
     "SiteNet",
     "SiteStatistics",
     "StructureFeaturizer",

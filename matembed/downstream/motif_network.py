@@ -1,4 +1,4 @@
-"""MotifNetwork: which materials have which motifs, as a graph of two kinds of nodes; an index, and vectors from it."""
+"""MotifNetwork: which materials have which motifs, as a graph of two kinds of nodes, and an index of both."""
 
 import json
 import os
@@ -6,35 +6,43 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import linalg, sparse
-from scipy.sparse.linalg import svds
-from threadpoolctl import threadpool_limits
+from scipy import sparse
+from scipy.sparse.linalg import norm
 
 from matembed._atomic import whole_folder
 from matembed.cards import Card, package_versions
 from matembed.corpus._folder import checked_file, other_files, read_config, write_config
 from matembed.corpus.corpus import Corpus
 from matembed.corpus.motif_tables import MotifTables
-from matembed.downstream.materials import Column, as_list, read_graphs
-from matembed.motifs import Crystal, MotifGraph
-from matembed.tokens import Token, parse_token
+from matembed.downstream._motif_edges import (
+    MotifLevel,
+    check_settings,
+    edges_of_graphs,
+    edges_of_tables,
+    place_columns,
+)
+from matembed.downstream.materials import Column, read_graphs
+from matembed.encoders._training import check_count
+from matembed.tokens import parse_token
 
-__all__ = ["MotifLevel", "MotifNetwork", "NetworkEmbedding", "motif_network"]
+if TYPE_CHECKING:
+    from matembed.downstream.network_embedding import NetworkEmbedding
 
-MotifLevel = Literal["motif", "species_motif", "geometry"]
+__all__ = ["MotifLevel", "MotifNetwork", "motif_network"]
 
 _SCHEMA = 1
 _TYPE = "MotifNetwork"
 _NOUN = "motif network"
 _FILES = {"edges.safetensors", "nodes.json"}
 _DTYPES: dict[str, type] = {"starts": np.int64, "motif_idx": np.int32, "shares": np.float32, "csms": np.float32}
-_DECIMALS = 6  # similarities that agree to this are tied, and mean csm is kept to it
-_DENSE = 500  # largest matrix side that LAPACK takes whole; beyond it ARPACK finds the leading part
+_DECIMALS = 6  # similarities that agree to this are tied
+# Shares are rounded to float32, which moves a sum by 1e-7 at most; the rest is for those given to four decimals.
+_SUM_TOLERANCE = 1e-3
 _MOST_SHARED = 5  # motifs named for each similar material
 # Settings of find_motifs that tables keep, so that motifs of a new structure are found in the same way.
 _FOUND_BY = ("engine", "strategy", "search", "valences", "symmetrise")
@@ -65,7 +73,7 @@ class MotifNetwork:
     motif_idx : int32 array, shape (n_edges,)
         Position in `motifs`.
     shares : float32 array, shape (n_edges,)
-        Above 0 and up to 1; those of a material add up to 1.
+        Above 0 and up to 1; those of a material add up to 1 within 0.001.
     csms : float32 array, shape (n_edges,)
         Mean continuous symmetry measure, 0 (ideal) to 100; NaN where none is known.
     level : {"motif", "species_motif", "geometry"}
@@ -78,7 +86,8 @@ class MotifNetwork:
     Raises
     ------
     ValueError
-        If ids repeat, or the columns do not fit together.
+        If ids repeat, the columns do not fit together, the shares of a material do not add up to 1, or `level` or
+        `half_csm` is out of range.
 
     See Also
     --------
@@ -101,6 +110,7 @@ class MotifNetwork:
     card: Card
 
     def __post_init__(self) -> None:
+        check_settings(self.level, self.half_csm)
         for name in ("ids", "formulas", "motifs"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, dtype in _DTYPES.items():
@@ -132,6 +142,11 @@ class MotifNetwork:
             return f"motif_idx must be from 0 to {len(self.motifs) - 1:,}"
         if not ((self.shares > 0) & (self.shares <= 1)).all():
             return "shares must be above 0 and up to 1"
+        n_motifs = np.diff(self.starts)
+        sums = np.bincount(np.repeat(np.arange(len(self)), n_motifs), self.shares, len(self))
+        off = np.flatnonzero((n_motifs > 0) & (np.abs(sums - 1) > _SUM_TOLERANCE))
+        if len(off):
+            return f"shares of each material must add up to 1, got {sums[off[0]]:.6g} for {self.ids[off[0]]!r}"
         return ""
 
     @cached_property
@@ -162,6 +177,12 @@ class MotifNetwork:
         """
         return np.log(max(1, len(self)) / np.maximum(1, self.degrees))
 
+    @cached_property
+    def trust(self) -> NDArray[np.float64]:
+        """Part of each share that counts, shape (n_edges,): ``half_csm / (half_csm + csm)``, 1/2 if no csm is known."""
+        csms = np.where(np.isnan(self.csms), self.half_csm, self.csms).astype(np.float64)
+        return self.half_csm / (self.half_csm + csms)
+
     def weights(self) -> sparse.csr_array:
         """Weigh the edges.
 
@@ -170,15 +191,23 @@ class MotifNetwork:
         csr_array of float64, shape (n_materials, n_motifs)
             ``sqrt(share * half_csm / (half_csm + csm))``.
         """
-        return self._edges(np.sqrt(self.shares * self._trust()))
+        return self.matrix(np.sqrt(self.shares * self.trust))
 
-    def _edges(self, values: NDArray[np.floating]) -> sparse.csr_array:
-        matrix = (values.astype(np.float64), self.motif_idx, self.starts)
-        return sparse.csr_array(matrix, shape=(len(self), len(self.motifs)))
+    def matrix(self, values: NDArray[np.floating]) -> sparse.csr_array:
+        """Put a number of each edge where its material and its motif meet.
 
-    def _trust(self) -> NDArray[np.float64]:
-        csms = np.where(np.isnan(self.csms), self.half_csm, self.csms).astype(np.float64)
-        return self.half_csm / (self.half_csm + csms)
+        Parameters
+        ----------
+        values : float array, shape (n_edges,)
+            Such as ``network.shares``.
+
+        Returns
+        -------
+        csr_array of float64, shape (n_materials, n_motifs)
+            The numbers, and zeros where there is no edge.
+        """
+        entries = (np.asarray(values, dtype=np.float64), self.motif_idx, self.starts)
+        return sparse.csr_array(entries, shape=(len(self), len(self.motifs)))
 
     # Looking things up -----------------------------------------------------------------------------------------------
 
@@ -210,18 +239,20 @@ class MotifNetwork:
         MotifError, TypeError
             If the motifs of a structure cannot be found.
         """
-        _check_count("n", n)
+        check_count("n", n)
         weighted = self._weighted
         own = -1
         if isinstance(material, str):
             own = self._row(material)
             query = weighted[[own]]
         else:
-            query = self._folded(motif_network([material], **self._same_way()))
-        norm = np.sqrt((query.data**2).sum())
-        if norm == 0:
+            found_by = self.card.settings.get("find_motifs", {})
+            other = motif_network([material], level=self.level, half_csm=self.half_csm, **found_by)
+            query = sparse.csr_array(place_columns(other.weights(), other.motifs, self._columns) * self.rarities)
+        length = np.sqrt((query.data**2).sum())
+        if length == 0:
             return pd.DataFrame({name: [] for name in ("id", "formula", "similarity", "shared", "n_materials")})
-        found = (weighted @ query.T).toarray().ravel() / np.where(self._norms > 0, self._norms, 1) / norm
+        found = (weighted @ query.T).toarray().ravel() / np.where(self._norms > 0, self._norms, 1) / length
         found = np.round(found, _DECIMALS)
         if own >= 0:
             found[own] = 0
@@ -241,20 +272,7 @@ class MotifNetwork:
 
     @cached_property
     def _norms(self) -> NDArray[np.float64]:
-        return _row_norms(self._weighted)
-
-    def _same_way(self) -> dict[str, Any]:
-        settings = dict(self.card.settings.get("find_motifs", {}))
-        return {"level": self.level, "half_csm": self.half_csm, **settings}
-
-    def _folded(self, other: "MotifNetwork") -> sparse.csr_array:
-        """Weigh the edges of other materials as these are; motifs that this network lacks are left out."""
-        columns = np.array([self._columns.get(motif, -1) for motif in other.motifs], dtype=np.int64)
-        known = np.flatnonzero(columns >= 0)
-        place = sparse.csr_array(
-            (np.ones(len(known)), (known, columns[known])), shape=(len(other.motifs), len(self.motifs))
-        )
-        return sparse.csr_array((other.weights() @ place) * self.rarities)
+        return np.asarray(norm(self._weighted, axis=1))
 
     def _row(self, material: str) -> int:
         if material not in self._rows:
@@ -289,7 +307,7 @@ class MotifNetwork:
             raise ValueError(msg)
         edges = np.flatnonzero(self.motif_idx == self._columns[motif])
         rows = np.searchsorted(self.starts, edges, side="right") - 1
-        weights = np.sqrt(self.shares * self._trust())[edges]
+        weights = np.sqrt(self.shares[edges] * self.trust[edges])
         order = np.argsort(-weights, kind="stable")
         columns = {
             "id": [self.ids[row] for row in rows[order].tolist()],
@@ -319,7 +337,7 @@ class MotifNetwork:
         ValueError
             If `n` is not positive.
         """
-        _check_count("n", n)
+        check_count("n", n)
         known = ~np.isnan(self.csms)
         sums = np.bincount(self.motif_idx[known], self.csms[known], len(self.motifs))
         counts = np.bincount(self.motif_idx[known], minlength=len(self.motifs))
@@ -353,7 +371,7 @@ class MotifNetwork:
             If there is no such id, or one comes twice.
         """
         rows = np.array([self._row(name) for name in ids], dtype=np.int64)
-        shares, csms = (self._edges(values)[rows] for values in (self.shares, self.csms))
+        shares, csms = (self.matrix(values)[rows] for values in (self.shares, self.csms))
         kept = np.unique(shares.indices)
         return replace(
             self,
@@ -372,11 +390,7 @@ class MotifNetwork:
     def embedding(self, dim: int = 128, *, parts: bool = True, min_materials: int = 2) -> "NetworkEmbedding":
         """Embed the materials by a truncated singular value decomposition of the weighted graph.
 
-        Each material is a row of edge weights times the rarities of the motifs, scaled to unit length. With `parts` a
-        motif is joined in turn to what it is made of: its geometry, the element of its centre, and the elements of its
-        ligands by their share. A material inherits these joints, in three more blocks beside that of the motifs, each
-        weighted by rarity and scaled like the first. So motifs that are met once, as three of four are in large
-        databases, still tell what they are.
+        See `matembed.NetworkEmbedding` for what is decomposed.
 
         Parameters
         ----------
@@ -397,55 +411,9 @@ class MotifNetwork:
         ValueError
             If a number is not positive, or no motif is in so many materials.
         """
-        _check_count("dim", dim)
-        _check_count("min_materials", min_materials)
-        names, blocks = self._blocks(parts)
-        kept, rarities, scaled = [], [], []
-        for block in blocks:
-            degrees = np.bincount(block.indices, minlength=block.shape[1])
-            columns = np.flatnonzero(degrees >= min_materials)
-            kept.append(columns)
-            rarities.append(np.log(max(1, len(self)) / degrees[columns]))
-            scaled.append(_unit_rows(sparse.csr_array(block[:, columns] * rarities[-1])))
-        matrix = sparse.csr_array(sparse.hstack(scaled, format="csr"))
-        if not matrix.count_nonzero():
-            msg = f"nothing that {min_materials} or more of {len(self):,} materials have tells them apart; give more"
-            raise ValueError(msg)
-        with threadpool_limits(limits=1):  # another number of threads, another order of sums, other bytes
-            axes = _leading_axes(matrix, dim)
-        settings = {"dim": dim, "parts": parts, "min_materials": min_materials, "level": self.level}
-        return NetworkEmbedding(
-            ids=self.ids,
-            vectors=(matrix @ axes).astype(np.float32),
-            nodes=tuple(
-                tuple(of[column] for column in columns.tolist()) for of, columns in zip(names, kept, strict=True)
-            ),
-            rarities=np.concatenate(rarities),
-            axes=axes,
-            level=self.level,
-            card=replace(
-                self.card,
-                what=f"Vectors of {len(self):,} materials from their motif network.",
-                settings={**self.card.settings, "embedding": settings, "half_csm": self.half_csm},
-                sha256={},
-            ),
-        )
+        from matembed.downstream.network_embedding import embed
 
-    def _blocks(self, parts: bool) -> tuple[list[Sequence[str]], list[sparse.csr_array]]:
-        """Name the nodes of each block, and weigh the way from each material to them."""
-        if not parts or self.level == "geometry":
-            return [self.motifs], [self.weights()]
-        tokens = [parse_token(motif) for motif in self.motifs]
-        trusted, plain = self._edges(self.shares * self._trust()), self._edges(self.shares)
-        names: list[Sequence[str]] = [self.motifs]
-        blocks = [self.weights()]
-        for part, shares in zip(_PARTS, (trusted, plain, plain), strict=True):
-            of_part, joined = _joined(tokens, part)
-            names.append(of_part)
-            reached = sparse.csr_array(shares @ joined)
-            reached.data = np.sqrt(reached.data)
-            blocks.append(reached)
-        return names, blocks
+        return embed(self, dim, parts=parts, min_materials=min_materials)
 
     # On disk ---------------------------------------------------------------------------------------------------------
 
@@ -506,123 +474,16 @@ class MotifNetwork:
         from safetensors.numpy import load_file
 
         folder, config, card = read_config(
-            path,
-            kind=_TYPE,
-            schema=_SCHEMA,
-            noun=_NOUN,
-            maker="network.write(path)",
-            problem=lambda config, card: _wrong_settings(config) or other_files(card, _FILES),
+            path, kind=_TYPE, schema=_SCHEMA, noun=_NOUN, maker="network.write(path)", problem=_problem
         )
-        edges, nodes = (checked_file(folder, name, card, set(), _NOUN) for name in ("edges.safetensors", "nodes.json"))
-        names: dict[str, Any] = json.loads(nodes.read_text(encoding="utf-8"))
-        columns: dict[str, Any] = {**names, **load_file(edges)}
+        edges, nodes = (checked_file(folder, name, card, set(), _NOUN) for name in sorted(_FILES))
+        columns: dict[str, Any] = {**json.loads(nodes.read_text(encoding="utf-8")), **load_file(edges)}
         return cls(**columns, level=config["level"], half_csm=config["half_csm"], card=replace(card, sha256={}))
 
 
-@dataclass(frozen=True, eq=False)
-class NetworkEmbedding:
-    """Vectors of the materials of a network, and the way to those of others; arrays are read-only.
-
-    Keys are ids of materials, which need not be tokens; that is why it is no `EmbeddingTable`.
-
-    Attributes
-    ----------
-    ids : tuple of str, length n_materials
-        Of the network it was made of.
-    vectors : float32 array, shape (n_materials, dim)
-        Columns by falling singular value; zeros for a material that has no motif.
-    nodes : tuple of tuple of str
-        Motifs, then geometries, elements of centres and elements of ligands where parts are joined: what `axes` has a
-        row for.
-    rarities : float64 array, shape (n_nodes,)
-        Of each node.
-    axes : float64 array, shape (n_nodes, dim)
-        Right singular vectors; in each the entry of largest size is positive.
-    level : {"motif", "species_motif", "geometry"}
-        What a motif is.
-    card : Card
-        Of the network, with the settings.
-
-    See Also
-    --------
-    MotifNetwork.embedding : Makes it.
-    """
-
-    ids: tuple[str, ...]
-    vectors: NDArray[np.float32]
-    nodes: tuple[tuple[str, ...], ...]
-    rarities: NDArray[np.float64]
-    axes: NDArray[np.float64]
-    level: MotifLevel
-    card: Card
-
-    def __post_init__(self) -> None:
-        for name in ("vectors", "rarities", "axes"):
-            array: NDArray[Any] = np.array(getattr(self, name))
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
-
-    @property
-    def dim(self) -> int:
-        """Length of each vector."""
-        return int(self.vectors.shape[1])
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __repr__(self) -> str:
-        return f"NetworkEmbedding({self.card.name!r}, {len(self):,} materials, dim {self.dim})"
-
-    def to_frame(self) -> pd.DataFrame:
-        """Put the vectors into a DataFrame.
-
-        Returns
-        -------
-        DataFrame, shape (n_materials, dim)
-            Index named ``id``; float32.
-        """
-        return pd.DataFrame(self.vectors.copy(), index=pd.Index(self.ids, name="id"))
-
-    def transform(self, materials: "MotifNetwork | Column") -> NDArray[np.float32]:
-        """Fold materials in: what their vectors are on the axes that are there, which they change nothing of.
-
-        Parameters
-        ----------
-        materials : MotifNetwork or sequence of Structure, Crystal, MotifArrays or MotifGraph, length n_materials
-            Motifs of structures are found as those of the network were; those of graphs should have been.
-
-        Returns
-        -------
-        float32 array, shape (n_materials, dim)
-            For a material of the network its own vector; zeros where nothing of it is known.
-
-        Raises
-        ------
-        ValueError
-            If a network is of another level or `half_csm`.
-        MotifError, TypeError
-            If the motifs of a structure cannot be found.
-        """
-        half_csm = self.card.settings["half_csm"]
-        if not isinstance(materials, MotifNetwork):
-            found_by = self.card.settings.get("find_motifs", {})
-            materials = motif_network(materials, level=self.level, half_csm=half_csm, **found_by)
-        if (materials.level, materials.half_csm) != (self.level, half_csm):
-            got = f"{materials.level!r} and {materials.half_csm:g}"
-            msg = f"wanted a network of level {self.level!r} and half_csm {half_csm:g}, got {got}; make it alike"
-            raise ValueError(msg)
-        names, blocks = materials._blocks(len(self.nodes) > 1)
-        scaled, start = [], 0
-        for of_block, block, nodes in zip(names, blocks, self.nodes, strict=True):
-            rows = {name: row for row, name in enumerate(of_block)}
-            here = np.array([rows.get(node, -1) for node in nodes], dtype=np.int64)
-            columns = np.flatnonzero(here >= 0)
-            place = sparse.csr_array((np.ones(len(columns)), (here[columns], columns)), (len(of_block), len(nodes)))
-            rarities = self.rarities[start : start + len(nodes)]
-            scaled.append(_unit_rows(sparse.csr_array((block @ place) * rarities)))
-            start += len(nodes)
-        with threadpool_limits(limits=1):
-            return (sparse.csr_array(sparse.hstack(scaled, format="csr")) @ self.axes).astype(np.float32)
+def _problem(config: Mapping[str, Any], card: Card) -> str:
+    check_settings(config["level"], config["half_csm"])
+    return other_files(card, _FILES)
 
 
 def motif_network(
@@ -683,12 +544,7 @@ def motif_network(
     >>> network.embedding(dim=1).transform(salts).shape
     (2, 1)
     """
-    if level not in get_args(MotifLevel):
-        msg = f"level must be {' or '.join(map(repr, get_args(MotifLevel)))}, got {level!r}"
-        raise ValueError(msg)
-    if not (isinstance(half_csm, int | float) and 0 < half_csm < np.inf):
-        msg = f"half_csm must be a positive number, got {half_csm!r}"
-        raise ValueError(msg)
+    check_settings(level, half_csm)
     if isinstance(materials, MotifTables | Corpus):
         if settings:
             msg = f"{materials!r} holds motifs that were found, got {min(settings)!r} too; leave it out, or build it so"
@@ -698,20 +554,19 @@ def motif_network(
     if isinstance(materials, MotifTables):
         listed = materials.materials()
         known, formulas = listed["id"].tolist(), listed["formula"].tolist()
-        found = _of_tables(materials, listed["n_motifs"].to_numpy(np.int64), level)
+        motifs, columns = edges_of_tables(materials, listed["n_motifs"].to_numpy(np.int64), level)
     else:
         if isinstance(materials, Corpus):
             known, graphs = map(list, zip(*materials.motif_graphs(), strict=True))
         else:
-            graphs = read_graphs(_listed(materials), **settings)
+            graphs = read_graphs(materials, **settings)
             known = [str(row) for row in range(1, len(graphs) + 1)]
         formulas = [graph.formula for graph in graphs]
-        found = _of_graphs(graphs, level)
+        motifs, columns = edges_of_graphs(graphs, level)
     names = known if ids is None else [str(name) for name in ids]
     if len(names) != len(known):
         msg = f"wanted an id for each of {len(known):,} materials, got {len(names):,}"
         raise ValueError(msg)
-    motifs, columns = _edges(found, len(known))
     return MotifNetwork(
         ids=tuple(names),
         formulas=tuple(formulas),
@@ -733,132 +588,5 @@ def motif_network(
     )
 
 
-def _listed(materials: Any) -> list[Any]:
-    if isinstance(materials, MotifGraph | Crystal):
-        msg = f"wanted a list of crystals or MotifTables, got one {type(materials).__name__}; pass [it]"
-        raise TypeError(msg)
-    return as_list(materials, "structures")
-
-
-# Motifs -> edges -----------------------------------------------------------------------------------------------------
-
-# Material of each motif, its name as a position in a list of names, its csm, and the names.
-_Found = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], list[str]]
-
-
-def _of_tables(tables: MotifTables, n_motifs: NDArray[np.int64], level: MotifLevel) -> _Found:
-    column = "geometry" if level == "geometry" else "token"
-    read = [column, "csm", *(["oxidation"] if level == "species_motif" else [])]
-    positions: dict[Any, int] = {}
-    idx, csms = [], []
-    for group in tables.row_groups("motifs", read):
-        coded = group[column].combine_chunks().dictionary_encode()
-        texts = coded.dictionary.to_pylist()
-        codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        if level == "species_motif":
-            states = group["oxidation"].to_numpy().astype(np.float64)
-            pairs, codes = np.unique(np.column_stack([codes, np.round(states, 2)]), axis=0, return_inverse=True)
-            texts = [_with_oxidation(texts[int(code)], state) for code, state in pairs.tolist()]
-        here = np.array([positions.setdefault(text, len(positions)) for text in texts], dtype=np.int64)
-        idx.append(here[codes.ravel()])
-        csms.append(group["csm"].to_numpy().astype(np.float64))
-    owner = np.repeat(np.arange(len(n_motifs)), n_motifs)
-    return owner, np.concatenate([np.zeros(0, np.int64), *idx]), np.concatenate([np.zeros(0), *csms]), list(positions)
-
-
-def _with_oxidation(token: str, oxidation: float) -> str:
-    known = None if np.isnan(oxidation) else oxidation + 0.0
-    return str(replace(parse_token(token), oxidation=known))
-
-
-def _of_graphs(graphs: Sequence[MotifGraph], level: MotifLevel) -> _Found:
-    named = {"motif": "token", "species_motif": "species_token", "geometry": "geometry"}[level]
-    positions: dict[str, int] = {}
-    motifs = [(row, motif) for row, graph in enumerate(graphs) for motif in graph.motifs]
-    owner = np.array([row for row, _ in motifs], dtype=np.int64)
-    idx = [positions.setdefault(getattr(motif, named), len(positions)) for _, motif in motifs]
-    csms = [np.nan if motif.csm is None else motif.csm for _, motif in motifs]
-    return owner, np.array(idx, dtype=np.int64), np.array(csms, dtype=np.float64), list(positions)
-
-
-def _edges(found: _Found, n_materials: int) -> tuple[tuple[str, ...], tuple[NDArray[Any], ...]]:
-    """Gather the motifs of each material that have one name."""
-    owner, idx, csms, names = found
-    motifs = sorted(names)
-    place = {motif: column for column, motif in enumerate(motifs)}
-    columns = np.array([place[name] for name in names], dtype=np.int64)[idx] if names else idx
-    keys, edge = np.unique(owner * max(1, len(motifs)) + columns, return_inverse=True)
-    counts = np.bincount(edge, minlength=len(keys))
-    rows = keys // max(1, len(motifs))
-    known = ~np.isnan(csms)
-    sums = np.bincount(edge[known], csms[known], len(keys))
-    n_known = np.bincount(edge[known], minlength=len(keys))
-    means = np.where(n_known > 0, np.round(sums / np.maximum(1, n_known), _DECIMALS), np.nan)
-    starts = np.searchsorted(rows, np.arange(n_materials + 1))
-    shares = counts / np.bincount(owner, minlength=n_materials)[rows]
-    return tuple(motifs), (starts, keys % max(1, len(motifs)), shares, means)
-
-
 def _counts(n_materials: int, n_motifs: int, n_edges: int) -> dict[str, int]:
     return {"materials": n_materials, "motifs": n_motifs, "edges": n_edges}
-
-
-def _wrong_settings(config: Mapping[str, Any]) -> str:
-    if config.get("level") not in get_args(MotifLevel):
-        return f"level {config.get('level')!r} is none that this matembed knows"
-    half_csm = config.get("half_csm")
-    return "" if isinstance(half_csm, float) and half_csm > 0 else f"half_csm {half_csm!r} is no positive number"
-
-
-# Edges -> vectors ----------------------------------------------------------------------------------------------------
-
-_PARTS = ("geometry", "centre", "ligands")
-
-
-def _joined(tokens: Sequence[Token], part: str) -> tuple[list[str], sparse.csr_array]:
-    """Join motifs to one kind of part: its names, and the share of each in each motif."""
-    positions: dict[str, int] = {}
-    rows, columns, shares = [], [], []
-    for row, token in enumerate(tokens):
-        names: Iterable[tuple[str, float]] = (
-            [(symbol, amount / int(token.cn or 1)) for symbol, amount in token.ligands]
-            if part == "ligands"
-            else [(str(token.geometry if part == "geometry" else token.element), 1.0)]
-        )
-        for name, share in names:
-            rows.append(row)
-            columns.append(positions.setdefault(name, len(positions)))
-            shares.append(share)
-    return list(positions), sparse.csr_array((shares, (rows, columns)), (len(tokens), len(positions)))
-
-
-def _row_norms(matrix: sparse.csr_array) -> NDArray[np.float64]:
-    squares = matrix.copy()
-    squares.data **= 2
-    return np.sqrt(np.asarray(squares.sum(axis=1)).ravel())
-
-
-def _unit_rows(matrix: sparse.csr_array) -> sparse.csr_array:
-    norms = _row_norms(matrix)
-    return sparse.csr_array(sparse.diags_array(1 / np.where(norms > 0, norms, 1)) @ matrix)
-
-
-def _leading_axes(matrix: sparse.csr_array, dim: int) -> NDArray[np.float64]:
-    """Find the right singular vectors of the largest singular values, `dim` of them or as many as the rank."""
-    smaller = min(matrix.shape)
-    if smaller > _DENSE and 2 * dim < smaller:
-        start = np.random.default_rng(0).standard_normal(smaller)
-        _, values, rows = svds(matrix, k=dim, v0=start)
-    else:
-        _, values, rows = linalg.svd(matrix.toarray(), full_matrices=False)
-    order = np.argsort(-values, kind="stable")[:dim]
-    order = order[values[order] > 1e-7 * values.max()]
-    axes = rows[order].T
-    largest = axes[np.argmax(np.abs(axes), axis=0), np.arange(axes.shape[1])]
-    return np.ascontiguousarray(axes * np.sign(largest))
-
-
-def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        msg = f"{name} must be a whole number, 1 or more, got {value!r}"
-        raise ValueError(msg)

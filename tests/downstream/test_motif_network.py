@@ -1,12 +1,13 @@
-"""The graph between materials and motifs: cells and order of sites do not matter; what is folded in changes nothing."""
+"""The graph between materials and motifs: cells and order of sites do not matter; what is written is read again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from matembed import Crystal, build_corpus, build_motif_tables, find_motifs
+from matembed import Card, Crystal, build_corpus, build_motif_tables, find_motifs
 from matembed.downstream.motif_network import MotifNetwork, motif_network
 
 CUBIC = Lattice.cubic(3.905)
@@ -37,7 +38,6 @@ STRUCTURES = {
     "TlCl": caesium_chloride("Tl", 3.9),
 }
 LEVELS = ("motif", "species_motif", "geometry")
-ROUNDING = 1e-6  # float32 of sums whose order may differ
 
 
 def record(name, structure):
@@ -116,9 +116,6 @@ def test_supercell_and_order_of_sites_change_no_row(level):
     rows = several.weights().toarray()
     assert (rows > 0).sum() == 3 * (rows[0] > 0).sum()
     np.testing.assert_allclose(rows[1:], [rows[0]] * 2, atol=1e-6)  # csm is kept to 6 decimals
-    others = motif_network(list(STRUCTURES.values()), level=level).embedding(4)
-    vectors = others.transform([single, single * (2, 1, 3), turned])
-    np.testing.assert_allclose(vectors[1:], [vectors[0]] * 2, atol=ROUNDING)
 
 
 # Looking things up ---------------------------------------------------------------------------------------------------
@@ -172,61 +169,12 @@ def test_subset_forgets_the_other_materials(network):
     np.testing.assert_array_equal(some.shares, alone.shares)
 
 
-# Vectors -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("parts", [True, False])
-def test_folding_a_material_in_gives_its_own_vector(tables, level, parts):
-    network = motif_network(tables, level=level)
-    learned = network.embedding(5, parts=parts)
-    assert learned.vectors.shape == (len(network), learned.dim)
-    np.testing.assert_allclose(learned.transform(network), learned.vectors, atol=ROUNDING)
-    np.testing.assert_allclose(learned.transform(list(STRUCTURES.values())), learned.vectors, atol=ROUNDING)
-    one_by_one = [learned.transform([structure])[0] for structure in STRUCTURES.values()]
-    np.testing.assert_allclose(one_by_one, learned.vectors, atol=ROUNDING)
-
-
-def test_held_out_materials_change_nothing(network):
-    others = [name for name in network.ids if name != "BaZrO3"]
-    learned = network.subset(others).embedding(4)
-    without = motif_network([STRUCTURES[name] for name in others], ids=others).embedding(4)
-    np.testing.assert_array_equal(learned.vectors, without.vectors)
-    assert np.abs(learned.transform([STRUCTURES["BaZrO3"]])).max() > 0.1  # by its parts: BaO12 and ZrO6 are met once
-
-
-def test_full_rank_keeps_the_cosines(network):
-    vectors = network.embedding(100, parts=False, min_materials=1).vectors.astype(np.float64)
-    rows = (network.weights() * network.rarities).toarray()
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    np.testing.assert_allclose(vectors @ vectors.T, rows @ rows.T, atol=1e-6)
-
-
-def test_large_networks_have_the_vectors_of_small_ones(monkeypatch, network):
-    from matembed.downstream import motif_network as module
-
-    whole = network.embedding(2)
-    monkeypatch.setattr(module, "_DENSE", 1)
-    np.testing.assert_allclose(np.abs(network.embedding(2).vectors), np.abs(whole.vectors), atol=1e-5)
-
-
-def test_the_same_bytes_again_and_signs_are_fixed(network):
-    one, other = network.embedding(4), network.embedding(4)
-    assert one.vectors.tobytes() == other.vectors.tobytes()
-    assert (one.axes[np.abs(one.axes).argmax(axis=0), np.arange(one.dim)] > 0).all()
-    assert list(one.to_frame().index) == list(network.ids)
-    assert not one.vectors.flags.writeable
-
-
-def test_a_crystal_without_motifs_has_zeros_and_nothing_similar():
+def test_to_a_crystal_without_motifs_nothing_is_similar():
     graphs = [find_motifs(STRUCTURES[name]) for name in ("SrTiO3", "BaTiO3", "MgO")]
     network = motif_network([*graphs, without_motifs()], ids=["SrTiO3", "BaTiO3", "MgO", "none"])
     assert network.similar("none").empty
     assert network.similar(without_motifs()).empty
     assert list(network.similar("none").columns) == list(network.similar("SrTiO3").columns)
-    learned = network.embedding(2)
-    assert not learned.vectors[3].any()
-    assert not learned.transform([without_motifs()]).any()
     assert network.subset(["none"]).motifs == ()
 
 
@@ -244,6 +192,8 @@ def test_written_and_read_is_the_same(tables, tmp_path):
     assert again.embedding(3).vectors.tobytes() == network.embedding(3).vectors.tobytes()
     with pytest.raises(FileExistsError, match="already exists"):
         network.write(tmp_path / "network")
+    smaller = network.subset(network.ids[:3])
+    assert len(MotifNetwork.read(smaller.write(tmp_path / "network", overwrite=True))) == 3
 
 
 def test_a_changed_file_is_refused(network, tmp_path):
@@ -255,6 +205,22 @@ def test_a_changed_file_is_refused(network, tmp_path):
         MotifNetwork.read(folder)
     with pytest.raises(FileNotFoundError, match="no folder of a motif network"):
         MotifNetwork.read(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"type": "Corpus"}, "holds a Corpus, not a MotifNetwork"),
+        ({"schema": 2}, "has format 2; this matembed reads format 1"),
+        ({"level": "site"}, "not the config of a motif network: level must be"),
+        ({"half_csm": -1}, "not the config of a motif network: half_csm must be"),
+    ],
+)
+def test_another_folder_is_refused(network, tmp_path, change, message):
+    config = network.write(tmp_path / "network") / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text(encoding="utf-8")) | change), encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        MotifNetwork.read(config.parent)
 
 
 # Bad input -----------------------------------------------------------------------------------------------------------
@@ -270,21 +236,34 @@ def test_a_changed_file_is_refused(network, tmp_path):
         (lambda network: network.hubs(2.5), "n must be a whole number"),
         (lambda network: network.materials_with("FeO6:O:6"), "no material has 'FeO6:O:6'"),
         (lambda network: network.materials_with("octahedron"), "is no token"),
-        (lambda network: network.embedding(0), "dim must be a whole number"),
-        (lambda network: network.embedding(min_materials=10), "10 or more of 9 materials"),
         (lambda network: motif_network([STRUCTURES["MgO"]], level="site"), "level must be 'motif' or"),
-        (lambda network: motif_network([STRUCTURES["MgO"]], half_csm=0), "half_csm must be a positive number"),
-        (lambda network: motif_network([STRUCTURES["MgO"]], ids=["a", "b"]), "an id for each of 1 materials, got 2"),
         (
-            lambda network: network.embedding(2).transform(motif_network([STRUCTURES["MgO"]], half_csm=1)),
-            "wanted a network of level 'motif' and half_csm 4",
+            lambda network: motif_network([STRUCTURES["MgO"]], half_csm=0),
+            "half_csm must be a finite number, more than 0",
         ),
+        (lambda network: motif_network([STRUCTURES["MgO"]], ids=["a", "b"]), "an id for each of 1 materials, got 2"),
+        (lambda network: replace(network, ids=network.ids[:1] * 9), "ids must be unique, got 'SrTiO3' twice"),
+        (lambda network: replace(network, level="site"), "level must be 'motif' or"),
+        (lambda network: replace(network, csms=network.csms[1:]), "a share and a csm for each of"),
+        (lambda network: replace(network, shares=network.shares * 2), "above 0 and up to 1"),
+        (lambda network: replace(network, shares=network.shares / 2), "must add up to 1, got 0.5 for 'SrTiO3'"),
     ],
 )
 def test_bad_input_is_said_in_one_line(network, call, message):
     with pytest.raises(ValueError, match=message) as raised:
         call(network)
     assert "\n" not in str(raised.value)
+
+
+def test_shares_add_up_to_one_within_rounding():
+    """Thirds of float32 do, and so do those that were given to four decimals."""
+    three = {"ids": ["one"], "formulas": ["ABC"], "motifs": ["AO6:O:6", "BO6:O:6", "CO6:O:6"], "starts": [0, 3]}
+    edges = {"motif_idx": [0, 1, 2], "csms": [0, 0, 0], "level": "motif", "half_csm": 4.0}
+    for third in (1 / 3, 0.3333):
+        MotifNetwork(**three, **edges, shares=[third] * 3, card=Card("thirds"))
+    with pytest.raises(ValueError, match=r"shares of each material must add up to 1, got 0\.9 for 'one'"):
+        MotifNetwork(**three, **edges, shares=[0.3] * 3, card=Card("thirds"))
+    MotifNetwork(**{**three, "starts": [0, 0]}, **{**edges, "motif_idx": [], "csms": []}, shares=[], card=Card("none"))
 
 
 def test_one_structure_is_no_list(tables):
