@@ -11,8 +11,17 @@ _TRANSFORMER = (
 )
 _GRAPHS = ("graphs/_hetero_data", "graphs/_layers", "graphs/_network", "graphs/regressor")
 _COMPOSITIONS = ("downstream/_composition_network", "downstream/composition_models")
+_DENSITIES = ("electrons", "functionals", "molecules", "pyscf_plug", "scorecards", "strategies")
+_PYSCF = tuple(f"densities/{file}" for file in _DENSITIES)
 _NEEDS = {
-    "torch": (*_TRANSFORMER, *_GRAPHS, *_COMPOSITIONS, "encoders/masked_lm", "encoders/masked_set"),
+    "torch": (
+        *_TRANSFORMER,
+        *_GRAPHS,
+        *_COMPOSITIONS,
+        *("densities/functionals", "densities/pyscf_plug", "densities/torch_functionals", "densities/whole_density"),
+        *("encoders/masked_lm", "encoders/masked_set"),
+    ),
+    "pyscf": _PYSCF,
     "torch_geometric": _GRAPHS,
     "e3nn": ("graphs/_equivariant", "graphs/tensors"),
     "transformers": (*_TRANSFORMER, "encoders/masked_lm"),

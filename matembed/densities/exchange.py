@@ -1,0 +1,419 @@
+"""EnhancementFactor: exchange functionals that obey exact constraints by their form, learned from exact exchange.
+
+Atomic units. Exchange is that of the uniform gas times a factor that does not change when coordinates are scaled,
+
+    E_x[n] = sum over points of weight * e_LDA(n) * F_x(s, alpha, <n>/n),
+
+and with spin E_x[n_up, n_down] = (E_x[2 n_up] + E_x[2 n_down]) / 2. So uniform scaling and spin scaling hold whatever
+is learned, and F_x = 1 at s = 0, alpha = 1, <n>/n = 1: the uniform gas. With a `bound`, 0 < F_x < bound everywhere;
+1.804 is what implies the Lieb-Oxford bound on every density [1]_.
+
+What is learned is a Gaussian process [2]_: F_x, or with a bound its logit, is that of PBE [1]_ (with that bound in
+place of 1.804) plus a smooth function of the ingredients, each brought to a finite range. It has as many terms as a
+pivoted Cholesky factorisation of its kernel needs, and is the most probable one: a linear system of as many equations
+as there are records, or with a bound a few of them.
+
+References
+----------
+.. [1] J. P. Perdew, K. Burke, M. Ernzerhof, Phys. Rev. Lett. 77, 3865 (1996).
+.. [2] K. Bystrom, B. Kozinsky, J. Chem. Theory Comput. 18, 2180 (2022).
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve_triangular
+from scipy.special import expit, logit
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from matembed._atomic import whole_file
+from matembed._optional import import_extra
+from matembed.densities.records import LDA_EXCHANGE, DensityRecord
+
+__all__ = ["LIEB_OXFORD", "EnhancementFactor"]
+
+Floats = NDArray[np.float64]
+LIEB_OXFORD = 1.804  # largest F_x for which the Lieb-Oxford bound holds point by point
+
+_KAPPA, _MU = 0.804, 0.2195149727645171  # of PBE
+_LOGIT_EPS = 1e-9  # nearest to the bound that the logit is taken
+_MOST_TERMS = 200
+_RESIDUE = 1e-5  # variance of the process that terms may leave out
+_STEPS = 30  # of Gauss and Newton, at most; ten are usual
+_LEAST_STEP, _SMALL_STEP = 1e-3, 1e-6
+_FORMAT = 1
+
+
+class EnhancementFactor(BaseEstimator):
+    """Learn an exchange functional that scales as exchange does.
+
+    Parameters
+    ----------
+    averaged : bool, default False
+        See the averaged density too, which is not local: more exact, but not yet for self-consistent calculations.
+    bound : float, optional
+        Keep 0 < F_x < bound; 1.804 implies the Lieb-Oxford bound. By default F_x is free.
+    length : float, default 0.5
+        Correlation length of the process, where ingredients have ranges of 1 and 2. Shorter ones fit molecules like
+        those that were learned from more closely, and others worse.
+    noise : float, default 0.002
+        How far an energy may be missed, in hartree for the square root of an electron.
+
+    Attributes
+    ----------
+    centres_ : float64 array, shape (n_terms, 2 or 3)
+        Where the terms of the process lie.
+
+    See Also
+    --------
+    matembed.densities.strategies.fit : This and ways to learn scaling in place of building it in.
+
+    Examples
+    --------
+    >>> from matembed.densities.records import load_records
+    >>> records = [record for record in load_records().values() if record.n_electrons < 11]
+    >>> model = EnhancementFactor(bound=LIEB_OXFORD).fit(records)
+    >>> float(model.factor(s=0, alpha=1))
+    1.0
+    >>> water = load_records()["H2O"]
+    >>> bool(np.isclose(model.predict([water.scaled(3)]), 3 * model.predict([water]), rtol=1e-12))
+    True
+    """
+
+    def __init__(
+        self, *, averaged: bool = False, bound: float | None = None, length: float = 0.5, noise: float = 2e-3
+    ) -> None:
+        self.averaged = averaged
+        self.bound = bound
+        self.length = length
+        self.noise = noise
+
+    def fit(self, records: Sequence[DensityRecord], energies: ArrayLike | None = None) -> Self:
+        """Learn from the exchange of some densities.
+
+        Parameters
+        ----------
+        records : sequence of DensityRecord
+            Densities; one or more.
+        energies : array-like, shape (n_records,), optional
+            Their exchange, hartree; by default the exact exchange that they hold.
+
+        Returns
+        -------
+        EnhancementFactor
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If a setting is out of range, an energy is missing or not finite, or there are too few records.
+        """
+        self._check()
+        if not records:
+            msg = "wanted one or more records to learn from, got none"
+            raise ValueError(msg)
+        target = _targets(records) if energies is None else np.asarray(energies, dtype=np.float64)
+        if target.shape != (len(records),) or not np.isfinite(target).all():
+            msg = f"wanted a finite energy for each of {len(records)} records, got shape {target.shape}"
+            raise ValueError(msg)
+        rows = _Rows.of(records, averaged=self.averaged)
+        self._terms = _Terms.of(rows, self.length)
+        columns = self._terms.columns(rows.ingredients)
+        noise = self.noise * np.sqrt([record.n_electrons for record in records])
+        self._weights = self._solve(rows, columns, target, noise)
+        self.centres_ = self._terms.centres
+        return self
+
+    def _check(self) -> None:
+        if self.bound is not None and not self.bound > 1:
+            msg = f"bound must be more than 1, which is F_x of the uniform gas, got {self.bound!r}"
+            raise ValueError(msg)
+        for name in ("length", "noise"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                msg = f"{name} must be a positive number, got {value!r}"
+                raise ValueError(msg)
+
+    def _prior(self, x: Floats) -> Floats:
+        """Tell what F_x is before anything is learned, or its logit, from the first ingredient."""
+        factor = _prior_factor(x, self.bound)
+        return factor if self.bound is None else logit(np.minimum(factor / self.bound, 1 - _LOGIT_EPS))
+
+    def _bounded(self, rows: "_Rows", learned: Floats) -> Floats:
+        given = self._prior(rows.ingredients[:, 0]) + learned
+        return given if self.bound is None else np.asarray(self.bound * expit(given))
+
+    def _solve(self, rows: "_Rows", columns: Floats, target: Floats, noise: Floats) -> Floats:
+        """Find the most probable weights of terms; a bound, which bends F_x, takes steps of Gauss and Newton."""
+        weights = np.zeros(columns.shape[1])
+        factor = self._bounded(rows, columns @ weights)
+        for _ in range(1 if self.bound is None else _STEPS):
+            slope = np.ones_like(factor) if self.bound is None else factor * (1 - factor / self.bound)
+            slopes = rows.energies(slope[:, None] * columns) / noise[:, None]
+            missed = (target - rows.energies(factor)) / noise
+            aim = missed + slopes @ weights
+            change = slopes.T @ np.linalg.solve(slopes @ slopes.T + np.eye(len(aim)), aim) - weights
+            cost, share = missed @ missed + weights @ weights, 1.0
+            while share > _LEAST_STEP:
+                tried = weights + share * change
+                factor = self._bounded(rows, columns @ tried)
+                left = (target - rows.energies(factor)) / noise
+                if self.bound is None or left @ left + tried @ tried <= cost:
+                    break
+                share /= 2
+            weights = tried
+            if share * np.abs(change).max() < _SMALL_STEP:
+                break
+        return weights
+
+    def factor(self, s: ArrayLike, alpha: ArrayLike, averaged: ArrayLike = 1.0) -> Floats:
+        """Tell F_x.
+
+        Parameters
+        ----------
+        s : array-like
+            Reduced gradients.
+        alpha : array-like
+            Iso-orbital indicators.
+        averaged : array-like, default 1
+            Averaged densities over densities; not looked at unless the model was made so.
+
+        Returns
+        -------
+        float64 array
+            Of their common shape.
+        """
+        check_is_fitted(self)
+        several = np.broadcast_arrays(*(np.asarray(one, dtype=np.float64) for one in (s, alpha, averaged)))
+        ingredients = _ingredients(*(one.ravel() for one in several), averaged_too=self.averaged)
+        learned = self._terms.columns(ingredients) @ self._weights
+        given = self._prior(ingredients[:, 0]) + learned
+        return (given if self.bound is None else self.bound * expit(given)).reshape(several[0].shape)
+
+    def predict(self, records: Sequence[DensityRecord]) -> Floats:
+        """Tell the exchange of densities.
+
+        Parameters
+        ----------
+        records : sequence of DensityRecord
+            Any.
+
+        Returns
+        -------
+        float64 array, shape (n_records,)
+            Hartree.
+        """
+        check_is_fitted(self)
+        rows = _Rows.of(records, averaged=self.averaged)
+        return rows.energies(self._bounded(rows, self._terms.columns(rows.ingredients) @ self._weights))
+
+    def functional(self, name: str = "learned exchange") -> "LearnedExchange":
+        """Make the torch function that `matembed.densities.pyscf_plug.attach` and the scorecard take.
+
+        Parameters
+        ----------
+        name : str
+            For tables and figures.
+
+        Returns
+        -------
+        LearnedExchange
+            ``f(n, sigma, tau) -> energy per volume``, of the family "MGGA".
+
+        Raises
+        ------
+        ValueError
+            If the model sees the averaged density, which is no function of the density at a point.
+        """
+        check_is_fitted(self)
+        if self.averaged:
+            msg = "a model of averaged densities is no function of n, sigma and tau; fit one with averaged=False"
+            raise ValueError(msg)
+        return LearnedExchange(self._terms.centres, self._terms.mix @ self._weights, self.length, self.bound, name)
+
+    # On disk ---------------------------------------------------------------------------------------------------------
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model as one safetensors file, with its settings as metadata.
+
+        Parameters
+        ----------
+        path : path-like
+            File to make; one that is there is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from safetensors.numpy import save
+
+        check_is_fitted(self)
+        arrays = {"centres": self._terms.centres, "mix": self._terms.mix, "weights": self._weights}
+        told = {"type": type(self).__name__, "format": str(_FORMAT), "settings": json.dumps(self.get_params())}
+        with whole_file(Path(path)) as partial:
+            partial.write_bytes(save({name: np.ascontiguousarray(one) for name, one in arrays.items()}, told))
+        return Path(path)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a file that `write` made.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        EnhancementFactor
+            With the same predictions to the last bit.
+
+        Raises
+        ------
+        ValueError
+            If it holds something else.
+        """
+        from safetensors import safe_open
+
+        with safe_open(path, "numpy") as file:
+            told = file.metadata() or {}
+            if (told.get("type"), told.get("format")) != (cls.__name__, str(_FORMAT)):
+                msg = f"{path} holds {told.get('type', 'something else')}, not a {cls.__name__} of format {_FORMAT}"
+                raise ValueError(msg)
+            centres, mix, weights = (file.get_tensor(name) for name in ("centres", "mix", "weights"))
+        model = cls(**json.loads(told["settings"]))
+        model._terms = _Terms(centres, mix, model.length)
+        model._weights, model.centres_ = weights, centres
+        return model
+
+
+class LearnedExchange:
+    """What `EnhancementFactor.functional` makes: exchange as a torch function of n, sigma and tau.
+
+    Attributes
+    ----------
+    name : str
+        For tables and figures.
+    kind, family : str
+        "exchange" and "MGGA".
+    """
+
+    kind, family = "exchange", "MGGA"
+
+    def __init__(self, centres: Floats, weights: Floats, length: float, bound: float | None, name: str) -> None:
+        torch = import_extra("torch", extra="density")
+        self.name = name
+        self._bound, self._length = bound, length
+        self._centres = torch.from_numpy(np.array(centres))
+        self._weights = torch.from_numpy(np.array(weights))
+        at_origin = torch.exp(-0.5 * (self._centres**2).sum(dim=1) / length**2)
+        self._at_origin = at_origin @ self._weights
+
+    def __call__(self, n: Any, sigma: Any, tau: Any) -> Any:
+        """Tell the energy per volume, hartree/bohr^3, shape (n_points,)."""
+        return 0.5 * sum(self._of_one_spin(2 * n[row], 4 * sigma[2 * row], 2 * tau[row]) for row in (0, 1))
+
+    def _of_one_spin(self, n: Any, sigma: Any, tau: Any) -> Any:
+        """Tell the energy per volume of a density without spin."""
+        torch = import_extra("torch", extra="density")
+        there = n.clamp(min=1e-25)
+        k2 = (3 * np.pi**2 * there) ** (2 / 3)
+        uniform = 0.3 * k2 * there
+        excess = torch.maximum(tau - sigma / (8 * there), -0.5 * uniform)  # of rounding alone it is below 0
+        x = 0.3 * sigma / (0.3 * sigma + 4 * k2 * there**2)
+        u = 0.5 * (uniform - excess) / (uniform + excess)
+        squares = (x[:, None] - self._centres[:, 0]) ** 2 + (u[:, None] - self._centres[:, 1]) ** 2
+        near_origin = torch.exp(-0.5 * (x**2 + u**2) / self._length**2)
+        learned = torch.exp(-0.5 * squares / self._length**2) @ self._weights - near_origin * self._at_origin
+        factor = _prior_factor(x, self._bound)
+        if self._bound is None:
+            factor = factor + learned
+        else:
+            factor = self._bound * torch.sigmoid(torch.logit(factor / self._bound, eps=_LOGIT_EPS) + learned)
+        return LDA_EXCHANGE * n ** (4 / 3) * factor
+
+
+# Rows and terms ------------------------------------------------------------------------------------------------------
+
+
+def _ingredients(s: Floats, alpha: Floats, averaged: Floats, *, averaged_too: bool) -> Floats:
+    """Bring ingredients to finite ranges, with the uniform gas at 0: [0, 1), (-1/2, 1/2] and (-1, 1)."""
+    columns = [0.3 * s**2 / (1 + 0.3 * s**2), 0.5 * (1 - alpha) / (1 + alpha)]
+    return np.column_stack([*columns, *([(averaged - 1) / (averaged + 1)] if averaged_too else [])])
+
+
+def _prior_factor(x: Any, bound: float | None) -> Any:
+    """Tell F_x of PBE from the first ingredient; with another bound than its own, of its form with that bound."""
+    kappa = _KAPPA if bound is None else bound - 1
+    return 1 + kappa - kappa * 0.3 * (1 - x) / (0.3 * (1 - x) + _MU / kappa * x)
+
+
+def _targets(records: Sequence[DensityRecord]) -> Floats:
+    lacking = [record.name for record in records if "exact_exchange" not in record.energies]
+    if lacking:
+        msg = f"{len(lacking)} records have no exact exchange, such as {lacking[0]!r}; pass energies"
+        raise ValueError(msg)
+    return np.array([record.energies["exact_exchange"] for record in records])
+
+
+class _Rows:
+    """Rows of many records, and the sums over those of each."""
+
+    def __init__(self, ingredients: Floats, uniform: Floats, starts: NDArray[np.int64]) -> None:
+        self.ingredients, self.uniform, self.starts = ingredients, uniform, starts
+
+    @classmethod
+    def of(cls, records: Sequence[DensityRecord], *, averaged: bool) -> Self:
+        parts = [record.exchange_rows() for record in records]
+        columns = [_ingredients(part.s, part.alpha, part.averaged, averaged_too=averaged) for part in parts]
+        uniform = [LDA_EXCHANGE * part.weights * part.n ** (4 / 3) for part in parts]
+        starts = np.cumsum([0, *(len(part.n) for part in parts)])[:-1]
+        return cls(np.concatenate(columns), np.concatenate(uniform), starts)
+
+    def energies(self, factor: Floats) -> Floats:
+        """Sum exchange over the rows of each record; of several factors in columns, for each."""
+        uniform = self.uniform if factor.ndim == 1 else self.uniform[:, None]
+        return np.add.reduceat(uniform * factor, self.starts, axis=0)
+
+
+class _Terms:
+    """Functions of the ingredients whose weights are independent and of variance 1 in the process."""
+
+    def __init__(self, centres: Floats, mix: Floats, length: float) -> None:
+        self.centres, self.mix, self.length = centres, mix, length
+
+    @classmethod
+    def of(cls, rows: _Rows, length: float) -> Self:
+        """Choose centres by a pivoted Cholesky factorisation: each time the row that the others tell least of."""
+        unknown = 1 - np.exp(-(rows.ingredients**2).sum(axis=1) / length**2)
+        chosen: list[int] = []
+        factors = np.empty((_MOST_TERMS, len(unknown)))
+        while len(chosen) < _MOST_TERMS and unknown.max() > _RESIDUE:
+            pivot, n = int(unknown.argmax()), len(chosen)
+            row = _kernel(rows.ingredients[[pivot]], rows.ingredients, length)[0]
+            factors[n] = (row - factors[:n, pivot] @ factors[:n]) / np.sqrt(unknown[pivot])
+            unknown = np.maximum(unknown - factors[n] ** 2, 0)
+            unknown[pivot] = 0
+            chosen.append(pivot)
+        lower = factors[: len(chosen), chosen].T
+        mix = solve_triangular(lower, np.eye(len(chosen)), lower=True).T
+        return cls(rows.ingredients[chosen], mix, length)
+
+    def columns(self, ingredients: Floats) -> Floats:
+        """Evaluate all terms, shape (n_rows, n_terms); they are 0 for the uniform gas."""
+        return _kernel(ingredients, self.centres, self.length) @ self.mix
+
+
+def _kernel(one: Floats, other: Floats, length: float) -> Floats:
+    """Tell the covariance of a process whose value for the uniform gas is known."""
+    norms = [(rows**2).sum(axis=1) for rows in (one, other)]
+    squares = np.maximum(norms[0][:, None] + norms[1] - 2 * one @ other.T, 0)
+    at_origin = [np.exp(-0.5 * norm / length**2) for norm in norms]
+    return np.asarray(np.exp(-0.5 * squares / length**2) - np.outer(*at_origin))

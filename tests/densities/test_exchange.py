@@ -1,0 +1,140 @@
+"""What a learned enhancement factor obeys whatever it learned, and that it learns."""
+
+import numpy as np
+import pytest
+
+from matembed.densities.exchange import LIEB_OXFORD, EnhancementFactor
+from matembed.densities.functionals import SpinPoints, as_functional
+from matembed.densities.records import load_records
+
+KINDS = [{}, {"bound": LIEB_OXFORD}, {"bound": 1.174}, {"averaged": True}, {"averaged": True, "bound": LIEB_OXFORD}]
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return {name: record for name, record in load_records().items() if record.n_electrons < 15}
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=str)
+def model(request, shipped):
+    return EnhancementFactor(**request.param).fit(list(shipped.values()))
+
+
+def test_scaling_is_exact(model, shipped):
+    for g in (0.1, 1 / 3, 0.9, 3, 10):
+        scaled = model.predict([record.scaled(g) for record in shipped.values()])
+        assert np.abs(scaled / (g * model.predict(list(shipped.values()))) - 1).max() < 1e-12
+
+
+def test_the_uniform_gas_is_exact(model):
+    assert abs(float(model.factor(0, 1, 1)) - 1) < 1e-14
+
+
+def test_spin_scaling_is_exact(model, shipped):
+    """Twice each spin density on its own, as a density without spin, has twice its part of the exchange."""
+    from dataclasses import replace
+
+    record = shipped["OH"]
+    halves = []
+    for row in (0, 1):
+        kept = record.n[row] > 0
+        channel = {name: getattr(record, name)[row : row + 1, kept] for name in ("n", "s", "alpha", "averaged")}
+        halves.append(replace(record, weights=record.weights[kept], s_total=channel["s"][0], **channel))
+    assert abs(model.predict([record])[0] - model.predict(halves).mean()) < 1e-12
+
+
+def test_the_bound_holds_everywhere(model):
+    grid = np.meshgrid(np.geomspace(1e-3, 1e3, 60), np.geomspace(1e-3, 1e3, 60), [0.01, 0.5, 1, 2, 50])
+    factors = model.factor(*grid)
+    if model.bound is None:
+        assert np.isfinite(factors).all()
+    else:
+        assert factors.min() > 0 and factors.max() < model.bound
+
+
+def test_it_learns(model, shipped):
+    """Molecules it learned from are missed by less than a quarter of PBE's error."""
+    exact, pbe = (
+        np.array([one.energies[name] for one in shipped.values()]) for name in ("exact_exchange", "PBE exchange")
+    )
+    missed = np.abs(model.predict(list(shipped.values())) - exact).mean()
+    assert missed < np.abs(pbe - exact).mean() / (2 if model.bound == 1.174 else 4)
+
+
+def test_order_of_records_changes_nothing(shipped):
+    records = list(shipped.values())
+    one, other = (EnhancementFactor(bound=LIEB_OXFORD).fit(some) for some in (records, records[::-1]))
+    assert np.allclose(one.predict(records), other.predict(records), atol=1e-5)
+
+
+def test_energies_may_be_given(shipped):
+    """Twice the local exchange of PBE cannot be had with one at the uniform gas, PBE itself is had at once."""
+    records = list(shipped.values())
+    pbe = [record.energies["PBE exchange"] for record in records]
+    model = EnhancementFactor().fit(records, pbe)
+    s = np.linspace(0, 2, 9)
+    factor = 1.804 - 0.804 / (1 + 0.2195149727645171 * s**2 / 0.804)
+    assert np.allclose(model.factor(s, 1), factor, atol=2e-3)
+
+
+def test_written_and_read_is_the_same(model, shipped, tmp_path):
+    read = EnhancementFactor.read(model.write(tmp_path / "model.safetensors"))
+    assert (read.averaged, read.bound, read.length, read.noise) == (
+        model.averaged,
+        model.bound,
+        model.length,
+        model.noise,
+    )
+    assert (read.predict(list(shipped.values())) == model.predict(list(shipped.values()))).all()
+
+
+@pytest.mark.parametrize("bound", [None, LIEB_OXFORD])
+def test_the_torch_function_is_the_model(shipped, bound):
+    model = EnhancementFactor(bound=bound).fit(list(shipped.values()))
+    functional = as_functional(model.functional("mine"))
+    assert (functional.name, functional.kind, functional.family) == ("mine", "exchange", "MGGA")
+    for name in ("H2O", "OH", "H"):
+        told = shipped[name].weights @ functional.derivatives(shipped[name].points()).energy
+        assert abs(told - model.predict([shipped[name]])[0]) < 1e-7, name
+
+
+def test_the_torch_function_has_finite_slopes_where_there_is_nothing(shipped):
+    functional = as_functional(EnhancementFactor(bound=LIEB_OXFORD).fit(list(shipped.values())).functional())
+    n = np.array([[0.0, 1e-30, 1e-18, 1e-8], [0.0, 0.0, 1e-18, 1.0]])
+    told = functional.derivatives(SpinPoints(n, np.zeros((3, 4)), np.zeros((2, 4))))
+    assert all(np.isfinite(one).all() for one in told)
+    assert told.energy[0] == 0
+
+
+def test_bad_input_is_said_in_one_line(shipped):
+    from dataclasses import replace
+
+    records = list(shipped.values())
+    for settings, message in (({"bound": 0.9}, "more than 1"), ({"length": 0}, "length"), ({"noise": -1}, "noise")):
+        with pytest.raises(ValueError, match=message):
+            EnhancementFactor(**settings).fit(records)
+    with pytest.raises(ValueError, match="no exact exchange"):
+        EnhancementFactor().fit([replace(records[0], energies={})])
+    with pytest.raises(ValueError, match="finite energy for each"):
+        EnhancementFactor().fit(records, [1.0])
+    with pytest.raises(ValueError, match="got none"):
+        EnhancementFactor().fit([])
+    with pytest.raises(ValueError, match="averaged=False"):
+        EnhancementFactor(averaged=True).fit(records).functional()
+    with pytest.raises(ValueError, match="not fitted"):
+        EnhancementFactor().predict(records)
+
+
+def test_the_command_line_learns_and_scores(tmp_path, capsys):
+    from matembed.cli import main
+
+    file = tmp_path / "exchange.safetensors"
+    assert main(["density", "fit", "--bound", "1.804", "--folds", "2", "--out", str(file)]) == 0
+    said = capsys.readouterr().out
+    missed, pbe = (float(part.split(" mHa")[0].split()[-1]) for part in (said.split(";")[0], said.split("PBE ")[1]))
+    assert missed < pbe / 3
+    scores = tmp_path / "scores.json"
+    assert main(["density", "scorecard", str(file), "--correlation", "PBE", "--json", str(scores)]) == 0
+    assert "local Lieb-Oxford" in capsys.readouterr().out and scores.is_file()
+    assert main(["density", "scorecard", "NO_SUCH"]) == 2
+    assert "libxc has no functional 'NO_SUCH'" in capsys.readouterr().err
