@@ -63,7 +63,9 @@ class EnhancementFactor(BaseEstimator):
         Correlation length of the process, where ingredients have ranges of 1 and 2. Shorter ones fit molecules like
         those that were learned from more closely, and others worse.
     noise : float, default 0.002
-        How far an energy may be missed, in hartree for the square root of an electron.
+        How far an energy may be missed, in hartree for the square root of an electron. For self-consistent
+        calculations take 0.01: energies are a tenth worse, and F_x bends so little that they converge like those of
+        known functionals.
 
     Attributes
     ----------
