@@ -289,10 +289,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--records", type=Path, help="folder of density records (those of the package)")
     command.add_argument("--bound", type=float, help="keep 0 < F_x < BOUND; 1.804 implies the Lieb-Oxford bound")
     command.add_argument("--averaged", action="store_true", help="see the averaged density too, which is not local")
-    command.add_argument("--noise", type=float, default=2e-3, help="hartree a root electron (default: %(default)s)")
+    command.add_argument("--noise", type=float, default=0.01, help="hartree a root electron (default: %(default)s)")
     command.add_argument("--folds", type=positive_integer, default=5, help="by molecule (default: %(default)s)")
     command.add_argument("--seed", type=whole_number, default=0, help="of the folds (default: %(default)s)")
     command.add_argument("--out", type=Path, required=True, help="file of the model: .safetensors")
+    command.add_argument("--overwrite", action="store_true", help="replace a model that is there")
 
     command = add("info", _info, "Show the card of a corpus, of motifs or of a table.")
     command.add_argument("path", type=Path)
@@ -809,6 +810,12 @@ def _density_fit(options: argparse.Namespace) -> None:
 
     from matembed.densities import EnhancementFactor, load_records, read_records
 
+    if options.out.suffix != ".safetensors":
+        msg = f"--out must be a .safetensors file, got {options.out}"
+        raise ValueError(msg)
+    if options.out.exists() and not options.overwrite:
+        msg = f"{options.out} already exists; choose another path or pass --overwrite"
+        raise ValueError(msg)
     records = list((read_records(options.records) if options.records else load_records()).values())
     exact, pbe = (np.array([one.energies[name] for one in records]) for name in ("exact_exchange", "PBE exchange"))
     model = EnhancementFactor(averaged=options.averaged, bound=options.bound, noise=options.noise)

@@ -287,7 +287,7 @@ CONDITIONS: tuple[Condition, ...] = (
     Condition(
         "correlation",
         "local scaling inequality",
-        "r_s eps_c does not rise with r_s: slope at least 0, within 1e-6 Ha",
+        "-d(r_s eps_c)/dr_s at least 0, within 1e-6 Ha",
         "points",
         measures.scaling_inequality,
         -1e-6,

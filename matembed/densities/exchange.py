@@ -21,7 +21,8 @@ References
 
 import json
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,6 +44,7 @@ LIEB_OXFORD = 1.804  # largest F_x for which the Lieb-Oxford bound holds point b
 
 _KAPPA, _MU = 0.804, 0.2195149727645171  # of PBE
 _LOGIT_EPS = 1e-9  # nearest to the bound that the logit is taken
+_CALM = 5e-3  # noise from which on calculations take as many cycles as with known functionals
 _MOST_TERMS = 200
 _RESIDUE = 1e-5  # variance of the process that terms may leave out
 _STEPS = 30  # of Gauss and Newton, at most; ten are usual
@@ -52,6 +54,9 @@ _FORMAT = 1
 
 class EnhancementFactor(BaseEstimator):
     """Learn an exchange functional that scales as exchange does.
+
+    What it tells outside what it learned from is extrapolation: of the records of the package, all-electron molecules
+    of H to Ar.
 
     Parameters
     ----------
@@ -117,12 +122,11 @@ class EnhancementFactor(BaseEstimator):
             If a setting is out of range, an energy is missing or not finite, or there are too few records.
         """
         self._check()
-        if not records:
-            msg = "wanted one or more records to learn from, got none"
-            raise ValueError(msg)
+        _check_records(records)
         target = _targets(records) if energies is None else np.asarray(energies, dtype=np.float64)
         if target.shape != (len(records),) or not np.isfinite(target).all():
-            msg = f"wanted a finite energy for each of {len(records)} records, got shape {target.shape}"
+            got = f"shape {target.shape}, {np.count_nonzero(~np.isfinite(target))} of them not finite"
+            msg = f"wanted a finite energy for each of {len(records)} records, got {got}"
             raise ValueError(msg)
         rows = _Rows.of(records, averaged=self.averaged)
         self._terms = _Terms.of(rows, self.length)
@@ -133,8 +137,8 @@ class EnhancementFactor(BaseEstimator):
         return self
 
     def _check(self) -> None:
-        if self.bound is not None and not self.bound > 1:
-            msg = f"bound must be more than 1, which is F_x of the uniform gas, got {self.bound!r}"
+        if self.bound is not None and not (np.isfinite(self.bound) and self.bound > 1):
+            msg = f"bound must be a number more than 1, which is F_x of the uniform gas, got {self.bound!r}"
             raise ValueError(msg)
         for name in ("length", "noise"):
             value = getattr(self, name)
@@ -204,14 +208,20 @@ class EnhancementFactor(BaseEstimator):
         Parameters
         ----------
         records : sequence of DensityRecord
-            Any.
+            One or more.
 
         Returns
         -------
         float64 array, shape (n_records,)
             Hartree.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are no records, or none.
         """
         check_is_fitted(self)
+        _check_records(records)
         rows = _Rows.of(records, averaged=self.averaged)
         return rows.energies(self._bounded(rows, self._terms.columns(rows.ingredients) @ self._weights))
 
@@ -232,11 +242,19 @@ class EnhancementFactor(BaseEstimator):
         ------
         ValueError
             If the model sees the averaged density, which is no function of the density at a point.
+
+        Warns
+        -----
+        UserWarning
+            If `noise` is below 0.005: F_x may bend so much that calculations take many cycles.
         """
         check_is_fitted(self)
         if self.averaged:
             msg = "a model of averaged densities is no function of n, sigma and tau; fit one with averaged=False"
             raise ValueError(msg)
+        if self.noise < _CALM:
+            msg = f"with noise {self.noise:g} F_x bends much, and calculations may not converge; fit with noise=0.01"
+            warnings.warn(msg, stacklevel=2)
         return LearnedExchange(self._terms.centres, self._terms.mix @ self._weights, self.length, self.bound, name)
 
     # On disk ---------------------------------------------------------------------------------------------------------
@@ -355,6 +373,15 @@ def _prior_factor(x: Any, bound: float | None) -> Any:
     """Tell F_x of PBE from the first ingredient; with another bound than its own, of its form with that bound."""
     kappa = _KAPPA if bound is None else bound - 1
     return 1 + kappa - kappa * 0.3 * (1 - x) / (0.3 * (1 - x) + _MU / kappa * x)
+
+
+def _check_records(records: Sequence[DensityRecord]) -> None:
+    if isinstance(records, DensityRecord | Mapping):
+        msg = f"wanted a list of records, got a {type(records).__name__}; pass list(records.values()), or [record]"
+        raise TypeError(msg)
+    if not len(records):
+        msg = "wanted one or more records, got none"
+        raise ValueError(msg)
 
 
 def _targets(records: Sequence[DensityRecord]) -> Floats:

@@ -16,6 +16,7 @@ returned (n,)         hartree/bohr^3
 Potentials are what torch's differentiation gives; so it must be made of torch's functions.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, Self, TypeAlias, get_args, runtime_checkable
@@ -34,11 +35,14 @@ __all__ = [
     "SpinPoints",
     "TorchFunctional",
     "as_functional",
+    "complete",
 ]
 
 Floats = NDArray[np.float64]
 Kind = Literal["exchange", "correlation", "exchange-correlation"]
 Family = Literal["LDA", "GGA", "MGGA"]
+_NO_ENERGY = ("GGA_X_LB", "GGA_X_LBM", "LDA_XC_TIH")  # potentials; libxc ends the process if asked for the energy
+_DISPERSION = re.compile(r"-?D[234](BJ|ZERO|M|MBJ|OP|S)?\b|-?VV10")
 TorchCallable: TypeAlias = Callable[[Any, Any, Any], Any]
 
 
@@ -182,8 +186,9 @@ class LibxcFunctional:
     Raises
     ------
     ValueError
-        If libxc has no such functional, or it is more than a function of n, sigma and tau: a hybrid, one with nonlocal
-        correlation, or one of the Laplacian.
+        If libxc has no such functional, or it is no energy that is a function of n, sigma and tau alone: a hybrid, one
+        with nonlocal correlation, of the Laplacian or with dispersion, a kinetic energy, a potential, or one of fewer
+        dimensions.
 
     References
     ----------
@@ -195,29 +200,53 @@ class LibxcFunctional:
     def __post_init__(self) -> None:
         libxc = _libxc()
         try:
-            parts = libxc.parse_xc(self.name)[1]
+            numbers = [int(number) for number, _ in libxc.parse_xc(self.name)[1]]
+            letters = {name.removeprefix("HYB_").split("_")[1] for name, _, _ in self._terms()}
             wrong = (
                 "a hybrid"
                 if libxc.is_hybrid_xc(self.name)
                 else "one of the Laplacian"
-                if any(libxc.needs_laplacian(int(number)) for number, _ in parts)
+                if any(libxc.needs_laplacian(number) for number in numbers)
                 else "one with nonlocal correlation"
                 if libxc.is_nlc(self.name)
+                else "one with a dispersion correction, which is no part of it (PySCF has mf.disp)"
+                if _DISPERSION.search(self.name.upper())
+                else "a kinetic energy"
+                if "K" in letters
+                else "a potential without an energy, or one of fewer dimensions"
+                if any(name in _NO_ENERGY or re.search("_[12]D", name) for name, _, _ in self._terms())
                 else ""
             )
         except (KeyError, ValueError) as error:
             msg = f"libxc has no functional {self.name!r}; examples: 'PBE', 'B88,', ',LYP', 'SCAN'"
             raise ValueError(msg) from error
-        if wrong or not parts:
+        if wrong or not numbers:
             msg = f"wanted a function of n, sigma and tau alone, but {self.name!r} is {wrong or 'none'}"
             raise ValueError(msg)
+
+    def _terms(self) -> list[tuple[str, int, float]]:
+        """List what it adds up: libxc's name such as "GGA_X_B88", number, and factor."""
+        libxc = _libxc()
+        names = {int(number): name for name, number in libxc.available_libxc_functionals().items()}
+        return [(names[int(number)], int(number), float(factor)) for number, factor in libxc.parse_xc(self.name)[1]]
+
+    def terms(self) -> dict[str, str]:
+        """Split it as libxc does.
+
+        Returns
+        -------
+        dict of str to str
+            "X", "C" and "XC", those of them that there are, and the sum of their terms in PySCF's words.
+        """
+        found: dict[str, list[str]] = {}
+        for name, number, factor in self._terms():
+            found.setdefault(name.removeprefix("HYB_").split("_")[1], []).append(f"{factor!r}*{number}")
+        return {letter: "+".join(several) for letter, several in found.items()}
 
     @property
     def kind(self) -> Kind:
         """What it tells of: exchange, correlation or both."""
-        libxc = _libxc()
-        names = {int(number): name for name, number in libxc.available_libxc_functionals().items()}
-        letters = {names[int(number)].split("_")[1] for number, _ in libxc.parse_xc(self.name)[1]}  # of "GGA_X_B88": X
+        letters = set(self.terms())
         return "exchange" if letters == {"X"} else "correlation" if letters == {"C"} else "exchange-correlation"
 
     @property
@@ -327,10 +356,19 @@ class TorchFunctional:
         torch = import_extra("torch", extra="density")
         given = [torch.from_numpy(one.copy()).requires_grad_() for one in (points.n, points.sigma, points.tau)]
         with torch.enable_grad():
-            energy = self.function(*given)
+            try:
+                energy = self.function(*given)
+            except RuntimeError as error:
+                msg = f"{self.name} fails on float64 tensors of the CPU: {error}; convert it by .double().cpu()"
+                raise ValueError(msg) from error
             if not isinstance(energy, torch.Tensor) or energy.shape != (len(points),):
                 got = tuple(energy.shape) if isinstance(energy, torch.Tensor) else type(energy).__name__
                 msg = f"{self.name} must return energies per volume of shape ({len(points)},), got {got}"
+                raise ValueError(msg)
+            if not energy.requires_grad and bool((energy != 0).any()):
+                msg = (
+                    f"{self.name} returns numbers that torch cannot differentiate; use torch functions, detach nothing"
+                )
                 raise ValueError(msg)
             slopes = torch.autograd.grad(energy.sum(), given, allow_unused=True) if energy.requires_grad else [None] * 3
         numbers = [
@@ -384,6 +422,47 @@ def as_functional(functional: "str | TorchCallable | Functional", *, kind: Kind 
     name = getattr(functional, "name", getattr(functional, "__name__", type(functional).__name__))
     known: Kind = getattr(functional, "kind", "exchange-correlation") if kind is None else kind
     return TorchFunctional(functional, known, getattr(functional, "family", "MGGA"), str(name))
+
+
+def complete(
+    functional: "str | TorchCallable | Functional", correlation: "str | TorchCallable | Functional | None"
+) -> tuple[Functional, ...]:
+    """Join exchange with a correlation, or take what needs none.
+
+    Parameters
+    ----------
+    functional : str, callable or Functional
+        Exchange, or with no `correlation` anything. A torch function that does not say its kind is exchange if there
+        is a correlation.
+    correlation : str, callable or Functional, optional
+        A name without comma stands for its correlation: ``"PBE"`` is ``",PBE"``. ``"none"`` is none.
+
+    Returns
+    -------
+    tuple of Functional
+        One, or exchange and correlation.
+
+    Raises
+    ------
+    ValueError
+        If the two are not exchange and correlation.
+    """
+    says = isinstance(functional, str | Functional) or hasattr(functional, "kind")
+    first = as_functional(functional, kind=None if says or correlation is None else "exchange")
+    if correlation is None:
+        return (first,)
+    if first.kind != "exchange":
+        msg = f"correlation completes exchange, but {first.name} is {first.kind}; leave it out, or pass exchange alone"
+        raise ValueError(msg)
+    if isinstance(correlation, str) and correlation == "none":
+        return (first,)
+    named = isinstance(correlation, str) and "," not in correlation
+    says = isinstance(correlation, str | Functional) or hasattr(correlation, "kind")
+    second = as_functional(f",{correlation}" if named else correlation, kind=None if says else "correlation")
+    if second.kind != "correlation":
+        msg = f"wanted a correlation to complete {first.name}, but {second.name} is {second.kind}"
+        raise ValueError(msg)
+    return first, second
 
 
 def _libxc() -> Any:

@@ -3,8 +3,8 @@
 Molecules of the G2/97 set [1]_ with their geometries (MP2/6-31G*, as ASE has them; ``pip install ase``) and the atoms
 from hydrogen to argon; orbitals of PBE in the basis 6-311G*, restricted for singlets and unrestricted for all others.
 Correlation is that of coupled cluster, CCSD(T) with all electrons, less Hartree-Fock, where the basis has no more than
-70 functions. Records that are made are kept in ``FOLDER.records`` till all are there, so that a run which was stopped
-goes on. Half an hour of one core.
+70 functions. Records that are made are kept in ``FOLDER.records-500`` till all are there, so that a run which was
+stopped goes on. Half an hour of one core.
 
 References
 ----------
@@ -29,7 +29,8 @@ MOST_CORRELATED = 70  # basis functions
 
 CARD = Card(
     "g2-densities",
-    what="Densities of molecules and atoms from hydrogen to argon, a few hundred points each, and their energies.",
+    what="Densities of molecules and atoms from hydrogen to argon, a few hundred points each, with exact exchange, and "
+    "for the smaller ones all-electron CCSD(T) correlation of that basis.",
     source=f"Computed by PySCF: {FUNCTIONAL}/{BASIS} orbitals at the geometries of the G2/97 set, as ASE lists them.",
     licence="MIT",
     citation=(
@@ -79,7 +80,7 @@ def compute(name: str, atoms: list[tuple[str, Any]], spin: int, n_points: int) -
 
 def make(folder: Path, n_points: int) -> None:
     """Make all records, and write them as one folder."""
-    kept = folder.with_name(f"{folder.name}.records")
+    kept = folder.with_name(f"{folder.name}.records-{n_points}")
     found = []
     for name, atoms, spin in species():
         if not (kept / name).is_dir():

@@ -29,7 +29,7 @@ from matembed.densities.functionals import (
     LibxcFunctional,
     SpinPoints,
     TorchCallable,
-    as_functional,
+    complete,
 )
 
 __all__ = ["PotentialCheck", "attach", "check_potential"]
@@ -131,6 +131,7 @@ def attach(
     except Exception:
         mf.xc, mf._numint = before
         raise
+    mf.to_gks = _no_generalised
     mf.converged, mf.e_tot, mf.mo_energy, mf.mo_coeff, mf.mo_occ = False, 0.0, None, None, None
     return mf
 
@@ -210,6 +211,12 @@ def _check_molecular(mf: Any) -> None:
         raise TypeError(msg)
 
 
+def _no_generalised(*_: Any, **__: Any) -> None:
+    """Stand in for ``to_gks``, which would keep the empty name and lose the functional."""
+    msg = "an attached functional is one of spin up and down, and has no generalised form"
+    raise NotImplementedError(msg)
+
+
 def _spin_resolved(mf: Any) -> bool:
     scf = import_extra("pyscf.scf", extra="density")
     return isinstance(mf, scf.uhf.UHF | scf.rohf.ROHF)
@@ -218,26 +225,14 @@ def _spin_resolved(mf: Any) -> bool:
 def _parts(
     functional: str | TorchCallable | Functional, correlation: str | TorchCallable | Functional | None
 ) -> tuple[Functional, ...]:
-    first = as_functional(functional)
-    if first.kind == "correlation":
-        msg = f"{first.name} is correlation alone; pass an exchange first, and it as `correlation`"
+    parts = complete(functional, correlation)
+    if parts[0].kind == "correlation":
+        msg = f"{parts[0].name} is correlation alone; pass an exchange first, and it as `correlation`"
         raise ValueError(msg)
-    if first.kind == "exchange-correlation":
-        if correlation is not None:
-            msg = f"{first.name} has correlation already; pass no other, or exchange alone ('PBE,' for libxc)"
-            raise ValueError(msg)
-        return (first,)
-    if correlation is None:
-        msg = f"{first.name} is exchange alone; pass correlation='PBE' or another, or 'none' if you mean it"
+    if parts[0].kind == "exchange" and correlation is None:
+        msg = f"{parts[0].name} is exchange alone; pass correlation='PBE' or another, or 'none' if you mean it"
         raise ValueError(msg)
-    if isinstance(correlation, str) and correlation == "none":
-        return (first,)
-    named = isinstance(correlation, str) and "," not in correlation
-    second = as_functional(f",{correlation}" if named else correlation)
-    if second.kind != "correlation":
-        msg = f"wanted a correlation to complete {first.name}, but {second.name} is {second.kind}"
-        raise ValueError(msg)
-    return first, second
+    return parts
 
 
 def _integrator(parts: tuple[Functional, ...], family: Family) -> Any:

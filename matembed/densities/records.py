@@ -77,12 +77,13 @@ class DensityRecord:
     elements : tuple of str
         Symbols of the atoms, in their order.
     energies : mapping of str to float
-        In hartree: ``"exact_exchange"``, ``"kinetic"``, ``"coulomb"`` and, by name, what functionals give.
+        In hartree: ``"exact_exchange"``, ``"kinetic"``, ``"coulomb"``; by name what functionals give, such as
+        ``"PBE exchange"``; and ``"correlation"``, of coupled cluster in the same basis, where it was computed.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, or a number is not finite or negative.
+        If shapes do not fit, a number is not finite or negative, or there are no electrons.
     """
 
     name: str
@@ -97,6 +98,10 @@ class DensityRecord:
     energies: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if np.ndim(self.weights) != 1 or np.ndim(self.n) != 2:
+            got = f"{np.shape(self.weights)} and {np.shape(self.n)}"
+            msg = f"{self.name}: wanted weights of shape (n_points,) and n of (n_spins, n_points), got {got}"
+            raise ValueError(msg)
         for name in ("weights", "n", "s", "alpha", "averaged", "s_total"):
             array = np.array(getattr(self, name), dtype=np.float64)
             one_row = name in ("weights", "s_total")
@@ -105,10 +110,14 @@ class DensityRecord:
                 msg = f"{self.name}: {name} must have {'one row' if one_row else 'a row a spin'}, got {array.shape}"
                 raise ValueError(msg)
             if not np.isfinite(array).all() or (array < 0).any():
-                msg = f"{self.name}: {name} must be finite and 0 or more; got {np.nanmin(array):g} and the like"
+                wrong = np.count_nonzero(~(np.isfinite(array) & (array >= 0)))
+                msg = f"{self.name}: {name} must be finite and 0 or more; {wrong:,} of {array.size:,} values are not"
                 raise ValueError(msg)
             array.flags.writeable = False
             object.__setattr__(self, name, array)
+        if not (self.weights * self.n).sum() > 0:
+            msg = f"{self.name}: wanted a density with electrons, got none"
+            raise ValueError(msg)
         object.__setattr__(self, "elements", tuple(self.elements))
         object.__setattr__(self, "energies", dict(self.energies))
 

@@ -14,17 +14,16 @@ References
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Self, get_args
 
 import numpy as np
 import pandas as pd
 
-from matembed._optional import import_extra
 from matembed.densities._scorecard_figure import draw_one, draw_several
 from matembed.densities.conditions import CONDITIONS, Condition, Outcome
-from matembed.densities.electrons import Density, Electrons, default_densities, hydrogen
+from matembed.densities.electrons import Density, Electrons, default_densities
 from matembed.densities.functionals import (
     Derivatives,
     Family,
@@ -34,6 +33,7 @@ from matembed.densities.functionals import (
     SpinPoints,
     TorchCallable,
     as_functional,
+    complete,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Scorecard", "draw", "page", "scorecard"]
 
+_STEP, _MISSED = 1e-4, 1e-5  # relative change of an ingredient, and error of a slope of the energy by its logarithm
 _HIGH = 1e6  # g; correlation is less than 2e-5 of exchange there, from r_s = 20 bohr on
 
 
@@ -251,12 +252,15 @@ def scorecard(
     Scorecard(PBE, GGA: 15 of 20 conditions met; not ...)
     """
     electrons = Electrons.of(default_densities() if densities is None else densities)
-    given = as_functional(functional, kind=kind)
-    _check_shapes(given)
-    parts = _parts(given)
+    several = complete(functional if kind is None else as_functional(functional, kind=kind), correlation)
+    for one in several:
+        _check_derivatives(one)
+    given, parts = several[0], _parts(several[0])
     split = not isinstance(parts.get("exchange"), _HighDensity)
-    if correlation is not None:
-        given, parts = _completed(given, parts, correlation)
+    if len(several) > 1:
+        name = f"{several[0].name.strip(', ')} + {several[1].name.strip(', ')}"
+        given = _Sum(several[0], several[1], 1.0, "exchange-correlation", name)
+        parts = {"exchange": several[0], "correlation": several[1], "exchange-correlation": given}
     outcomes = tuple(_judged(condition, parts, electrons, split=split) for condition in CONDITIONS)
     known: Kind = "exchange-correlation" if len(parts) > 1 else next(iter(parts))
     return Scorecard(given.name, known, given.family, electrons.names, outcomes)
@@ -373,21 +377,10 @@ def _parts(functional: Functional) -> dict[Kind, Functional]:
 
 def _libxc_parts(functional: LibxcFunctional) -> dict[Kind, Functional]:
     """Split by the kinds that libxc gives its functionals; nothing where one of them is exchange and correlation."""
-    libxc: Any = import_extra("pyscf.dft.libxc", extra="density")
-    # names are "GGA_X_PBE", "HYB_GGA_XC_B3LYP": the letters say of what
-    letters = {
-        int(number): name.removeprefix("HYB_").split("_")[1]
-        for name, number in libxc.available_libxc_functionals().items()
-    }
-    terms: dict[str, list[str]] = {}
-    for number, factor in libxc.parse_xc(functional.name)[1]:
-        terms.setdefault(letters[int(number)], []).append(f"{float(factor)!r}*{int(number)}")
-    if "K" in terms:
-        msg = f"wanted exchange or correlation, but {functional.name!r} is a kinetic energy"
-        raise ValueError(msg)
+    terms = functional.terms()
     if "XC" in terms:
         return {}
-    exchange, correlation = ("+".join(terms.get(letter, ())) for letter in "XC")
+    exchange, correlation = (terms.get(letter) for letter in "XC")
     if not correlation:
         return {"exchange": functional}
     if not exchange:
@@ -397,25 +390,6 @@ def _libxc_parts(functional: LibxcFunctional) -> dict[Kind, Functional]:
         "correlation": LibxcFunctional(f",{correlation}"),
         "exchange-correlation": functional,
     }
-
-
-def _completed(
-    exchange: Functional,
-    parts: Mapping[Kind, Functional],
-    correlation: str | TorchCallable | Functional,
-) -> tuple[Functional, dict[Kind, Functional]]:
-    """Give an exchange functional its correlation."""
-    if set(parts) != {"exchange"}:
-        msg = f"correlation goes with exchange alone, but {exchange.name} is {exchange.kind}; leave correlation out"
-        raise ValueError(msg)
-    named = isinstance(correlation, str) and "," not in correlation
-    second = as_functional(f",{correlation}" if named else correlation)
-    if set(_parts(second)) != {"correlation"}:
-        msg = f"wanted a correlation to complete {exchange.name}, but {second.name} is {second.kind}"
-        raise ValueError(msg)
-    name = f"{exchange.name.strip(', ')} + {second.name.strip(', ')}"
-    whole = _Sum(exchange, second, 1.0, "exchange-correlation", name)
-    return whole, {"exchange": exchange, "correlation": second, "exchange-correlation": whole}
 
 
 def _judged(condition: Condition, parts: Mapping[Kind, Functional], electrons: Electrons, *, split: bool) -> Outcome:
@@ -429,9 +403,7 @@ def _judged(condition: Condition, parts: Mapping[Kind, Functional], electrons: E
         return condition.skip("exchange is the high-density limit of the sum")
     try:
         outcome = condition.judge(parts[condition.part], electrons)
-    except (
-        ValueError
-    ):  # of a torch function; what is wrong at densities not so high is raised by the conditions of the sum
+    except ValueError:  # what is wrong at densities not so high is raised by the conditions of the sum
         outcome = None
     return condition.skip("no numbers at high density") if outcome is None or outcome.measured is None else outcome
 
@@ -440,14 +412,27 @@ def _loud(outcome: Outcome, text: str) -> str:
     return f"**{text}**" if outcome.passed is False else text
 
 
-def _check_shapes(functional: Functional) -> None:
-    """Torch functions are checked where they are evaluated; other classes here."""
-    points = hydrogen(n_points=20)[1]
-    rows = {"energy": (len(points),), "v_n": points.n.shape, "v_sigma": points.sigma.shape, "v_tau": points.tau.shape}
+def _check_derivatives(functional: Functional) -> None:
+    """Refuse derivatives of another shape, or not of the energy; libxc has its own tests."""
+    if isinstance(functional, LibxcFunctional):
+        return
+    points = SpinPoints.unpolarised([0.01, 0.1, 1.0, 10.0], s=[0.3, 0.8, 1.5, 0.6], alpha=[0.7, 0.4, 1.3, 2.1])
     told = functional.derivatives(points)
-    for (name, wanted), one in zip(rows.items(), told, strict=False):
+    rows = {"energy": (len(points),), "v_n": points.n.shape, "v_sigma": points.sigma.shape, "v_tau": points.tau.shape}
+    for (name, wanted), one in zip(rows.items(), told, strict=True):
         if np.shape(one) != wanted:
             msg = f"derivatives of {functional.name}: {name} must have shape {wanted}, got {np.shape(one)}"
+            raise ValueError(msg)
+    for name, slopes in (("n", told.v_n), ("sigma", told.v_sigma), ("tau", told.v_tau)):
+        given = getattr(points, name)
+        above, below = (
+            functional.derivatives(replace(points, **{name: given * (1 + step)})).energy for step in (_STEP, -_STEP)
+        )
+        found, expected = (above - below) / (2 * _STEP), (slopes * given).sum(axis=0)
+        if (np.abs(found - expected) > _MISSED * np.abs(told.energy)).any():
+            msg = (
+                f"{functional.name}: its derivative by {name} is not that of its energy; detach nothing from the graph"
+            )
             raise ValueError(msg)
 
 

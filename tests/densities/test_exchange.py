@@ -15,6 +15,12 @@ def shipped():
     return {name: record for name, record in load_records().items() if record.n_electrons < 15}
 
 
+@pytest.fixture(scope="module")
+def calm(shipped):
+    pytest.importorskip("torch").set_num_threads(1)
+    return EnhancementFactor(bound=LIEB_OXFORD, noise=0.01).fit(list(shipped.values()))
+
+
 @pytest.fixture(scope="module", params=KINDS, ids=str)
 def model(request, shipped):
     return EnhancementFactor(**request.param).fit(list(shipped.values()))
@@ -68,7 +74,7 @@ def test_order_of_records_changes_nothing(shipped):
 
 
 def test_energies_may_be_given(shipped):
-    """Twice the local exchange of PBE cannot be had with one at the uniform gas, PBE itself is had at once."""
+    """From the energies of PBE it learns the enhancement factor of PBE."""
     records = list(shipped.values())
     pbe = [record.energies["PBE exchange"] for record in records]
     model = EnhancementFactor().fit(records, pbe)
@@ -88,8 +94,11 @@ def test_written_and_read_is_the_same(model, shipped, tmp_path):
     assert (read.predict(list(shipped.values())) == model.predict(list(shipped.values()))).all()
 
 
+@pytest.mark.filterwarnings("ignore:with noise")
 @pytest.mark.parametrize("bound", [None, LIEB_OXFORD])
 def test_the_torch_function_is_the_model(shipped, bound):
+    pytest.importorskip("torch")
+    pytest.importorskip("pyscf")
     model = EnhancementFactor(bound=bound).fit(list(shipped.values()))
     functional = as_functional(model.functional("mine"))
     assert (functional.name, functional.kind, functional.family) == ("mine", "exchange", "MGGA")
@@ -98,8 +107,8 @@ def test_the_torch_function_is_the_model(shipped, bound):
         assert abs(told - model.predict([shipped[name]])[0]) < 1e-7, name
 
 
-def test_the_torch_function_has_finite_slopes_where_there_is_nothing(shipped):
-    functional = as_functional(EnhancementFactor(bound=LIEB_OXFORD).fit(list(shipped.values())).functional())
+def test_the_torch_function_has_finite_slopes_where_there_is_nothing(calm):
+    functional = as_functional(calm.functional())
     n = np.array([[0.0, 1e-30, 1e-18, 1e-8], [0.0, 0.0, 1e-18, 1.0]])
     told = functional.derivatives(SpinPoints(n, np.zeros((3, 4)), np.zeros((2, 4))))
     assert all(np.isfinite(one).all() for one in told)
@@ -110,13 +119,22 @@ def test_bad_input_is_said_in_one_line(shipped):
     from dataclasses import replace
 
     records = list(shipped.values())
-    for settings, message in (({"bound": 0.9}, "more than 1"), ({"length": 0}, "length"), ({"noise": -1}, "noise")):
+    for settings, message in (
+        ({"bound": 0.9}, "more than 1"),
+        ({"bound": np.inf}, "more than 1"),
+        ({"length": 0}, "length"),
+        ({"noise": -1}, "noise"),
+    ):
         with pytest.raises(ValueError, match=message):
             EnhancementFactor(**settings).fit(records)
     with pytest.raises(ValueError, match="no exact exchange"):
         EnhancementFactor().fit([replace(records[0], energies={})])
     with pytest.raises(ValueError, match="finite energy for each"):
         EnhancementFactor().fit(records, [1.0])
+    with pytest.raises(ValueError, match="1 of them not finite"):
+        EnhancementFactor().fit(records[:1], [np.nan])
+    with pytest.raises(TypeError, match=r"list\(records.values"):
+        EnhancementFactor().fit(shipped)
     with pytest.raises(ValueError, match="got none"):
         EnhancementFactor().fit([])
     with pytest.raises(ValueError, match="averaged=False"):
@@ -125,7 +143,33 @@ def test_bad_input_is_said_in_one_line(shipped):
         EnhancementFactor().predict(records)
 
 
+def test_a_calculation_with_it_converges_and_has_forces(calm):
+    """Closed and open shell: the potential is that of the energy, and so are the forces."""
+    pytest.importorskip("pyscf")
+    from pyscf import dft, gto
+
+    from matembed.densities.pyscf_plug import attach, check_potential
+
+    step = 0.002  # bohr
+    for heavy, spin, length in (("F", 0, 1.75), ("Be", 1, 2.54)):
+        energies, forces = [], []
+        for place in (length - step, length, length + step):
+            mol = gto.M(atom=f"{heavy} 0 0 0; H 0 0 {place}", basis="6-31g", spin=spin, unit="Bohr", verbose=0)
+            mf = attach((dft.UKS if spin else dft.RKS)(mol), calm.functional(), correlation="PBE")
+            assert mf.run(conv_tol=1e-11).converged
+            assert check_potential(mf).relative_error < 1e-8
+            energies.append(mf.e_tot)
+            gradient = mf.nuc_grad_method()
+            gradient.grid_response = True
+            forces.append(gradient.kernel()[1, 2])
+        assert abs((energies[2] - energies[0]) / (2 * step) - forces[1]) < 2e-5
+    with pytest.warns(UserWarning, match="may not converge"):
+        EnhancementFactor(bound=LIEB_OXFORD).fit(list(load_records().values())[:20]).functional()
+
+
 def test_the_command_line_learns_and_scores(tmp_path, capsys):
+    pytest.importorskip("torch")
+    pytest.importorskip("pyscf")
     from matembed.cli import main
 
     file = tmp_path / "exchange.safetensors"
@@ -136,5 +180,7 @@ def test_the_command_line_learns_and_scores(tmp_path, capsys):
     scores = tmp_path / "scores.json"
     assert main(["density", "scorecard", str(file), "--correlation", "PBE", "--json", str(scores)]) == 0
     assert "local Lieb-Oxford" in capsys.readouterr().out and scores.is_file()
+    assert main(["density", "fit", "--out", str(file)]) == 2
+    assert "already exists" in capsys.readouterr().err
     assert main(["density", "scorecard", "NO_SUCH"]) == 2
     assert "libxc has no functional 'NO_SUCH'" in capsys.readouterr().err

@@ -93,5 +93,7 @@ def test_bad_input_is_said_in_one_line(calculations):
 
     with pytest.raises(ValueError, match="not converged"):
         record_of(scf.RHF(gto.M(atom="He", verbose=0)))
-    with pytest.raises(TypeError, match="calculation of PySCF"):
+    with pytest.raises(TypeError, match="restricted or unrestricted"):
         record_of(calculations["He"].mol)
+    with pytest.raises(ValueError, match="n_points of 1 or more"):
+        record_of(calculations["He"], n_points=0)

@@ -230,8 +230,8 @@ def test_attached_is_no_hybrid_whatever_the_calculation_was():
         (pbe_exchange, "B88,", "wanted a correlation to complete PBE exchange, but B88, is exchange"),
         (pbe_exchange, "PBE,PBE", "but PBE,PBE is exchange-correlation"),
         (pbe_correlation, None, "PBE correlation is correlation alone"),
-        ("PBE", "PBE", "PBE has correlation already"),
-        (PBE, "none", "has correlation already"),
+        ("PBE", "PBE", "but PBE is exchange-correlation"),
+        (PBE, "none", "correlation completes exchange"),
         ("PBF", None, "libxc has no functional 'PBF'"),
         (pbe_exchange, "PBF", "libxc has no functional ',PBF'"),
         ("B3LYP", None, "'B3LYP' is a hybrid"),
@@ -268,3 +268,13 @@ def test_what_would_not_use_the_functional_is_refused():
     mf.xc = "B3LYP"
     with pytest.raises(ValueError, match="became 'B3LYP' after attach"):
         mf.kernel()
+
+
+def test_no_conversion_loses_the_functional():
+    """Calculations made from an attached one have its energy, or are refused."""
+    from pyscf import dft, gto
+
+    attached = attach(dft.RKS(gto.M(atom="He", basis="6-31g", verbose=0)), "PBE").run()
+    assert abs(attached.to_uks().run().e_tot - attached.e_tot) < 1e-8
+    with pytest.raises(NotImplementedError, match="no generalised form"):
+        attached.to_gks()

@@ -95,6 +95,8 @@ def test_two_records_of_one_name_are_refused(records, tmp_path):
     [
         ({"weights": [-1.0, 1.0]}, "weights must be finite and 0 or more"),
         ({"n": [[np.nan, 1.0]]}, "n must be finite"),
+        ({"n": [1.0, 2.0]}, "wanted weights of shape"),
+        ({"n": [[0.0, 0.0]]}, "got none"),
         ({"s": [[1.0]]}, "s must have a row a spin"),
         ({"s_total": [[1.0, 1.0]]}, "s_total must have one row"),
     ],

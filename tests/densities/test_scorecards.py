@@ -227,8 +227,8 @@ def nowhere(n, sigma, tau):
         (lambda n, sigma, tau: n.sum(), {}, ValueError, "must return energies per volume of shape"),
         (lambda n, sigma, tau: n.sum(), {"kind": "kinetic"}, ValueError, "kind must be one of exchange"),
         (nowhere, {"kind": "exchange"}, ValueError, "is not finite at n ="),
-        (WrongShape(), {}, ValueError, "derivatives of wrong: energy must have shape (20,), got (3,)"),
-        ("PBE", {"correlation": ",LYP"}, ValueError, "correlation goes with exchange alone"),
+        (WrongShape(), {}, ValueError, "derivatives of wrong: energy must have shape (4,), got (3,)"),
+        ("PBE", {"correlation": ",LYP"}, ValueError, "correlation completes exchange"),
         (lda_exchange, {"correlation": "B88,"}, ValueError, "wanted a correlation to complete LDA exchange"),
         ("PBE", {"densities": {}}, ValueError, "at least one density"),
         (
