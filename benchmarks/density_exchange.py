@@ -119,10 +119,10 @@ def self_consistent(records: list[DensityRecord]) -> Iterator[str]:
     yield ""
     yield f"{np.isfinite(done).sum()} of {len(done)} converged, in {done[np.isfinite(done)].max():.0f} cycles at most."
     on_pbe = 1e3 * (EnhancementFactor(**CALM).fit(records).predict(records) - exact(records))
-    few = np.array([one.n_electrons <= MOST_ELECTRONS for one in records])
+    few = np.array([round(one.n_electrons) <= MOST_ELECTRONS for one in records])
     yield (
-        f"Exchange is missed by {np.abs(missed).mean():.1f} mHa (mean {np.mean(missed):+.1f}); of the densities of PBE, "
-        f"which it was learned from, by {np.abs(on_pbe[few]).mean():.1f} (mean {on_pbe[few].mean():+.1f}): densities "
+        f"Exchange is missed by {np.abs(missed).mean():.1f} mHa (mean {np.mean(missed):+.1f}); of the densities of "
+        f"PBE, from which it learned, by {np.abs(on_pbe[few]).mean():.1f} (mean {on_pbe[few].mean():+.1f}): densities "
         "that it makes itself go where it is too low."
     )
 
