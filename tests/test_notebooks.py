@@ -10,7 +10,13 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["01_elements", "02_motifs", "03_transformer", "04_properties"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01_elements",
+        "02_motifs",
+        "03_transformer",
+        "04_properties",
+        "05_density",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
