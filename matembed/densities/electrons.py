@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from matembed._optional import import_extra
-from matembed.densities.functionals import Functional, SpinPoints
+from matembed.densities.functionals import LDA_EXCHANGE, Functional, SpinPoints
 
 __all__ = ["HYDROGEN_REPULSION", "Density", "Electrons", "default_densities", "hydrogen", "slater_exchange"]
 
@@ -130,7 +130,7 @@ def slater_exchange(points: SpinPoints) -> Floats:
     float64 array, shape (n_points,)
         Hartree/bohr^3.
     """
-    return np.asarray(-0.75 * (3 / np.pi) ** (1 / 3) * points.n.sum(axis=0) ** (4 / 3))
+    return np.asarray(LDA_EXCHANGE * points.n.sum(axis=0) ** (4 / 3))
 
 
 def hydrogen(*, n_points: int = 160) -> Density:

@@ -35,7 +35,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from matembed._atomic import whole_file
 from matembed._optional import import_extra
-from matembed.densities.records import LDA_EXCHANGE, DensityRecord
+from matembed.densities.functionals import LDA_EXCHANGE
+from matembed.densities.records import DensityRecord
 
 __all__ = ["LIEB_OXFORD", "EnhancementFactor"]
 

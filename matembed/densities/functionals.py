@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from matembed._optional import import_extra
 
 __all__ = [
+    "LDA_EXCHANGE",
     "Derivatives",
     "Family",
     "Functional",
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+LDA_EXCHANGE = -0.75 * (3 / np.pi) ** (1 / 3)  # hartree bohr; times n^(4/3) the energy per volume
 Kind = Literal["exchange", "correlation", "exchange-correlation"]
 Family = Literal["LDA", "GGA", "MGGA"]
 _NO_ENERGY = ("GGA_X_LB", "GGA_X_LBM", "LDA_XC_TIH")  # potentials; libxc ends the process if asked for the energy
@@ -317,7 +319,7 @@ class TorchFunctional:
     Examples
     --------
     >>> def slater(n, sigma, tau):
-    ...     return -0.75 * (3 / np.pi) ** (1 / 3) * 0.5 * ((2 * n) ** (4 / 3)).sum(dim=0)
+    ...     return LDA_EXCHANGE * 0.5 * ((2 * n) ** (4 / 3)).sum(dim=0)
     >>> points = SpinPoints.unpolarised([0.1, 1.0], s=0, alpha=1)
     >>> told = TorchFunctional(slater, "exchange", "LDA", "Slater").derivatives(points)
     >>> bool(np.allclose(told.energy, LibxcFunctional("LDA,").derivatives(points).energy))

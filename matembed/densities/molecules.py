@@ -31,7 +31,7 @@ Integers = NDArray[np.int64]
 
 AVERAGING = 1.0  # B
 _LEAST_DENSITY = 1e-7  # e/bohr^3; thinner points have less than a microhartree of exchange together
-_MOST_LOST = 1e-3  # share of the electrons that a grid may lose
+_MOST_LOST = 5e-3  # share of the electrons that a grid may lose
 _LARGEST_ALPHA = 1e4  # in tails, where nothing depends on it any more
 _MOST_INTEGRALS = 20_000_000  # three-center integrals held at once, 160 MB
 REFERENCES = ("LDA", "PBE", "B88", "TPSS", "SCAN", "r2SCAN")
@@ -61,7 +61,7 @@ def record_of(mf: Any, *, name: str = "", n_points: int = 500, grid_level: int =
     Raises
     ------
     ValueError
-        If `mf` is not converged, a setting is out of range, or the grid loses more than a thousandth of the electrons.
+        If `mf` is not converged, a setting is out of range, or the grid loses one of 200 electrons or more.
     TypeError
         If `mf` is no restricted or unrestricted calculation of PySCF.
 

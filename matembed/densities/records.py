@@ -29,10 +29,9 @@ from matembed.cards import Card
 from matembed.corpus._folder import checked_file, other_files, read_config, write_config
 from matembed.densities.functionals import SpinPoints
 
-__all__ = ["LDA_EXCHANGE", "DensityRecord", "ExchangeRows", "load_records", "read_records", "write_records"]
+__all__ = ["DensityRecord", "ExchangeRows", "load_records", "read_records", "write_records"]
 
 Floats = NDArray[np.float64]
-LDA_EXCHANGE = -0.75 * (3 / np.pi) ** (1 / 3)  # hartree bohr; times n^(4/3) the energy per volume
 
 _TYPE = "DensityRecords"
 _SCHEMA = 1

@@ -144,7 +144,7 @@ def fit(
     unlabelled: Sequence[DensityRecord] = (),
     factors: Sequence[float] = FACTORS,
     fine_tuning: FineTuning = "scaled",
-    penalty: float = 10.0,
+    penalty: float = 1.0,
     width: int = 48,
     steps: int = 2000,
     pretraining_steps: int = 300,
@@ -169,7 +169,7 @@ def fit(
         By which densities are scaled in "augment", "contrastive" and "consistency".
     fine_tuning : {"scaled", "plain"}
         Of "contrastive": by the energies of scaled copies, as in the paper, or of the densities as they are.
-    penalty : float, default 10
+    penalty : float, default 1
         Of "consistency": weight of the squared violation against that of the squared relative error.
     width : int, default 48
         Units of each layer of the network.

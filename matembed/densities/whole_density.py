@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matembed._optional import import_extra
-from matembed.densities.records import LDA_EXCHANGE, DensityRecord
+from matembed.densities.functionals import LDA_EXCHANGE
+from matembed.densities.records import DensityRecord
 from matembed.encoders._training import one_thread, warm_then_cosine
 
 __all__ = [
@@ -392,7 +393,7 @@ def learn(
     law: Law | None = None,
     unlabelled: Sequence[DensityRows] = (),
     unlabelled_factors: Sequence[float] = (1.0,),
-    penalty: float = 10.0,
+    penalty: float = 1.0,
     steps: int = 2000,
     batch_size: int = 16,
     learning_rate: float = 0.005,
@@ -417,7 +418,7 @@ def learn(
         Any densities; their energies are not needed.
     unlabelled_factors : sequence of float
         What they are scaled by.
-    penalty : float, default 10
+    penalty : float, default 1
         Weight of the squared violation of the law, in the logarithm of the energy.
     steps : int, default 2000
         Of AdamW.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from matembed.cards import Card
-from matembed.densities.functionals import LibxcFunctional
-from matembed.densities.records import LDA_EXCHANGE, DensityRecord, load_records, read_records, write_records
+from matembed.densities.functionals import LDA_EXCHANGE, LibxcFunctional
+from matembed.densities.records import DensityRecord, load_records, read_records, write_records
 
 pytest.importorskip("pyscf")
 

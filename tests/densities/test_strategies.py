@@ -19,7 +19,7 @@ CORRELATION = {"He": -0.04, "Be": -0.09, "N": -0.19, "Ne": -0.39, "LiH": -0.08, 
 
 def record(name, atom, spin):
     mol = gto.M(atom=atom, spin=spin, basis="6-31g", verbose=0)
-    found = record_of((scf.UHF if spin else scf.RHF)(mol).run(), name=name, n_points=60, grid_level=0)
+    found = record_of((scf.UHF if spin else scf.RHF)(mol).run(), name=name, n_points=60, grid_level=1)
     return replace(found, energies={**found.energies, "correlation": CORRELATION[name]})
 
 
@@ -38,7 +38,7 @@ def test_labels_of_scaled_copies_are_exact():
     plain = gto.M(atom="He", basis={"He": [[0, [2.0, 1.0]], [0, [0.5, 1.0]]]}, verbose=0)
     small = gto.M(atom="He", basis={"He": [[0, [18.0, 1.0]], [0, [4.5, 1.0]]]}, verbose=0)
     mf = scf.RHF(plain).run()
-    found = record_of(mf, n_points=60, grid_level=0).scaled(3).energies["exact_exchange"]
+    found = record_of(mf, n_points=60, grid_level=1).scaled(3).energies["exact_exchange"]
     matrix = mf.make_rdm1()
     exact = -0.25 * np.einsum("ij,ji", scf.RHF(small).get_k(dm=matrix), matrix)
     assert found == pytest.approx(exact, rel=1e-13)
