@@ -34,6 +34,7 @@ Floats = NDArray[np.float64]
 SCALING, INEQUALITY = "exact_exchange", "exchange-correlation"
 FRACTIONS = (0.1, 0.3, 1.0)
 IN_RANGE, OUT_OF_RANGE = (1 / 3, 1 / 2, 2.0, 3.0), (0.1, 0.2, 5.0, 10.0)
+TICKS = ("0.1", "0.2", "1/3  ", "  1/2", "2", "3", "5", "10")
 REFERENCES = ("LDA", "PBE", "B88", "SCAN")
 STRATEGIES: dict[str, dict[str, Any]] = {
     "none": {"strategy": "none"},
@@ -44,7 +45,9 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "architecture": {"strategy": "architecture"},
     "contrastive, plain": {"strategy": "contrastive", "fine_tuning": "plain"},
 }
+CASES = ((INEQUALITY, 0.1), (INEQUALITY, 1.0), ("correlation", 0.1))
 OF_INEQUALITY = ("none", "contrastive, plain", "consistency")
+FEW_LABELS = 4  # times as many seeds for the inequality from few labels, which differ much
 KEYS = ["target", "strategy", "labels", "seed"]
 
 
@@ -63,9 +66,12 @@ def runs(n_seeds: int) -> Iterator[Run]:
         for labels in FRACTIONS:
             for strategy in STRATEGIES:
                 yield Run(SCALING, strategy, labels, seed)
-        for target, labels in ((INEQUALITY, 0.1), (INEQUALITY, 1.0), ("correlation", 0.1)):
+        for strategy in OF_INEQUALITY:
+            yield Run(INEQUALITY, strategy, 1.0, seed)
+    for seed in range(FEW_LABELS * n_seeds):
+        for target in (INEQUALITY, "correlation"):
             for strategy in OF_INEQUALITY:
-                yield Run(target, strategy, labels, seed)
+                yield Run(target, strategy, 0.1, seed)
 
 
 # Measurements --------------------------------------------------------------------------------------------------------
@@ -149,7 +155,7 @@ def _cell(values: Sequence[float] | Floats, digits: int = 1) -> str:
     mean, half = interval(values)
     if 0 < abs(mean) < 1e-6:
         return f"{mean:.0e}"
-    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+    return f"{mean:.{digits}f} ± {half:.{digits}f}".replace("-", "−")
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -174,20 +180,37 @@ def _verdict(values: Floats) -> str:
     return "not told apart" if abs(mean) <= half else "lower" if mean < 0 else "higher"
 
 
-def _references(records: Sequence[DensityRecord], n_seeds: int) -> list[list[str]]:
+def _references(records: Sequence[DensityRecord], n_seeds: int) -> str:
+    tests = [split(usable(records, SCALING), seed)[1] for seed in range(n_seeds)]
     found = []
     for name in REFERENCES:
-        errors = []
-        for seed in range(n_seeds):
-            test = split(usable(records, SCALING), seed)[1]
-            errors.append(
-                1000 * np.mean([abs(r.energies[f"{name} exchange"] - r.energies["exact_exchange"]) for r in test])
-            )
-        found.append([name, *[_cell(errors)] * len(FRACTIONS)])
-    return found
+        missed = [[one.energies[f"{name} exchange"] - one.energies[SCALING] for one in test] for test in tests]
+        found.append(f"{name} {_cell([1000 * np.abs(one).mean() for one in missed])}")
+    return f"Functionals that were not fitted to these energies, on the same molecules, mHa: {', '.join(found)}."
 
 
-READING = ""
+READING = """
+- Contrastive learning wins over a network that never met scaled densities, and over nothing else here. It brings the
+  violation of scaling from 6 to 11 % down to 0.2 to 0.4 %, but so do the energies of scaled copies alone (*augment*):
+  with any number of labels neither its errors nor its violations in range are told apart from theirs, and out of range
+  it is no better (with all labels 1.8 against 1.2 %). Tuned by energies at g = 1 alone, as *contrastive, plain*, it
+  violates scaling by 10 to 17 %, not less than *none*. So it is the labels of scaled copies that teach.
+- Where labels are few, which is what pretraining is for, it does not help: 118 mHa with 12 labels, *augment* 88 and
+  *none* 75. Pretraining of 1,000 steps in place of 300 had a lower contrastive loss and larger errors (on learning
+  densities of seed 0).
+- *Consistency* is the best of what is only learned: the least violation, 0.13 % in range and 0.8 % out of it, at the
+  errors of *none*, and no label of a scaled density. Its weight matters: with 10 in place of 1 violations were a
+  quarter to a third less and errors twice as large (measured first; 1 was then chosen on learning densities of seed 0).
+- Nothing that is only learned holds far out of the range: violations are six to ten times as large there.
+- *Canonical* makes any network exact, at no loss of accuracy that can be told. *Architecture* is exact too and has by
+  far the smallest errors: with 12 labels 20 mHa, where the best network has 35 with 116.
+- The inequality: with few labels the penalty does what it is for. Pairs that violate fall from 11.7 to 0.1 % for E_xc
+  and from 3.1 to 0.1 % for E_c, out of range from 16.2 to 0.0 % and from 10.7 to 0.2 %, with no change of the error
+  that can be told. With 72 labels no network violates in range, and there is nothing to help. Contrast does the same
+  for E_c; for E_xc its violations are not told apart from those of *none*, and its errors are twice as large.
+- Limits: a network of 20,629 weights that sees points, 166 light molecules and atoms, and few seeds. It is the method
+  of the paper (Gong et al., Digital Discovery 2, 1404 (2023)), not its convolutions on 10,000 molecules.
+""".strip()
 
 
 def page(rows: pd.DataFrame, records: Sequence[DensityRecord]) -> str:
@@ -236,11 +259,12 @@ def page(rows: pd.DataFrame, records: Sequence[DensityRecord]) -> str:
     doc = str(__doc__).split("\n\n")
     parts = [
         "# How may a functional learn that exchange scales?",
-        *(" ".join(one.split()) for one in doc[1:]),
+        *(" ".join(one.split()).replace("``", "`") for one in doc[1:]),
         f"{n_seeds} seeds, {len(usable(records, SCALING))} molecules and atoms.",
         "## Errors of exact exchange at g = 1",
         "Mean absolute error of molecules that were not learned from, mHa.",
-        _table(["strategy", *shares], _by_labels(scaling, "error", list(STRATEGIES)) + _references(records, n_seeds)),
+        _table(["strategy", *shares], _by_labels(scaling, "error", list(STRATEGIES))),
+        _references(records, n_seeds),
         "Paired differences, mHa.",
         _table(["what less what", *shares], paired),
         "## Violation of scaling",
@@ -273,9 +297,10 @@ def page(rows: pd.DataFrame, records: Sequence[DensityRecord]) -> str:
 
 
 def _inequality_parts(rows: pd.DataFrame) -> list[str]:
-    cases = list(rows.groupby(["target", "labels"], sort=False))
+    cases = [(case, rows[(rows["target"] == case[0]) & (rows["labels"] == case[1])]) for case in CASES]
     header = [
-        f"{'E_xc' if target == INEQUALITY else 'E_c'}, {int(case['n_labelled'].min())} labels"
+        f"{'E_xc' if target == INEQUALITY else 'E_c'}, {int(case['n_labelled'].min())} labels, "
+        f"{case['seed'].nunique()} seeds"
         for (target, _), case in cases
     ]
     columns = {
@@ -348,6 +373,7 @@ def scaling_figure(rows: pd.DataFrame, folder: Path, path: Path) -> None:
         xscale="log", yscale="log", xlabel="labelled molecules", ylabel="error at g = 1, mHa", title="new molecules"
     )
     counts = sorted(rows["n_labelled"].unique())
+    errors.set_yticks([10, 20, 50, 100, 200], ["10", "20", "50", "100", "200"])
     errors.set_xticks(counts, [f"{int(one)}" for one in counts])
     errors.minorticks_off()
     violations.axvspan(min(IN_RANGE), max(IN_RANGE), color="0.92", lw=0)
@@ -356,9 +382,9 @@ def scaling_figure(rows: pd.DataFrame, folder: Path, path: Path) -> None:
         yscale="log",
         xlabel="scaled by g",
         ylabel="violation, %",
-        title=f"scaling, {counts[0]} labels; gray: g that were learned from",
+        title=f"scaling, {int(counts[0])} labels; gray: learned from",
     )
-    violations.set_xticks(factors, [f"{g:.2g}" for g in factors])
+    violations.set_xticks(factors, TICKS)
     violations.minorticks_off()
     figure.legend(*errors.get_legend_handles_labels(), loc="outside lower center", ncols=len(STRATEGIES), frameon=False)
     figure.savefig(path, dpi=110)
@@ -368,11 +394,11 @@ def inequality_figure(rows: pd.DataFrame, path: Path) -> None:
     """Draw how many pairs of molecule and factor violate the inequality."""
     from matplotlib.figure import Figure
 
-    rows = rows[rows["target"] != SCALING]
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
     factors = sorted((*IN_RANGE, *OUT_OF_RANGE))
-    for axis, ((target, _), part) in zip(axes, rows.groupby(["target", "labels"], sort=False), strict=True):
+    for axis, (target, labels) in zip(axes, CASES, strict=True):
+        part = rows[(rows["target"] == target) & (rows["labels"] == labels)]
         for place, name in enumerate(OF_INEQUALITY):
             own = part[part["strategy"] == name]
             found = np.array([interval(100 * own[f"share {g:.3g}"]) for g in factors]).T
@@ -380,7 +406,7 @@ def inequality_figure(rows: pd.DataFrame, path: Path) -> None:
             axis.errorbar(x, *found, marker="o", ms=4, lw=1.2, capsize=2, label=name)
         axis.axvspan(min(IN_RANGE), max(IN_RANGE), color="0.92", lw=0)
         axis.set(xscale="log", xlabel="scaled by g", title=f"{target}, {int(part['n_labelled'].min())} labels")
-        axis.set_xticks(factors, [f"{g:.2g}" for g in factors])
+        axis.set_xticks(factors, TICKS)
         axis.minorticks_off()
     axes[0].set(ylabel="molecules that violate, %", ylim=(-3, 103))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
