@@ -433,11 +433,17 @@ def _sizes(results: Results, sizes: list[int]) -> Iterator[str]:
     yield "|---" * (len(models) + 3) + "|"
     for size in [*sizes, 0]:
         scores = [results.errors(model, "official", size) for model in models]
-        cells = [_score(errors) if len(errors) else "" for errors in scores]
+        cells = [f"{_score(errors)}{_few_folds(errors)}" if len(errors) else "" for errors in scores]
         for other in ("atoms", "no labels"):
             found = difference(*(results.errors(model, "official", size) for model in (DUAL, other)), results.gaps)
             cells.append("" if found is None else str(found))
         yield f"| {size or 'all'} | " + " | ".join(cells) + " |"
+
+
+def _few_folds(errors: pd.Series) -> str:
+    """Say how many folds there are, if not all."""
+    n_folds = errors.index.get_level_values("fold").nunique()
+    return "" if n_folds == N_FOLDS else f" ({n_folds} of {N_FOLDS} folds)"
 
 
 def _where(results: Results) -> Iterator[str]:

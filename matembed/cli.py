@@ -788,6 +788,9 @@ def _scorecard(options: argparse.Namespace) -> None:
         msg = f"--json is for one functional, got {len(options.functional)}; leave it out, or name one"
         raise ValueError(msg)
     functionals = [as_functional(_functional(name)) for name in options.functional]
+    if options.correlation and all(one.kind != "exchange" for one in functionals):
+        msg = f"--correlation completes exchange, but no functional is exchange alone; leave out {options.correlation}"
+        raise ValueError(msg)
     cards = [scorecard(one, correlation=options.correlation if one.kind == "exchange" else None) for one in functionals]
     print(page(cards))
     if options.json:
