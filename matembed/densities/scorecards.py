@@ -221,7 +221,7 @@ def scorecard(
     ----------
     functional : str, callable or Functional
         A name of libxc, a torch function of n, sigma and tau, or what has `derivatives`; see
-        `matembed.densities.functionals`.
+        `matembed.densities.functionals`. Hybrids are refused: their exact exchange is no function of the three.
     correlation : str, callable or Functional, optional
         To go with a functional that is exchange alone, as in ``attach``.
     kind : {"exchange", "correlation", "exchange-correlation"}, optional
@@ -240,8 +240,9 @@ def scorecard(
     TypeError
         If the functional or a density is of another type.
     ValueError
-        If libxc has no such functional, a torch function returns another shape or numbers that are not finite, a weight
-        is negative, `correlation` goes with what is not exchange, or is none itself.
+        If libxc has no such functional, it is a hybrid, a torch function returns another shape, numbers that are not
+        finite or derivatives that are not those of its energy, a weight is negative, or `correlation` goes with what is
+        not exchange, or is none itself.
 
     Examples
     --------
