@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from matembed import build_corpus
-from matembed.cli import _parser, main
+from matembed.cli import main, parser
 from matembed.quickstart import quickstart
 
 
@@ -65,7 +65,7 @@ def test_the_commands_on_the_page_are_accepted(finished, monkeypatch, capsys):
     commands = [line.split("#")[0].split()[1:] for line in block.splitlines()]
     assert len(commands) == 4
     for words in commands:
-        assert _parser().parse_args(words).command is not None
+        assert parser().parse_args(words).command is not None
     monkeypatch.chdir(finished.parent)
     assert main(commands[0]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 11

@@ -18,12 +18,12 @@ def test_python_code_runs(tmp_path, monkeypatch):
 
 
 def test_commands_are_accepted(capsys):
-    from matembed.cli import _parser
+    from matembed.cli import parser
 
     lines = [line.split("#")[0].split() for line in README.splitlines() if line.startswith("matembed ")]
     assert len(lines) >= 5
     for words in lines:
-        assert _parser().parse_args(words[1:]).command is not None
+        assert parser().parse_args(words[1:]).command is not None
 
 
 def test_file_list_is_true():

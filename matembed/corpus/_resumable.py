@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from matembed._atomic import refuse_occupied, whole_folder
+from matembed._lock import held
 from matembed.cards import Card, package_versions
 from matembed.corpus._heap import frozen_heap
-from matembed.corpus._lock import held
 from matembed.corpus._row_tables import write_rejected
 from matembed.corpus._shards import ROWS_PER_SHARD, Recipe, Shard, Summary, make_shard, read_summary
 from matembed.corpus._workers import run_shards
@@ -58,7 +58,7 @@ def check_numbers(time_limit: float, max_rejected: float, scheduler: str, **coun
 
 def filled_in(card: Card | None, rows: Rows, what: str, settings: Mapping[str, Any], seed: int | None = None) -> Card:
     """Fill in what is known before the rows are counted; settings that are None are left out."""
-    base = card or Card(name=rows.name, source=rows.name)
+    base = card or rows.card or Card(name=rows.name, source=rows.name)
     return replace(base, what=base.what or what, settings=settings, seed=seed, versions=package_versions())
 
 

@@ -62,7 +62,7 @@ def read_prototypes(*, limit: int | None = None) -> Rows:
     ('AB_hP6_154_a_b:HgS', 'Cinnabar', 6)
     """
     path = _library()
-    return Rows("structures", PROTOTYPES_CARD.name, _N_PROTOTYPES, lambda: _read(path)).first(limit)
+    return Rows("structures", PROTOTYPES_CARD.name, _N_PROTOTYPES, lambda: _read(path), PROTOTYPES_CARD).first(limit)
 
 
 def _library() -> Path:

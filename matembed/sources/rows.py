@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
+from matembed.cards import Card
 from matembed.motifs.crystal import Crystal, MotifError
 
 if TYPE_CHECKING:
@@ -219,6 +220,8 @@ class Rows:
         How many rows to expect, for a progress bar; None where that is not known beforehand.
     read : callable
         Starts reading and returns an iterator of rows.
+    card : Card or None
+        What the input says of itself: source, licence, citation. A corpus made of the rows takes it over.
 
     Raises
     ------
@@ -230,6 +233,7 @@ class Rows:
     name: str
     n_rows: int | None
     read: Callable[[], Iterator[Row]] = field(repr=False)
+    card: Card | None = field(default=None, repr=False)
 
     def __iter__(self) -> Iterator[Row]:
         row = None

@@ -1,0 +1,80 @@
+"""Commands on density functionals."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matembed.cli.options import Commands, add_command, add_group, positive_integer, whole_number
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Commands) -> None:
+    """Add them to the parser."""
+    of_density = add_group(commands, "density", "Density functionals: exact conditions, and learned exchange.")
+    command = add_command(of_density, "scorecard", _scorecard, "Which exact conditions functionals meet.")
+    command.add_argument("functional", nargs="+", help="names of libxc (PBE, B88,), or files that density fit wrote")
+    command.add_argument("--correlation", help="of functionals that are exchange alone, such as PBE")
+    command.add_argument("--json", type=Path, help="file to write; one functional")
+    command.add_argument("--figure", type=Path, help="picture to write: .png, .svg or .pdf")
+    summary = "Learn exchange from exact exchange, and say how far held-out molecules are missed."
+    command = add_command(of_density, "fit", _density_fit, summary)
+    command.add_argument("--records", type=Path, help="folder of density records (those of the package)")
+    command.add_argument("--bound", type=float, help="keep 0 < F_x < BOUND; 1.804 implies the Lieb-Oxford bound")
+    command.add_argument("--averaged", action="store_true", help="see the averaged density too, which is not local")
+    command.add_argument("--noise", type=float, default=0.01, help="hartree a root electron (default: %(default)s)")
+    command.add_argument("--folds", type=positive_integer, default=5, help="by molecule (default: %(default)s)")
+    command.add_argument("--seed", type=whole_number, default=0, help="of the folds (default: %(default)s)")
+    command.add_argument("--out", type=Path, required=True, help="file of the model: .safetensors")
+    command.add_argument("--overwrite", action="store_true", help="replace a model that is there")
+
+
+def _scorecard(options: argparse.Namespace) -> None:
+    from matembed.densities import as_functional, draw, page, scorecard
+
+    if options.json and len(options.functional) > 1:
+        msg = f"--json is for one functional, got {len(options.functional)}; leave it out, or name one"
+        raise ValueError(msg)
+    functionals = [as_functional(_functional(name)) for name in options.functional]
+    if options.correlation and all(one.kind != "exchange" for one in functionals):
+        msg = f"--correlation completes exchange, but no functional is exchange alone; leave out {options.correlation}"
+        raise ValueError(msg)
+    cards = [scorecard(one, correlation=options.correlation if one.kind == "exchange" else None) for one in functionals]
+    print(page(cards))
+    if options.json:
+        cards[0].write(options.json)
+    if options.figure:
+        draw(cards).savefig(options.figure, bbox_inches="tight")
+
+
+def _functional(name: str) -> Any:
+    if not name.endswith(".safetensors"):
+        return name
+    from matembed.densities import EnhancementFactor
+
+    return EnhancementFactor.read(name).functional(Path(name).stem)
+
+
+def _density_fit(options: argparse.Namespace) -> None:
+    import numpy as np
+    from sklearn.model_selection import KFold, cross_val_predict
+
+    from matembed.densities import EnhancementFactor, load_records, read_records
+
+    if options.out.suffix != ".safetensors":
+        msg = f"--out must be a .safetensors file, got {options.out}"
+        raise ValueError(msg)
+    if options.out.exists() and not options.overwrite:
+        msg = f"{options.out} already exists; choose another path or pass --overwrite"
+        raise ValueError(msg)
+    records = list((read_records(options.records) if options.records else load_records()).values())
+    exact, pbe = (np.array([one.energies[name] for one in records]) for name in ("exact_exchange", "PBE exchange"))
+    model = EnhancementFactor(averaged=options.averaged, bound=options.bound, noise=options.noise)
+    if options.folds > 1:
+        folds = KFold(options.folds, shuffle=True, random_state=options.seed)
+        missed = [
+            1e3 * np.abs(told - exact).mean() for told in (cross_val_predict(model, records, exact, cv=folds), pbe)
+        ]
+        print(f"held-out molecules, {options.folds} folds: {missed[0]:.1f} mHa; PBE {missed[1]:.1f} mHa")
+    model.fit(records).write(options.out)
+    print(f"{len(records)} densities, {len(model.centres_)} terms: {options.out}")

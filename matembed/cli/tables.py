@@ -1,0 +1,182 @@
+"""Commands that show, use and share embedding tables."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from matembed.cli.options import Commands, add_command, add_materials, pooling, positive_integer
+from matembed.cli.printing import print_card, print_frame, print_rows
+from matembed.cli.reading import is_pretrained, looks_up, read_table, read_tables
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Commands) -> None:
+    """Add them to the parser."""
+    command = add_command(
+        commands, "list", _list, "List what comes with the package; names of tables go where a table is asked."
+    )
+
+    command = add_command(commands, "nearest", _nearest, "Print the tokens most similar to a token.")
+    command.add_argument("table", type=Path)
+    command.add_argument("token", nargs="+", help="tokens, such as Ti or TiO6:O:6")
+    command.add_argument("-n", type=positive_integer, default=10)
+    command.add_argument("--kind", choices=("element", "species", "motif", "geometry"), help="only tokens of this kind")
+
+    command = add_command(commands, "featurize", _featurize, "Pool vectors into one row of features a material.")
+    add_materials(command)
+    command.add_argument("--table", type=Path, required=True)
+    command.add_argument("--out", type=Path, required=True, help="features as .csv or .parquet")
+    command.add_argument("--overwrite", action="store_true")
+
+    command = add_command(
+        commands,
+        "probe",
+        _probe,
+        "What tables know of elements, species and motifs, beside one-hot and random vectors.",
+    )
+    command.add_argument("table", type=Path, nargs="+")
+    command.add_argument(
+        "--max-motifs", type=positive_integer, default=2000, help="ask so many motifs at most (default: %(default)s)"
+    )
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--out", type=Path, help="scores as .csv")
+    command.add_argument("--overwrite", action="store_true")
+
+    command = add_command(commands, "plot", _plot, "Draw a table.")
+    command.add_argument("figure", choices=("map", "periodic-table", "families", "dendrogram", "similarity"))
+    command.add_argument("table", type=Path)
+    command.add_argument("--out", type=Path, required=True, help="picture: .png, .svg or .pdf")
+    command.add_argument("--method", choices=("pca", "tsne", "umap"), default="pca", help="of the map")
+    command.add_argument("--color", help="of the map or dendrogram: group, block, geometry, ...")
+    command.add_argument("--n-families", type=positive_integer, help="of the families or dendrogram")
+    command.add_argument("--kind", choices=("element", "species", "motif", "geometry"), help="only tokens of this kind")
+    command.add_argument("--tokens", nargs="+", help="only these tokens")
+    command.add_argument("--component", type=int, default=0, help="of the periodic table (default: %(default)s)")
+    command.add_argument("--similar-to", help="periodic table of the similarity to this element")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--overwrite", action="store_true", help="replace a picture that is there")
+
+    command = add_command(commands, "info", _info, "Show the card of a corpus, of motifs or of a table.")
+    command.add_argument("path", type=Path)
+
+
+def _list(_: argparse.Namespace) -> None:
+    from matembed.pretrained import MODELS, available
+
+    for name, what in (available() | MODELS).items():
+        print(f"{name:<24} {what}")
+
+
+def _nearest(options: argparse.Namespace) -> None:
+    table = read_table(options.table)
+    for token in options.token:
+        print(token + "  (backed off)" * (token in table.backed_off))
+        for neighbour in table.nearest(token, options.n, kind=options.kind):
+            made = "  (backed off)" if neighbour.backed_off else ""
+            print(f"  {neighbour.token:<24} {neighbour.similarity:6.3f}{made}")
+
+
+def _featurize(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from matembed._atomic import whole_file
+    from matembed.downstream.features import FormulaFeaturizer, StructureFeaturizer
+    from matembed.downstream.inputs import read_inputs
+
+    if options.out.suffix not in (".csv", ".parquet"):
+        msg = f"features are written as .csv or .parquet, got {options.out.name!r}"
+        raise ValueError(msg)
+    if options.out.exists() and not options.overwrite:
+        msg = f"{options.out} already exists; choose another path or pass --overwrite"
+        raise FileExistsError(msg)
+    table = read_table(options.table)
+    what = looks_up([table])
+    inputs = read_inputs(options.input, what=what, column=options.column, id_column=options.id_column)
+    featurizer = (
+        FormulaFeaturizer(table, pooling=pooling(options), on_missing=options.on_missing)
+        if what == "formulas"
+        else StructureFeaturizer(table, blocks="vectors", pooling=pooling(options), on_missing=options.on_missing)
+    )
+    features = featurizer.set_output(transform="pandas").fit_transform(inputs.materials)
+    rows = pd.concat([inputs.frame, features.set_axis(inputs.frame.index)], axis=1)
+    with whole_file(options.out) as partial:
+        rows.to_csv(partial, index=False) if options.out.suffix == ".csv" else rows.to_parquet(partial, index=False)
+    print(f"{len(rows):,} materials, {features.shape[1]} features: {options.out}")
+    if len(inputs.rejected):
+        rejected = options.out.with_suffix(".rejected.csv")
+        with whole_file(rejected) as partial:
+            inputs.rejected.to_csv(partial, index=False)
+        print_rows(f"rejected ({rejected})", inputs.rejected)
+    print_rows("rewritten", inputs.rewritten)
+
+
+def _probe(options: argparse.Namespace) -> None:
+    from matembed._atomic import whole_file
+    from matembed.downstream.probes import probe
+
+    if options.out is not None and options.out.suffix != ".csv":
+        msg = f"scores are written as .csv, got {options.out.name!r}"
+        raise ValueError(msg)
+    if options.out is not None and options.out.exists() and not options.overwrite:
+        msg = f"{options.out} already exists; choose another path or pass --overwrite"
+        raise FileExistsError(msg)
+    found = probe(read_tables(options.table), max_motifs=options.max_motifs, seed=options.seed)
+    print_frame(found.set_index(["table", "probe", "vectors"]))
+    if options.out is not None:
+        with whole_file(options.out) as partial:
+            found.to_csv(partial, index=False)
+        print(f"scores: {options.out}")
+
+
+def _plot(options: argparse.Namespace) -> None:
+    from matembed._atomic import whole_file
+    from matembed.downstream import plots
+
+    if options.out.suffix not in (".png", ".svg", ".pdf"):
+        msg = f"pictures are written as .png, .svg or .pdf, got {options.out.name!r}"
+        raise ValueError(msg)
+    if options.out.exists() and not options.overwrite:
+        msg = f"{options.out} already exists; choose another path or pass --overwrite"
+        raise FileExistsError(msg)
+    table = read_table(options.table).subset(options.tokens, kind=options.kind)
+    if options.figure == "map":
+        figure = plots.embedding_map(table, method=options.method, color=options.color, seed=options.seed)
+    elif options.figure == "families":
+        figure = plots.element_families(table, n_families=options.n_families)
+    elif options.figure == "dendrogram":
+        wanted = {"color": options.color, "n_families": options.n_families}
+        shown: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+        chosen = options.tokens or options.kind  # above; elements by default
+        figure = plots.dendrogram(table, kind=None if chosen else "element", **shown)
+    elif options.figure == "similarity":
+        figure = plots.similarity_heatmap(table)
+    elif options.similar_to:
+        figure = plots.periodic_table(table, similar_to=options.similar_to)
+    else:
+        figure = plots.periodic_table(table, component=options.component)
+    with whole_file(options.out) as partial:
+        figure.savefig(partial, format=options.out.suffix[1:], dpi=150)
+    print(options.out)
+
+
+def _info(options: argparse.Namespace) -> None:
+    from matembed.corpus.corpus import Corpus
+    from matembed.corpus.motif_tables import MotifTables
+
+    pretrained = is_pretrained(options.path) and not options.path.exists()
+    if not pretrained and not options.path.exists():
+        msg = f"{options.path} does not exist; wanted the folder of a corpus, of motifs or of a table"
+        raise FileNotFoundError(msg)
+    if pretrained or (options.path / "vectors.safetensors").exists():
+        table = read_table(options.path)
+        print(table)
+        print_card(table.card)
+    elif (options.path / "motifs.parquet").exists():
+        tables = MotifTables.read(options.path)
+        print(tables)
+        print_card(tables.card)
+    else:
+        corpus = Corpus.read(options.path)
+        print_card(corpus.card)
+        print(f"views: {', '.join(corpus.views)}")
