@@ -46,6 +46,7 @@ _FORESTS = {
     ("random_forest", "classification"): RandomForestClassifier,
 }
 _N_TREES = 100
+_ROUNDING = 1e-13  # of squared norms: less between two rows is rounding
 _COLUMNS_TRIED = 50
 
 
@@ -140,7 +141,7 @@ class ExponentialKernelRidge(RegressorMixin, BaseEstimator):
         self.mean_ = float(target.mean())
         chosen = np.random.default_rng(self.seed).permutation(len(rows))[: self.n_select]
         self.loo_error_, self.length_, self.noise_ = self._choice(rows[chosen], target[chosen] - self.mean_)
-        kernel = np.exp(-euclidean_distances(rows, rows) / self.length_)
+        kernel = np.exp(-_distances(rows, rows) / self.length_)
         kernel[np.diag_indices_from(kernel)] += self.noise_
         self.rows_ = rows
         self.weights_ = cho_solve(cho_factor(kernel, lower=True, overwrite_a=True), target - self.mean_)
@@ -148,8 +149,10 @@ class ExponentialKernelRidge(RegressorMixin, BaseEstimator):
 
     def _choice(self, rows: NDArray[np.float64], centred: NDArray[np.float64]) -> tuple[float, float, float]:
         """Return the least error, and the length and the noise that give it."""
-        distance = euclidean_distances(rows, rows)
-        unit = float(np.median(distance[np.triu_indices_from(distance, k=1)])) or 1.0
+        distance = _distances(rows, rows)
+        pairs = distance[np.triu_indices_from(distance, k=1)]
+        # Where most rows repeat others, the median of all pairs is 0.
+        unit = float(np.median(pairs) or np.median(pairs[pairs > 0] if pairs.any() else 1.0))
         tried = []
         for length in self.lengths:
             values, vectors = np.linalg.eigh(np.exp(-distance / (length * unit)))
@@ -174,9 +177,17 @@ class ExponentialKernelRidge(RegressorMixin, BaseEstimator):
             In the unit of the target.
         """
         check_is_fitted(self)
-        distance = euclidean_distances(np.asarray(X, dtype=np.float64), self.rows_)
+        distance = _distances(np.asarray(X, dtype=np.float64), self.rows_)
         predicted: NDArray[np.float64] = np.exp(-distance / self.length_) @ self.weights_ + self.mean_
         return predicted
+
+
+def _distances(some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Euclidean distances; exactly 0 between equal rows, which rounding would put a little apart."""
+    norms = np.einsum("ij,ij->i", some, some)[:, None] + np.einsum("ij,ij->i", others, others)
+    squared = euclidean_distances(some, others, squared=True)
+    squared[squared <= _ROUNDING * norms] = 0
+    return np.asarray(np.sqrt(squared))
 
 
 class RegressionClassifier(ClassifierMixin, BaseEstimator):

@@ -40,6 +40,16 @@ def test_the_choice_is_the_least_leave_one_out_error() -> None:
     assert np.array_equal(model.predict(ROWS), best.predict(ROWS))
 
 
+@pytest.mark.parametrize("n_columns", [2, 64, 300])
+def test_repeated_rows_are_one_point(n_columns: int) -> None:
+    # Two rows, each many times: their distances of about 1e-8 by rounding must not become the unit of length.
+    pair = np.random.default_rng(1).standard_normal((2, n_columns)) + np.arange(n_columns)
+    which = np.random.default_rng(2).choice(2, size=40, p=[0.8, 0.2])
+    model = ExponentialKernelRidge().fit(pair[which], which.astype(float))
+    assert model.length_ >= 0.5 * np.linalg.norm(pair[0] - pair[1]) * (1 - 1e-9)
+    np.testing.assert_allclose(model.predict(pair), [0, 1], atol=1e-3)  # the least noise, 1e-3, over 8 rows or more
+
+
 def test_kernel_ridge_interpolates_and_forgets() -> None:
     model = ExponentialKernelRidge(noises=(1e-10,)).fit(ROWS, TARGET)
     np.testing.assert_allclose(model.predict(ROWS), TARGET, atol=1e-6)  # noise 1e-10 times weights of up to 1e3
