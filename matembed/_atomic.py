@@ -46,7 +46,7 @@ def whole_folder(path: Path, *, kind: str, overwrite: bool = False) -> Iterator[
     path : Path
         Where the finished folder belongs.
     kind : str
-        The ``type`` that the block writes into ``config.json``, such as ``"Corpus"``.
+        The ``type`` that the block writes into ``config.json`` or ``manifest.json``, such as ``"Corpus"``.
     overwrite : bool, default False
         Replace a folder of the same kind. Nothing else is ever replaced.
 
@@ -90,7 +90,7 @@ def refuse_occupied(path: Path, *, kind: str, overwrite: bool) -> None:
     path : Path
         Where a folder is to be written. Nothing, or an empty folder, is no obstacle.
     kind : str
-        The ``type`` in ``config.json`` of a folder that may be replaced.
+        The ``type`` in ``config.json`` or ``manifest.json`` of a folder that may be replaced.
     overwrite : bool
         Whether it may be replaced.
 
@@ -104,13 +104,16 @@ def refuse_occupied(path: Path, *, kind: str, overwrite: bool) -> None:
     if not overwrite:
         msg = f"{path} already exists; choose another path or pass overwrite=True (command line: --overwrite)"
         raise FileExistsError(msg)
-    try:
-        found = json.loads((path / "config.json").read_text(encoding="utf-8"))["type"]
-    except (OSError, ValueError, LookupError, TypeError):
-        found = None
-    if found != kind:
+    if kind not in (_type_in(path / "config.json"), _type_in(path / "manifest.json")):
         msg = f"{path} holds something other than {kind}, which is not overwritten; choose another path"
         raise FileExistsError(msg)
+
+
+def _type_in(file: Path) -> object:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))["type"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

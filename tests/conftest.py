@@ -4,7 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# A busy machine is slow; what must be true does not depend on it.
+settings.register_profile("matembed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("matembed")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 

@@ -1,8 +1,10 @@
-"""Read lines of CSV and JSON, plain or gzipped, one bad line at a time."""
+"""Read lines of CSV and JSON, plain or compressed, one bad line at a time."""
 
+import bz2
 import csv
 import gzip
 import json
+import lzma
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -11,29 +13,30 @@ from typing import IO, Any
 
 from matembed.sources.rows import UnreadableRow, shortened
 
-__all__ = ["count_lines", "csv_lines", "holds_json_array", "json_items", "json_lines", "open_text"]
+__all__ = ["BREAKS_OFF", "count_lines", "csv_lines", "holds_json_array", "json_items", "json_lines", "open_text"]
 
-_BREAKS_OFF = (EOFError, OSError, zlib.error)
+_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+BREAKS_OFF = (EOFError, OSError, zlib.error, lzma.LZMAError)
 _NOT_UTF8 = "is not UTF-8 text; save the file as UTF-8"
 
 
 def open_text(path: Path) -> IO[str]:
-    """Open UTF-8 text, gunzipped if named ``.gz``; bytes that are no UTF-8 become lone surrogates."""
-    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    """Open UTF-8 text, unpacked if named ``.gz``, ``.bz2`` or ``.xz``; bytes not UTF-8 become lone surrogates."""
+    opener = _OPENERS.get(path.suffix.lower(), open)
     text: IO[str] = opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
     return text
 
 
 def count_lines(path: Path) -> int:
     """Count lines, up to where a damaged file breaks off."""
-    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
+    opener = _OPENERS.get(path.suffix.lower(), open)
     n_lines, last = 0, b"\n"
     with opener(path, "rb") as file:
         try:
             while chunk := file.read(1 << 20):
                 n_lines += chunk.count(b"\n")
                 last = chunk[-1:]
-        except _BREAKS_OFF:
+        except BREAKS_OFF:
             pass
     return n_lines + (last != b"\n")
 
@@ -55,7 +58,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, Any] | UnreadableRow]:
                     yield UnreadableRow(line, str(line), shortened(text), f"is not JSON: {shortened(error)}")
                     continue
                 yield line, value
-        except _BREAKS_OFF as error:
+        except BREAKS_OFF as error:
             yield _broken_off(path, line + 1, error)
 
 
@@ -64,7 +67,7 @@ def holds_json_array(path: Path) -> bool:
     with open_text(path) as file:
         try:
             return file.read(1000).lstrip().startswith("[")
-        except _BREAKS_OFF:
+        except BREAKS_OFF:
             return False
 
 
@@ -76,7 +79,7 @@ def json_items(path: Path) -> Iterator[tuple[int, Any] | UnreadableRow]:
     with open_text(path) as file:
         try:
             values = json.load(file)
-        except (ValueError, RecursionError, *_BREAKS_OFF) as error:
+        except (ValueError, RecursionError, *BREAKS_OFF) as error:
             yield UnreadableRow(1, "1", path.name, f"is not JSON: {shortened(error)}")
             return
     yield from enumerate(values, start=1)
@@ -105,7 +108,7 @@ def csv_lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]] | Un
                 cells = next(csv.reader(feed(file), delimiter=delimiter, strict=True), None)
             except csv.Error as error:
                 cells, problem = [], f"is not a line of CSV: {shortened(error)}"
-            except _BREAKS_OFF as error:
+            except BREAKS_OFF as error:
                 yield _broken_off(path, line + len(taken), error)
                 return
             if cells is None:

@@ -1,36 +1,39 @@
-"""Read crystals from files and folders, and tell crystals from formulas."""
+"""Read crystals from files and folders: which file holds what, and which reader reads it."""
 
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
-from itertools import chain, count
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
+from matembed._optional import import_extra
+from matembed.sources._source_file import JSON_LINES, SourceFile, is_hidden, names_a_crystal, without_suffix
+from matembed.sources._table_files import TABLE_FILE_SUFFIXES
 from matembed.sources._text import count_lines, holds_json_array, json_items
-from matembed.sources.rows import (
-    Row,
-    Rows,
-    SourceKind,
-    StructureRow,
-    UnreadableRow,
-    bare_suffix,
-    properties_of,
-    shortened,
+from matembed.sources.ase_files import count_database_rows, database_rows, frame_rows, is_json_database
+from matembed.sources.rows import Row, Rows, SourceKind, StructureRow, UnreadableRow, bare_suffix, shortened
+from matembed.sources.structure_objects import is_structure_object, object_rows, rows_of_values
+from matembed.sources.structure_tables import (
+    count_table_rows,
+    frame_holds_structures,
+    rows_of_frame,
+    table_holds_structures,
+    table_rows,
 )
 from matembed.sources.tables import TABLE_SUFFIXES, read_formulas
 
 __all__ = ["read_formulas", "read_rows", "read_structures"]
 
-_ID_KEYS = ("id", "material_id", "mp_id", "task_id", "entry_id", "_id")
-_JSON_LINES = (".jsonl", ".ndjson")
-_STRUCTURE_SUFFIXES = (".cif", ".mcif", ".vasp", ".cssr", ".xsf", ".res", ".json", ".yaml", ".yml")
-_STRUCTURE_NAMES = ("*poscar*", "*contcar*", "chgcar*", "locpot*", "vasprun*.xml*")
+# What a file holds: JSON lines or an array of objects; frames of extended XYZ; a database of ASE; a table; one crystal.
+_Form = Literal["objects", "frames", "database", "table", "crystal"]
+
+# What lies beside crystals in a folder and is passed over.
 _OTHER_SUFFIXES = {
     *(".txt", ".md", ".rst", ".pdf", ".html", ".tex", ".bib", ".toml", ".ini", ".cfg"),
-    *(".csv", ".tsv", ".parquet", ".xls", ".xlsx", ".py", ".ipynb", ".sh", ".log", ".out", ".err"),
+    *(".xls", ".xlsx", ".py", ".ipynb", ".sh", ".log", ".out", ".err"),
     *(".png", ".jpg", ".jpeg", ".svg", ".zip", ".tar", ".tgz"),
 }
 _OTHER_NAMES = {
@@ -40,6 +43,7 @@ _OTHER_NAMES = {
     "copying",
     "citation",
     "makefile",
+    "manifest.json",
     "incar",
     "kpoints",
     "potcar",
@@ -47,11 +51,9 @@ _OTHER_NAMES = {
 }
 
 _WANTED = (
-    "wanted CIF, POSCAR, CONTCAR, .vasp, vasprun.xml, .cssr, .xsf, .res, pymatgen's .json or .yaml, "
-    "or JSON lines (.jsonl)"
+    "wanted CIF, POSCAR, CONTCAR, .vasp, vasprun.xml, .cssr, .xsf, .res, pymatgen's .json or .yaml, extended XYZ "
+    "(.xyz, .extxyz), an ASE database (.db), JSON lines (.jsonl), or a table with structures (.parquet, .csv, .tsv)"
 )
-# Keys of the forms a crystal is written in; other keys beside them are properties.
-_STRUCTURE_KEYS = {"structure", "lattice", "species", "frac_coords", "sites", "charge", "properties", "formula"}
 
 
 def read_rows(
@@ -69,9 +71,11 @@ def read_rows(
     source : path-like, DataFrame, Series, mapping, iterable or Rows
         What `read_formulas` or `read_structures` take, or the rows that one of them returned.
     kind : {"formulas", "structures"}, optional
-        What the source holds. By default tables and lists of text hold formulas; folders, other files, lists of
-        paths (or of text that names structure files) and of structures hold structures; JSON lines and arrays are
-        looked into. A table with structures in a column ``structure`` holds structures, unless `column` is given.
+        What the source holds. By default lists of text hold formulas; folders, files of crystals, lists of paths (or
+        of text that names structure files) and of structures hold structures. JSON lines, arrays and tables (``.csv``,
+        ``.tsv``, ``.parquet``, DataFrames, a folder of nothing but Parquet files) are looked into: a table that has
+        columns of structures, as `read_structures` knows them, holds structures, unless `column` is given; any other
+        holds formulas.
     column, id_column : str, optional
         As in `read_formulas`.
     limit : int, optional
@@ -90,6 +94,8 @@ def read_rows(
         If the source is one structure, or nothing that can be read.
     ValueError
         If the source is empty, `kind` is unknown, or no rows can be made of the source.
+    ImportError
+        If a file is read through ASE, which is not installed.
 
     Examples
     --------
@@ -108,7 +114,7 @@ def read_rows(
         beginning = [value for _, value in zip(range(1), source, strict=False)]
         kind = kind or _kind_of(beginning)
         source = chain(beginning, source)
-    if kind is None and column is not None and _is_table(source):
+    if kind is None and column is not None and _is_of_tables(source):
         kind = "formulas"
     if (kind or _kind_of(source)) == "formulas":
         return read_formulas(source, column=column, id_column=id_column, limit=limit)
@@ -124,21 +130,17 @@ def read_structures(source: Any, *, limit: int | None = None) -> Rows:
     Parameters
     ----------
     source : path-like, mapping, iterable, Series or DataFrame
-        A file that pymatgen reads (CIF, POSCAR, CONTCAR, vasprun.xml, its own JSON or YAML, ...); JSON lines
-        (``.jsonl``, ``.jsonl.gz``) or a JSON array (``.json``) of objects with ``lattice`` (Å, rows are vectors),
-        ``species`` and ``frac_coords``, or of pymatgen's own form, itself or as ``structure``, with ``id`` and
-        ``properties`` if there are any; a folder of these, read with all its subfolders in order of name; a mapping
-        of id to Structure, or a Series with a named index; an iterable of paths, of Structures, of (id, Structure)
-        pairs or of such objects; or a table with a column ``structure``.
+        A file of a kind below, or a folder of them; a mapping of id to Structure, or a Series with a named index; an
+        iterable of paths, of Structures, of (id, Structure) pairs or of objects as in JSON lines; or a DataFrame with
+        the columns of a table below.
     limit : int, optional
         Only the first rows.
 
     Returns
     -------
     Rows
-        A `StructureRow` for each crystal and an `UnreadableRow` for each damaged line or unknown kind of file.
-        Properties are those of ``properties`` and the numbers, booleans and short text beside the structure.
-        The id of a file is its path below the folder without the suffix, or with it where two would be the same.
+        A `StructureRow` for each crystal and an `UnreadableRow` for each damaged one or unknown kind of file. Rows are
+        numbered from 1, through all files.
 
     Raises
     ------
@@ -148,11 +150,33 @@ def read_structures(source: Any, *, limit: int | None = None) -> Rows:
         If the source is one structure, or no path, mapping or iterable.
     ValueError
         If there is nothing to read.
+    ImportError
+        If a file is read through ASE, which is not installed: ``pip install "matembed[ase]"``.
 
     Notes
     -----
-    In a folder, hidden files and files that are plainly something else (text, tables, pictures, scripts, VASP's other
-    files) are passed over.
+    Files that are read, each also as ``.gz``, ``.bz2`` or ``.xz`` but for Parquet and databases:
+
+    - CIF, POSCAR, CONTCAR, vasprun.xml, ``.cssr``, ``.xsf``, ``.res``, pymatgen's own JSON or YAML: one crystal each,
+      read by pymatgen. The id is the path below the folder without the suffix, or with it where two would be the same.
+    - JSON lines (``.jsonl``) or a JSON array (``.json``) of objects with ``lattice`` (Å, rows are vectors), ``species``
+      and ``frac_coords``; or of pymatgen's own form, itself or as ``structure``; or with the attributes of OPTIMADE.
+    - Tables (``.parquet``, ``.csv``, ``.tsv``) with the columns ``lattice_vectors``, ``cartesian_site_positions`` and
+      ``species_at_sites``, as OPTIMADE and LeMat-Bulk have them; or ``lattice``, ``species`` and ``frac_coords``; or
+      ``structure`` (pymatgen's dictionary or its JSON, or a CIF as text); or ``cif`` (text). Parquet is read some
+      rows at a time.
+    - Extended XYZ (``.xyz``, ``.extxyz``), of one frame or many, and databases of ASE (``.db``, and ``.json`` that ASE
+      wrote), with the extra ``ase``. SQLite is read row by row, in order of ASE's ids.
+
+    The id of an object, frame or row is the first there is of id, material_id, mp_id, mpid, mb_id, entry_id, task_id,
+    immutable_id, auid and _id. Else it is the number of the row; of a frame that of the file, and its number if there
+    are several (``slabs:3``); of a database ASE's own, after the name of the file if there are other files
+    (``oqmd:7``). Numbers, booleans and short text beside the crystal, and those of ``properties``, become properties.
+
+    A folder is read with all its subfolders, in order of name, so that a data set in several Parquet files is one
+    source. Hidden files and files that are plainly something else (text, tables without crystals, pictures, scripts,
+    VASP's other files) are passed over. Of a folder that matembed fetched from a server, the files are checked, and
+    the rows have its card.
 
     Examples
     --------
@@ -163,18 +187,18 @@ def read_structures(source: Any, *, limit: int | None = None) -> Rows:
     if isinstance(source, str | os.PathLike):
         path = _existing(Path(source))
         rows = _from_folder(path) if path.is_dir() else _from_file(path)
-    elif _is_table(source):
-        rows = _from_table(source)
+    elif _is_frame(source):
+        rows = rows_of_frame(source)
     elif _is_structure(source) and not isinstance(source, tuple):
         msg = "one structure is no list of structures; pass [structure]"
         raise TypeError(msg)
     elif isinstance(source, Mapping) or _has_named_index(source):
-        rows = _from_values(list(source.items()))
+        rows = rows_of_values(list(source.items()))
     elif isinstance(source, Sequence) and source and all(isinstance(value, str | os.PathLike) for value in source):
         paths = [_existing(Path(value)) for value in source]
         rows = _from_files(paths, Path(os.path.commonpath([path.absolute().parent for path in paths])), "structures")
     elif isinstance(source, Iterable) and not isinstance(source, bytes):
-        rows = _from_values(source)
+        rows = rows_of_values(source)
     else:
         msg = f"structures are read from a file, a folder, a mapping or an iterable, got {type(source).__name__}"
         raise TypeError(msg)
@@ -185,36 +209,65 @@ def _kind_of(source: Any) -> SourceKind:
     if isinstance(source, str | os.PathLike):
         path = _existing(Path(source))
         if path.is_dir():
-            return "structures"
-        if bare_suffix(path) in _JSON_LINES or _is_array(path):
-            objects = (item[1] for item in json_items(path) if not isinstance(item, UnreadableRow))
-            return "structures" if _is_structure(next(objects, None)) else "formulas"
-        if bare_suffix(path) in TABLE_SUFFIXES:
-            return "formulas"
-        if _is_structure_file(path):
-            return "structures"
-        msg = f"cannot tell what {path.name!r} holds: {_WANTED}; or formulas as {', '.join(TABLE_SUFFIXES)}"
-        raise ValueError(msg)
-    if _is_table(source):
-        first = next(iter(source["structure"]), None) if "structure" in source.columns else None
-        return "formulas" if isinstance(first, str) or not _is_structure(first) else "structures"
+            return "formulas" if _is_of_tables(path) and not _files_of(path) else "structures"
+        return _kind_of_file(path)
+    if _is_frame(source):
+        return "structures" if frame_holds_structures(source) else "formulas"
     if _is_structure(source) and not isinstance(source, tuple):
         return "structures"
     values = source.values() if isinstance(source, Mapping) else source
     return "structures" if isinstance(values, Iterable) and _is_structure(next(iter(values), None)) else "formulas"
 
 
+def _kind_of_file(path: Path) -> SourceKind:
+    match _form_of(path):
+        case "objects":
+            objects = (item[1] for item in json_items(path) if not isinstance(item, UnreadableRow))
+            return "structures" if _is_structure(next(objects, None)) else "formulas"
+        case "table":
+            return "structures" if path.stat().st_size > 0 and table_holds_structures(path) else "formulas"
+        case None:
+            msg = f"cannot tell what {path.name!r} holds: {_WANTED}; or formulas as {', '.join(TABLE_SUFFIXES)}"
+            raise ValueError(msg)
+    return "structures"
+
+
+def _form_of(path: Path) -> _Form | None:
+    """Tell what a file holds, by its name; of JSON by a look into it; None where that is unknown."""
+    suffix = bare_suffix(path)
+    if suffix in JSON_LINES:
+        return "objects"
+    if suffix == ".json" and path.is_file():
+        if holds_json_array(path):
+            return "objects"
+        return "database" if is_json_database(path) else "crystal"
+    if suffix in (".xyz", ".extxyz"):
+        return "frames"
+    if suffix == ".db":
+        return "database"
+    if suffix in TABLE_FILE_SUFFIXES:
+        return "table"
+    return "crystal" if names_a_crystal(path) else None
+
+
 def _is_structure(value: Any) -> bool:
     if isinstance(value, tuple) and len(value) == 2:
         value = value[1]
     if isinstance(value, Mapping):
-        return not {"lattice", "frac_coords", "sites", "structure"}.isdisjoint(value)
+        return is_structure_object(value)
     if isinstance(value, str):
-        return _is_structure_file(Path(value))
+        return _form_of(Path(value)) in ("objects", "frames", "database", "crystal")
     return isinstance(value, os.PathLike) or hasattr(value, "lattice")
 
 
-def _is_table(source: Any) -> bool:
+def _is_of_tables(source: Any) -> bool:
+    if not isinstance(source, str | os.PathLike):
+        return _is_frame(source)
+    path = Path(source)
+    return bare_suffix(path) in TABLE_FILE_SUFFIXES or next(path.rglob("*.parquet"), None) is not None
+
+
+def _is_frame(source: Any) -> bool:
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(source, pandas.DataFrame)
 
@@ -222,16 +275,6 @@ def _is_table(source: Any) -> bool:
 def _has_named_index(source: Any) -> bool:
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(source, pandas.Series) and source.index.name is not None
-
-
-def _is_array(path: Path) -> bool:
-    return bare_suffix(path) == ".json" and path.is_file() and holds_json_array(path)
-
-
-def _is_structure_file(path: Path) -> bool:
-    if bare_suffix(path) in (*_STRUCTURE_SUFFIXES, *_JSON_LINES):
-        return True
-    return any(fnmatchcase(path.name.lower(), pattern) for pattern in _STRUCTURE_NAMES)
 
 
 def _existing(path: Path) -> Path:
@@ -242,125 +285,114 @@ def _existing(path: Path) -> Path:
 
 
 def _from_file(path: Path) -> Rows:
-    if not _is_structure_file(path):
+    form = _form_of(path)
+    if form is None:
         msg = f"{path.name!r} has no name of a structure file: {_WANTED}"
         raise ValueError(msg)
-    name = path.name
-    for suffix in (*_JSON_LINES, *_STRUCTURE_SUFFIXES):
-        name = name[: name.lower().find(suffix)] if suffix in name.lower() else name
-    return _from_files([path], path.parent, name or path.name)
+    if form == "table" and not table_holds_structures(path):
+        msg = f"{path.name!r} has no column of structures: {_WANTED}"
+        raise ValueError(msg)
+    if form == "database" and bare_suffix(path) == ".db":
+        count_database_rows(path)
+    return _from_files([path], path.parent, without_suffix(path.name) or path.name)
 
 
 def _from_folder(folder: Path) -> Rows:
-    files = []
-    for path in folder.rglob("*"):
-        parts = path.relative_to(folder).parts
-        plainly_other = bare_suffix(path) in _OTHER_SUFFIXES or path.name.lower() in _OTHER_NAMES
-        if path.is_file() and not plainly_other and not any(part.startswith(".") for part in parts):
-            files.append(path)
+    from matembed.sources.downloads import is_download, read_download
+    from matembed.sources.hub_tables import is_hub_table, open_hub_table
+
+    if is_download(folder):
+        return read_download(folder)
+    if is_hub_table(folder):
+        fetched = open_hub_table(folder)
+        return replace(_from_folder(fetched.files), name=folder.resolve().name, card=fetched.card)
+    files = _files_of(folder)
     if not files:
         msg = f"the folder {folder.name!r} holds nothing to read: {_WANTED}"
         raise ValueError(msg)
-    files.sort(key=lambda path: path.relative_to(folder).parts)
     return _from_files(files, folder, folder.resolve().name)
 
 
-def _from_files(files: Sequence[Path], root: Path, name: str) -> Rows:
-    n_rows = None
-    if not any(map(_is_array, files)):
-        n_rows = sum(count_lines(path) if bare_suffix(path) in _JSON_LINES else 1 for path in files)
-    absolute = [path.absolute() for path in files]
-    return Rows("structures", name, n_rows, lambda: _rows_of_files(absolute, root.absolute()))
+def _files_of(folder: Path) -> list[Path]:
+    found = []
+    for path in folder.rglob("*"):
+        below = path.relative_to(folder)
+        if path.is_file() and not is_hidden(below) and not _is_passed_over(path):
+            found.append((below.parts, path))
+    return [path for _, path in sorted(found)]
 
 
-def _rows_of_files(files: Sequence[Path], root: Path) -> Iterator[Row]:
-    shown = [path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name for path in files]
-    bare = [_without_suffix(name) for name in shown]
+def _is_passed_over(path: Path) -> bool:
+    if bare_suffix(path) in TABLE_FILE_SUFFIXES:
+        try:
+            return not table_holds_structures(path)
+        except ValueError:
+            return path.suffix.lower() != ".parquet"  # a damaged part of a data set is a row of rejects
+    return bare_suffix(path) in _OTHER_SUFFIXES or path.name.lower() in _OTHER_NAMES
+
+
+def _from_files(paths: Sequence[Path], root: Path, name: str) -> Rows:
+    forms = [_form_of(path) for path in paths]
+    if "frames" in forms or "database" in forms:
+        import_extra("ase", extra="ase")
+    files = _source_files([path.absolute() for path in paths], root.absolute())
+    if forms == ["database"]:  # the ids of a database alone are ASE's
+        files = [files[0]._replace(label=None)]
+    counts = [_count_rows(file.path, form) for file, form in zip(files, forms, strict=True)]
+    known = [n_rows for n_rows in counts if n_rows is not None]
+    n_rows = sum(known) if len(known) == len(counts) else None
+    return Rows("structures", name, n_rows, lambda: _rows_of_files(files, forms))
+
+
+def _source_files(paths: Sequence[Path], root: Path) -> list[SourceFile]:
+    names = [path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name for path in paths]
+    bare = [without_suffix(name) for name in names]
     n_same = Counter(bare)
-    row = 0
-    for path, name, short in zip(files, shown, bare, strict=True):
-        if bare_suffix(path) in _JSON_LINES or _is_array(path):
-            unit = "entry" if _is_array(path) else "line"
-            for item in json_items(path):
-                row += 1
-                if isinstance(item, UnreadableRow):
-                    yield UnreadableRow(row, str(row), f"{name}, {unit} {item.row}: {item.input}", item.reason)
-                else:
-                    yield _row_of_object(row, item[1], f"{name}, {unit} {item[0]}")
-            continue
-        row += 1
-        given = shortened(short if n_same[short] == 1 else name)
-        if _is_structure_file(path):
-            yield StructureRow(row, given, shortened(name), path)
-        else:
-            yield UnreadableRow(row, given, shortened(name), f"has no name of a structure file: {_WANTED}")
+    return [
+        SourceFile(path, name, short if n_same[short] == 1 else name)
+        for path, name, short in zip(paths, names, bare, strict=True)
+    ]
 
 
-def _without_suffix(name: str) -> str:
-    path = Path(name)
-    suffix = bare_suffix(path)
-    if suffix not in _STRUCTURE_SUFFIXES:
-        return name
-    return name[: name.lower().rindex(suffix)]
+def _count_rows(path: Path, form: _Form | None) -> int | None:
+    """Tell how many rows a file has, where that can be told without reading it through as a reader does."""
+    try:
+        match form:
+            case "objects":
+                return None if bare_suffix(path) == ".json" else count_lines(path)
+            case "frames":
+                return None
+            case "database":
+                return None if bare_suffix(path) == ".json" else count_database_rows(path)
+            case "table":
+                return count_table_rows(path)
+    except ValueError:
+        pass  # the reader makes one row of rejects of it
+    return 1
 
 
-def _from_values(values: Iterable[Any]) -> Rows:
-    n_rows = len(values) if isinstance(values, Sequence) else None
-    return Rows("structures", "structures", n_rows, lambda: map(_row_of_value, count(1), values))
+def _rows_of_files(files: Sequence[SourceFile], forms: Sequence[_Form | None]) -> Iterator[Row]:
+    n_before = 0
+    for file, form in zip(files, forms, strict=True):
+        for row in _READERS[form](file._replace(n_before=n_before)):
+            yield row
+            n_before = row.row
 
 
-def _from_table(table: Any) -> Rows:
-    if "structure" not in table.columns:
-        msg = f"a table of structures has a column 'structure'; got {', '.join(map(repr, table.columns[:20]))}"
-        raise ValueError(msg)
-    if any(name is not None for name in table.index.names):
-        table = table.reset_index()
-
-    def read() -> Iterator[Row]:
-        names = [str(name) for name in table.columns]
-        for row, values in enumerate(table.itertuples(index=False, name=None), start=1):
-            yield _row_of_object(row, dict(zip(names, values, strict=True)), f"structure {row}")
-
-    return Rows("structures", "structures", len(table), read)
+def _crystal_row(file: SourceFile) -> Iterator[Row]:
+    yield StructureRow(file.n_before + 1, shortened(file.label or file.name), shortened(file.name), file.path)
 
 
-def _row_of_value(row: int, value: Any) -> Row:
-    given = None
-    if isinstance(value, tuple) and len(value) == 2:
-        given, value = value
-    if isinstance(value, str | os.PathLike):
-        path = Path(value).absolute()
-        name = shortened(_without_suffix(path.name) if given is None else given)
-        if not path.is_file():
-            return UnreadableRow(row, name, shortened(path.name), "there is no such file")
-        return StructureRow(row, name, shortened(path.name), path)
-    if isinstance(value, Mapping):
-        return _row_of_object(row, value, f"structure {row}", given)
-    name = str(row) if given is None else shortened(given)
-    if not hasattr(value, "lattice"):
-        return UnreadableRow(
-            row, name, shortened(value), f"a pymatgen Structure was wanted, got {type(value).__name__}"
-        )
-    return StructureRow(row, name, shortened(f"structure {row} ({value.reduced_formula})"), value)
+def _unknown_row(file: SourceFile) -> Iterator[Row]:
+    reason = f"has no name of a structure file: {_WANTED}"
+    yield UnreadableRow(file.n_before + 1, shortened(file.label or file.name), shortened(file.name), reason)
 
 
-def _row_of_object(row: int, value: Any, where: str, given: object = None) -> Row:
-    if not isinstance(value, Mapping):
-        return UnreadableRow(row, str(row), shortened(f"{where}: {value}"), "is no JSON object of a structure")
-    id_key = next((key for key in _ID_KEYS if value.get(key) is not None), None)
-    found = given if given is not None else value[id_key] if id_key else row
-    formula = value.get("formula")
-    beside = {
-        str(name): other
-        for name, other in value.items()
-        if name != id_key and name not in _STRUCTURE_KEYS and not str(name).startswith("@")
-    }
-    labels = value.get("properties")
-    nested: Any = value.get("structure")
-    return StructureRow(
-        row,
-        shortened(found),
-        shortened(f"{where} ({formula})" if formula else where),
-        nested if hasattr(nested, "lattice") else value,
-        properties_of(beside | dict(labels if isinstance(labels, Mapping) else {})),
-    )
+_READERS: dict[_Form | None, Callable[[SourceFile], Iterator[Row]]] = {
+    "objects": object_rows,
+    "frames": frame_rows,
+    "database": database_rows,
+    "table": table_rows,
+    "crystal": _crystal_row,
+    None: _unknown_row,
+}

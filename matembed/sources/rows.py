@@ -1,5 +1,7 @@
 """Rows: one formula or one crystal of an input, as small values that can be handed to another process."""
 
+import json
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
 
 __all__ = [
+    "ID_KEYS",
     "FormulaRow",
     "ReadCrystal",
     "Row",
@@ -23,12 +26,17 @@ __all__ = [
     "StructureRow",
     "UnreadableRow",
     "bare_suffix",
+    "is_structure_text",
+    "present",
     "properties_of",
     "shortened",
 ]
 
 SourceKind = Literal["formulas", "structures"]
 Property = bool | int | float | str
+
+# The names of ids, the likelier first.
+ID_KEYS = ("id", "material_id", "mp_id", "mpid", "mb_id", "entry_id", "task_id", "immutable_id", "auid", "_id")
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".z")
 _LONGEST_TEXT = 200
@@ -88,7 +96,8 @@ class StructureRow:
     input : str
         What a person would look for: a file name, a line, a formula. Never an absolute path.
     payload : Path, mapping or Structure
-        A file, a JSON object, or the structure itself.
+        A file, a JSON object (with the text of a CIF as ``cif``, or of pymatgen's JSON or a CIF as ``structure``, if
+        it holds no lattice of its own), or the structure itself.
     properties : mapping of str to (bool, int, float or str)
         Labels that came with the crystal.
     """
@@ -322,6 +331,52 @@ def bare_suffix(path: Path) -> str:
     return Path(name).suffix
 
 
+def is_structure_text(text: str) -> bool:
+    """Tell whether text is that of a structure, by what it begins with or must hold.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    bool
+        Whether it looks like JSON of pymatgen or like a CIF.
+
+    Examples
+    --------
+    >>> is_structure_text("data_NaCl _cell_length_a 5.64"), is_structure_text("rocksalt")
+    (True, False)
+    """
+    return '"lattice"' in text if text.lstrip().startswith("{") else "_cell_length_a" in text
+
+
+def present(value: object) -> Any:
+    """Give None for a cell of a table with nothing in it.
+
+    Parameters
+    ----------
+    value : object
+        What stands in the cell.
+
+    Returns
+    -------
+    object
+        None for None, NaN, pandas' NA and NaT, and empty or blank text; else the value.
+
+    Examples
+    --------
+    >>> present(" "), present(float("nan")), present("NaN")
+    (None, None, 'NaN')
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return None if type(value).__name__ in ("NAType", "NaTType") else value
+
+
 def properties_of(values: Mapping[str, Any]) -> dict[str, Property]:
     """Keep the values that a column of a table can hold.
 
@@ -380,12 +435,15 @@ def _refuse_several(path: Path) -> None:
     from monty.io import zopen
 
     with zopen(path, "rt", encoding="utf-8", errors="replace") as file:
-        text = str(file.read())
-    blocks = re.split(r"^data_", text, flags=_LINES)
-    n_structures = sum(re.search(r"^\s*_atom_site[._]fract_x\b", block, _LINES) is not None for block in blocks)
+        n_structures = _n_structures(str(file.read()))
     if n_structures > 1:
         msg = f"holds {n_structures} structures; split the file, one structure each"
         raise ValueError(msg)
+
+
+def _n_structures(cif: str) -> int:
+    blocks = re.split(r"^data_", cif, flags=_LINES)
+    return sum(re.search(r"^\s*_atom_site[._]fract_x\b", block, _LINES) is not None for block in blocks)
 
 
 def _plain_cell(payload: object) -> Mapping[str, Any] | None:
@@ -407,10 +465,9 @@ def _rewrites(names: set[str]) -> tuple[str, ...]:
 def _from_record(record: Mapping[str, Any]) -> "Structure":
     from pymatgen.core.structure import Structure
 
-    nested = record.get("structure")
+    nested = record.get("structure", record.get("cif"))
     if isinstance(nested, str):
-        msg = "'structure' in it is text; give pymatgen's dictionary"
-        raise TypeError(msg)
+        return _from_text(nested)
     cell: dict[str, Any] = dict(nested if isinstance(nested, Mapping) else record)
     if "sites" in cell:
         return Structure.from_dict(cell)
@@ -419,3 +476,20 @@ def _from_record(record: Mapping[str, Any]) -> "Structure":
         msg = f"no {' or '.join(map(repr, missing))} in it"
         raise ValueError(msg)
     return Structure(cell["lattice"], cell["species"], cell["frac_coords"])
+
+
+def _from_text(text: str) -> "Structure":
+    from pymatgen.core.structure import Structure
+
+    if not is_structure_text(text):
+        msg = "the structure in it is text that is neither pymatgen's JSON nor CIF"
+        raise ValueError(msg)
+    if text.lstrip().startswith("{"):
+        return _from_record({"structure": json.loads(text)})
+    n_structures = _n_structures(text)
+    if n_structures > 1:
+        msg = f"the CIF holds {n_structures} structures; give one each"
+        raise ValueError(msg)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Structure.from_str(text, fmt="cif")

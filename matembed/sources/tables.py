@@ -1,30 +1,32 @@
 """Read formulas, or properties alone, from tables, JSON lines and Python objects, as text and row by row."""
 
-import gzip
-import math
 import os
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from matembed.sources._text import count_lines, csv_lines, holds_json_array, json_items, open_text
+from matembed.sources._source_file import is_hidden
+from matembed.sources._table_files import TABLE_FILE_SUFFIXES, open_table
+from matembed.sources._text import count_lines, holds_json_array, json_items
 from matembed.sources.rows import (
+    ID_KEYS,
     FormulaRow,
     Property,
     Row,
     Rows,
     UnreadableRow,
     bare_suffix,
+    present,
     properties_of,
     shortened,
 )
 
 __all__ = ["TABLE_SUFFIXES", "read_formulas", "read_properties"]
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
+TABLE_SUFFIXES = (*TABLE_FILE_SUFFIXES, ".jsonl", ".ndjson")
 
 _FORMULA_COLUMNS = (
     "formula",
@@ -38,7 +40,6 @@ _FORMULA_COLUMNS = (
     "material",
 )
 _Choose = Callable[[Sequence[Any], Any, Any, str], tuple[Any, Any]]
-_ID_COLUMNS = ("id", "material_id", "mp_id", "mpid", "mb_id", "entry_id", "task_id", "auid", "_id")
 
 
 def read_formulas(
@@ -50,14 +51,14 @@ def read_formulas(
     ----------
     source : path-like, DataFrame, Series or iterable of str
         A table (``.csv``, ``.tsv``, ``.parquet``), JSON lines (``.jsonl``, of objects or of strings) or a JSON array
-        (``.json``), ``.gz`` of the text ones too; or formulas in Python. A named index of a DataFrame or Series
-        counts as a column.
+        (``.json``), the text ones also as ``.gz``, ``.bz2`` or ``.xz``; a folder of Parquet files, which are read as
+        one table in order of name; or formulas in Python. A named index of a DataFrame or Series counts as a column.
     column : str, optional
         Column with the formulas. By default the first there is of: formula, pretty_formula, formula_pretty,
         reduced_formula, chemical_formula_reduced, chemical_formula, composition, compound, material; in any case.
     id_column : str, optional
         Column with the ids. By default the first there is of: id, material_id, mp_id, mpid, mb_id, entry_id,
-        task_id, auid, _id; else, and where it is empty, the row.
+        task_id, immutable_id, auid, _id; else, and where it is empty, the row.
     limit : int, optional
         Only the first rows.
 
@@ -155,7 +156,7 @@ def _from_values(values: Iterable[Any], column: str | None, id_column: str | Non
         raise ValueError(msg)
 
     def read() -> Iterator[Row]:
-        return (FormulaRow(row, str(row), _cell(value)) for row, value in enumerate(values, start=1))
+        return (FormulaRow(row, str(row), present(value)) for row, value in enumerate(values, start=1))
 
     return Rows("formulas", "formulas", len(values) if isinstance(values, Sequence) else None, read)
 
@@ -177,78 +178,60 @@ def _from_file(path: Path, column: str | None, id_column: str | None, choose: _C
     if not path.exists():
         msg = f"there is no file {str(path)!r}; give the path of a table, or formulas as a list"
         raise FileNotFoundError(msg)
+    if path.is_dir():
+        return _from_folder(path, column, id_column, choose)
     suffix = bare_suffix(path)
-    endings = (suffix,) if suffix == ".parquet" else (suffix, ".gz")
-    if path.is_dir() or suffix not in (*TABLE_SUFFIXES, ".json") or path.suffix.lower() not in endings:
-        found = "a folder" if path.is_dir() else repr(path.name)
-        msg = f"a table is read from .csv, .tsv, .parquet, .jsonl or .json (the text ones also .gz), got {found}"
+    endings = (suffix,) if suffix == ".parquet" else (suffix, ".gz", ".bz2", ".xz")
+    if suffix not in (*TABLE_SUFFIXES, ".json") or path.suffix.lower() not in endings:
+        msg = (
+            f"a table is read from .csv, .tsv, .parquet, .jsonl or .json (the text ones also packed), got {path.name!r}"
+        )
         raise ValueError(msg)
     if path.stat().st_size == 0:
         msg = f"{path.name} is empty; wanted a table with a header and rows"
         raise ValueError(msg)
     name = path.name[: path.name.lower().index(suffix)]
-    match suffix:
-        case ".parquet":
-            return _from_parquet(path, name, column, id_column, choose)
-        case ".csv" | ".tsv":
-            return _from_csv(path, name, column, id_column, choose)
-        case _:
-            array = suffix == ".json"
-            if array and not holds_json_array(path):
-                msg = f"{path.name} holds no JSON array; write [...] of objects or formulas, or JSON lines (.jsonl)"
-                raise ValueError(msg)
-            n_rows = None if array else count_lines(path)
-            return Rows("formulas", name, n_rows, lambda: _json_rows(path, column, id_column, choose))
-
-
-def _from_csv(path: Path, name: str, column: str | None, id_column: str | None, choose: _Choose) -> Rows:
-    try:
-        with open_text(path) as file:
-            first = file.readline()
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        msg = f"{path} is damaged before its first line ends ({shortened(error)}); fetch or write it again"
-        raise ValueError(msg) from error
-    delimiter = "\t" if bare_suffix(path) == ".tsv" else max(",;\t", key=first.count)
-    header = next(csv_lines(path, delimiter), None)
-    if header is None or isinstance(header, UnreadableRow):
-        why = f"it {header.reason}" if header else "there is none"
-        msg = f"the header of {path.name} cannot be read: {why}"
+    if suffix in TABLE_FILE_SUFFIXES:
+        return _from_tables([path], name, column, id_column, choose)
+    array = suffix == ".json"
+    if array and not holds_json_array(path):
+        msg = f"{path.name} holds no JSON array; write [...] of objects or formulas, or JSON lines (.jsonl)"
         raise ValueError(msg)
-    names = [cell.strip() for cell in header[1]]
-    chosen = choose(names, column, id_column, path.name)
+    n_rows = None if array else count_lines(path)
+    return Rows("formulas", name, n_rows, lambda: _json_rows(path, column, id_column, choose))
+
+
+def _from_folder(folder: Path, column: str | None, id_column: str | None, choose: _Choose) -> Rows:
+    from matembed.sources.hub_tables import is_hub_table, open_hub_table
+
+    if is_hub_table(folder):
+        fetched = open_hub_table(folder)
+        rows = _from_folder(fetched.files, column, id_column, choose)
+        return replace(rows, name=folder.resolve().name, card=fetched.card)
+    paths = sorted(path for path in folder.rglob("*.parquet") if not is_hidden(path.relative_to(folder)))
+    if not paths:
+        msg = f"a folder of formulas holds Parquet files (.parquet), the parts of one table; {folder.name!r} holds none"
+        raise ValueError(msg)
+    return _from_tables(paths, folder.resolve().name, column, id_column, choose)
+
+
+def _from_tables(paths: Sequence[Path], name: str, column: str | None, id_column: str | None, choose: _Choose) -> Rows:
+    tables = [open_table(path) for path in paths]
+    chosen = [choose(table.columns, column, id_column, path.name) for table, path in zip(tables, paths, strict=True)]
+    counts = [table.count_rows() for table in tables]
 
     def read() -> Iterator[Row]:
-        lines = csv_lines(path, delimiter)
-        next(lines)
-        for line in lines:
-            yield (
-                line
-                if isinstance(line, UnreadableRow)
-                else _row(line[0], dict(zip(names, line[1], strict=True)), *chosen)
-            )
+        n_before = 0
+        for table, names, n_rows in zip(tables, chosen, counts, strict=True):
+            for item in table.read([other for other in table.columns if other in table.flat or other in names]):
+                if isinstance(item, UnreadableRow):
+                    row = n_before + item.row
+                    yield replace(item, row=row, id=str(row))
+                else:
+                    yield _row(n_before + item[0], item[1], *names)
+            n_before += n_rows
 
-    return Rows("formulas", name, count_lines(path) - 1, read)
-
-
-def _from_parquet(path: Path, name: str, column: str | None, id_column: str | None, choose: _Choose) -> Rows:
-    from pyarrow import ArrowException
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        with ParquetFile(path) as file:
-            names, n_rows = file.schema_arrow.names, file.metadata.num_rows
-    except (ArrowException, OSError) as error:
-        msg = f"{path.name} cannot be read as Parquet: {shortened(error)}"
-        raise ValueError(msg) from error
-    chosen = choose(names, column, id_column, path.name)
-
-    def read() -> Iterator[Row]:
-        with ParquetFile(path) as file:
-            records = (cells for batch in file.iter_batches(batch_size=4096) for cells in batch.to_pylist())
-            for row, cells in enumerate(records, start=1):
-                yield _row(row, cells, *chosen)
-
-    return Rows("formulas", name, n_rows, read)
+    return Rows("formulas", name, sum(counts), read)
 
 
 def _json_rows(path: Path, column: str | None, id_column: str | None, choose: _Choose) -> Iterator[Row]:
@@ -284,14 +267,14 @@ def _choose(names: Sequence[Any], column: Any, id_column: Any, where: str) -> tu
         msg = f"which column of {where} holds the formulas? pass column= (command line: --column) one of: {listed}"
         raise ValueError(msg)
     if id_column is None:
-        id_column = _first_of(_ID_COLUMNS, names)
+        id_column = _first_of(ID_KEYS, names)
     return column, id_column
 
 
 def _choose_ids(names: Sequence[Any], column: Any, id_column: Any, where: str) -> tuple[Any, Any]:
     """Choose the id column as that of the formulas too; ValueError where that cannot be done."""
     _refuse_repeated(names, where)
-    chosen = column or id_column or _first_of(_ID_COLUMNS, names)
+    chosen = column or id_column or _first_of(ID_KEYS, names)
     if chosen is None:
         msg = f"which column of {where} holds the ids? pass id_column= (command line: --id-column) one of: "
         raise ValueError(msg + _listed(names))
@@ -320,17 +303,8 @@ def _refuse_repeated(names: Sequence[Any], where: str) -> None:
 
 
 def _row(row: int, cells: Mapping[Any, Any], column: Any, id_column: Any) -> FormulaRow:
-    given = _cell(cells.get(id_column))
+    given = present(cells.get(id_column))
     others = {str(name): value for name, value in cells.items() if name not in (column, id_column)}
     return FormulaRow(
-        row, str(row) if given is None else shortened(given), _cell(cells.get(column)), properties_of(others)
+        row, str(row) if given is None else shortened(given), present(cells.get(column)), properties_of(others)
     )
-
-
-def _cell(value: Any) -> Any:
-    """None for a cell with nothing in it: None, NaN, NA, empty or blank text."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return None if type(value).__name__ in ("NAType", "NaTType") else value

@@ -1,5 +1,9 @@
+import bz2
 import gzip
 import json
+import lzma
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -7,6 +11,7 @@ import pandas as pd
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from matembed.cards import Card
 from matembed.sources import StructureRow, UnreadableRow, read_rows, read_structures
 
 SALT = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
@@ -164,7 +169,7 @@ def test_tables_of_structures():
     assert read_rows(named, kind="formulas").kind == "formulas"
     assert read_rows(named.assign(structure="rocksalt")).kind == "formulas"
     assert len(list(read_rows(table.assign(lattice="cubic")))) == 2
-    with pytest.raises(ValueError, match="has a column 'structure'; got 'formula'"):
+    with pytest.raises(ValueError, match=r"has a column 'structure' or 'cif', or .*; got 'formula'"):
         read_structures(named[["formula"]])
 
 
@@ -246,3 +251,64 @@ def test_limit_and_relative_paths(folder, monkeypatch):
     rows = list(read_structures(Path(), limit=2))
     assert [row.id for row in rows] == ["b.cif", "b.vasp"]
     assert read_structures(Path()).name == "crystals"
+
+
+def test_a_folder_that_was_downloaded_is_read_as_such(tmp_path, monkeypatch):
+    from matembed.sources import downloads
+
+    asked = []
+    monkeypatch.setattr(downloads, "read_download", lambda folder: asked.append(folder) or read_structures([SALT]))
+    (tmp_path / "manifest.json").write_text(json.dumps({"type": "Download"}))
+    assert [row.to_structure() for row in read_rows(tmp_path)] == [SALT]
+    assert next(iter(read_structures(tmp_path))).to_structure() == SALT
+    assert asked == [tmp_path, tmp_path]
+
+
+@pytest.mark.parametrize("text", ['{"type": "table"}', "[1]", "{"])
+def test_a_manifest_of_something_else_is_passed_over(folder, text):
+    before = list(read_structures(folder))
+    (folder / "manifest.json").write_text(text)
+    assert list(read_structures(folder)) == before
+
+
+def test_a_table_that_was_fetched_gives_its_card_to_the_rows(tmp_path, monkeypatch):
+    from matembed.sources import hub_tables
+
+    folder = tmp_path / "lemat"
+    (folder / "files").mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"type": "HubTable"}))
+    fetched = hub_tables.HubTable(folder / "files", Card(name="lemat", licence="CC-BY-4.0"))
+    monkeypatch.setattr(hub_tables, "open_hub_table", lambda path: {folder: fetched}[path])
+    pd.DataFrame({"formula": ["CsCl"], "structure": [CSCL.to_json()]}).to_parquet(folder / "files" / "0.parquet")
+    for rows, kind in ((read_rows(folder), "structures"), (read_rows(folder, kind="formulas"), "formulas")):
+        assert (rows.kind, rows.name, rows.n_rows, rows.card) == (kind, "lemat", 1, fetched.card)
+    pd.DataFrame({"formula": ["CsCl"]}).to_parquet(folder / "files" / "0.parquet")
+    (row,) = read_rows(folder)
+    assert row.formula == "CsCl"
+
+
+@pytest.mark.parametrize(("ending", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
+def test_lines_and_tables_may_be_packed(tmp_path, ending, pack):
+    lines = "".join(json.dumps(record(one, id=name)) + "\n" for name, one in (("salt", SALT), ("other", CSCL)))
+    path = tmp_path / f"x.jsonl{ending}"
+    path.write_bytes(pack(lines.encode()))
+    rows = read_rows(path)
+    assert (rows.name, rows.n_rows) == ("x", 2)
+    assert [(row.id, row.to_structure().reduced_formula) for row in rows] == [("salt", "NaCl"), ("other", "CsCl")]
+    path = tmp_path / f"y.csv{ending}"
+    path.write_bytes(pack(b"formula\nNaCl\n"))
+    assert [row.formula for row in read_rows(path)] == ["NaCl"]
+    path.write_bytes(pack(b"formula\nNaCl\n")[:12])
+    with pytest.raises(ValueError, match="is damaged before its first line ends"):
+        read_rows(path)
+
+
+def test_what_a_file_must_be_is_said(tmp_path):
+    (tmp_path / "x.dat").write_text("?")
+    with pytest.raises(ValueError, match=r"wanted CIF, .*\(\.xyz, \.extxyz\), an ASE database \(\.db\), .*\.parquet"):
+        read_rows(tmp_path / "x.dat")
+
+
+def test_reading_files_of_crystals_imports_no_extra():
+    code = "import sys, matembed.sources; print(*sorted({'ase', 'pandas', 'pyarrow', 'requests'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
