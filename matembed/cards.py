@@ -151,11 +151,7 @@ class Card:
         """
         import yaml
 
-        front = {
-            "library_name": "matembed",
-            "license": self.licence.lower() or "unknown",
-            "tags": ["materials-science"],
-        }
+        front = {"library_name": "matembed", **_licence(self.licence), "tags": ["materials-science"]}
         lines = ["---", yaml.safe_dump(front, sort_keys=False).strip(), "---", "", f"# {_line(self.name)}", ""]
         lines += [_line(self.what), ""] if self.what else []
         source, licence = _line(self.source), _line(self.licence)
@@ -178,6 +174,13 @@ class Card:
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {what}" for what, count in self.counts.items())
         return f"{self.name}: {self.what}" + (f" ({counts})" if counts else "")
+
+
+def _licence(licence: str) -> dict[str, str]:
+    """Name a licence as model hubs do, which know single ones alone."""
+    if len(licence.split()) > 1:
+        return {"license": "other", "license_name": licence}
+    return {"license": licence.lower() or "unknown"}
 
 
 def _line(value: object) -> str:

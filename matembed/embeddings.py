@@ -678,7 +678,7 @@ class EmbeddingTable:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             schema, card = config["schema"], Card.from_dict(config["card"])
             backed_off = frozenset(config.get("backed_off", []))
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             msg = f"{folder / 'config.json'} is not the config of an embedding table: {error}"
             raise ValueError(msg) from error
         if schema != _SCHEMA:
@@ -690,12 +690,15 @@ class EmbeddingTable:
                 raise ValueError(msg)
         try:
             vectors = load_file(folder / "vectors.safetensors")["vectors"]
-            vocab: dict[str, Any] = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-            tokens = tuple(sorted(vocab, key=vocab.__getitem__))
-        except (SafetensorError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+        except (SafetensorError, json.JSONDecodeError, KeyError, RecursionError) as error:
             msg = f"{folder} cannot be read: {error}"
             raise ValueError(msg) from error
-        return cls(tokens, vectors, card, backed_off)
+        rows = list(vocab.values()) if isinstance(vocab, dict) else []
+        if any(type(row) is not int for row in rows) or sorted(rows) != list(range(len(vectors))):
+            msg = f"{folder / 'vocab.json'} must give each token its row, 0 to {len(vectors) - 1}; write it again"
+            raise ValueError(msg)
+        return cls(tuple(sorted(vocab, key=vocab.__getitem__)), vectors, card, backed_off)
 
 
 def add_step(card: Card, step: str, **settings: Any) -> Card:

@@ -69,6 +69,16 @@ def test_page_has_front_matter_and_everything_else():
         assert f"\n{line}\n" in page
 
 
+def test_hubs_read_the_licence_if_it_is_a_single_one():
+    def front(licence):
+        return yaml.safe_load(Card("demo", licence=licence).to_markdown().split("---")[1])
+
+    assert front("CC-BY-4.0")["license"] == "cc-by-4.0"
+    assert front("")["license"] == "unknown"
+    two = front("CC-BY-4.0 AND MIT")
+    assert (two["license"], two["license_name"]) == ("other", "CC-BY-4.0 AND MIT")
+
+
 def test_any_value_stays_in_its_cell():
     card = replace(FULL, source="a mine\nin Ore", settings={"pattern": "a|b\n| c", "two\nlines": "a\\|b"})
     page = card.to_markdown()

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from matembed._atomic import sha256_of
 from matembed.cards import Card
 from matembed.embeddings import EmbeddingTable, Neighbour, UnknownTokenError
 
@@ -485,6 +486,27 @@ def test_tampered_files_are_refused(name, table, tmp_path):
     path.write_bytes(data)
     with pytest.raises(ValueError, match=f"{name} is not the file its config.json names by SHA-256"):
         EmbeddingTable.read(tmp_path / "table")
+
+
+@pytest.mark.parametrize(
+    "vocab",
+    [
+        "[]",
+        "{}",
+        "[" * 100_000,
+        *(json.dumps(dict(zip(TOKENS, rows, strict=False))) for rows in (range(1, 10), "012345678", [0] * 9, range(8))),
+        json.dumps(dict.fromkeys(TOKENS, True)),
+        json.dumps(dict.fromkeys(TOKENS, float("nan"))),
+    ],
+)
+def test_a_vocabulary_that_numbers_no_rows_is_refused(vocab, table, tmp_path):
+    folder = table.write(tmp_path / "table")
+    (folder / "vocab.json").write_text(vocab, encoding="utf-8")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["card"]["sha256"]["vocab.json"] = sha256_of(folder / "vocab.json")
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"vocab\.json must give each token its row, 0 to 8|cannot be read"):
+        EmbeddingTable.read(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "vectors.safetensors", "vocab.json"])

@@ -12,18 +12,32 @@ __all__ = ["is_pretrained", "looks_up", "read_card", "read_table", "read_tables"
 
 
 def read_table(path: Path) -> "EmbeddingTable":
-    """Read a table from disk, or one that comes with the package by its name, unless a table of that name is here."""
+    """Read a table from disk, or a pretrained one by its name, unless a table of that name is here."""
+    from matembed.embeddings import EmbeddingTable
     from matembed.interchange import read_table
     from matembed.pretrained import load
 
-    return load(str(path)) if is_pretrained(path) else read_table(path)
+    if not is_pretrained(path):
+        return read_table(path)
+    name = path.as_posix()
+    loaded = load(name)
+    if not isinstance(loaded, EmbeddingTable):
+        msg = f"{name} is a transformer, wanted a table; in Python: matembed.load({name!r}).embeddings()"
+        raise TypeError(msg)
+    return loaded
 
 
 def is_pretrained(path: Path) -> bool:
-    """Tell a name of a table that comes with the package from a path."""
-    from matembed.pretrained import TABLES
+    """Tell a name for `matembed.load` from a path: of the package, of the hub, or, if one is set, of a registry."""
+    from matembed.pretrained import MODELS, TABLES
+    from matembed.pretrained.registry import find_registry
 
-    return str(path) in TABLES and not path.is_file() and not (path / "vectors.safetensors").exists()
+    name = path.as_posix()
+    if path.is_file() or (path / "vectors.safetensors").exists():
+        return False
+    if name in TABLES or name in MODELS or name.startswith("hf:"):
+        return True
+    return "/" not in name and not path.exists() and find_registry() is not None
 
 
 def read_tables(paths: Sequence[Path]) -> "dict[str, EmbeddingTable]":

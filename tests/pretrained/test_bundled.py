@@ -1,13 +1,17 @@
-"""The tables that come with the package: whole, documented, small, and chemically sensible."""
+"""What comes with the package: whole, documented, small, chemically sensible, and there without a network."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import get_args, get_overloads
 
 import numpy as np
 import pytest
 
 import matembed as me
 from matembed.elements import SYMBOLS
-from matembed.pretrained import TABLES, make_tables
+from matembed.pretrained import MODELS, TABLES, fetch, load, make_tables
 
 
 @pytest.fixture(scope="module", params=TABLES)
@@ -60,21 +64,53 @@ def test_species_and_motifs_have_sensible_neighbours():
     assert "GeO4:T:4" in {neighbour.token for neighbour in found}
 
 
-def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="no pretrained table 'mat2vec'; there are elements, "):
-        me.load("mat2vec")
+def test_every_bundled_thing_is_listed_with_its_licence_and_is_whole():
+    listed = me.available()
+    assert list(listed) == [*TABLES, *MODELS]
+    for name, entry in listed.items():
+        assert (entry.where, entry.licence) == ("bundled", "CC-BY-4.0")
+        assert entry.kind == ("EmbeddingTable" if name in TABLES else "MaskedLM")
+        assert entry.size == sum(path.stat().st_size for path in fetch(name).iterdir())
 
 
-def test_loading_needs_neither_torch_nor_gensim():
-    import subprocess
-    import sys
+def test_the_names_that_editors_complete_are_those_of_the_package():
+    named = [get_args(overload.__annotations__["name"]) for overload in get_overloads(load)]
+    assert named == [tuple(TABLES), tuple(MODELS), ()]
 
-    code = (
-        "import sys, matembed as me; me.load('elements').nearest('Na');"
-        "print([name for name in ('torch', 'gensim', 'pymatgen.core.structure') if name in sys.modules])"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "[]"
+
+def test_transformers_are_loaded_by_name():
+    pytest.importorskip("transformers")
+    by_name, as_before = me.load("crystals"), me.MaskedLM.from_pretrained("crystals")
+    assert by_name.card_ == as_before.card_
+    salt = me.formula_sets(["NaCl"])
+    assert np.array_equal(by_name.encode(salt), as_before.encode(salt))
+
+
+def test_a_transformer_without_torch_names_the_pip_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r'pip install "matembed\[transformer\]"'):
+        me.load("crystals")
+
+
+def test_bundled_things_need_no_network_no_home_and_no_heavy_package(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o500)
+    code = """
+import socket, sys
+def refuse(*_, **__):
+    raise AssertionError("the network was wanted")
+socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse
+import matembed as me
+assert me.load("elements").nearest("Na", 1)[0].token == "K"
+assert len(me.available()) == 6
+print([name for name in ("torch", "gensim", "pymatgen.core", "pandas", "requests", "huggingface_hub", "yaml")
+       if name in sys.modules])
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MATEMBED", "XDG", "HF_"))}
+    environment |= {"HOME": str(home), "MATEMBED_REGISTRY": "https://example.invalid/registry"}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert (ran.stdout.strip(), ran.stderr) == ("[]", "")
+    assert list(home.iterdir()) == []
 
 
 def test_they_are_made_by_one_command(tmp_path):
