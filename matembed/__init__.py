@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from matembed.downstream.bond_network import BondNetworkFeaturizer
     from matembed.downstream.composition_blocks import CompositionFeaturizer
     from matembed.downstream.composition_models import CompositionClassifier, CompositionRegressor
+    from matembed.downstream.explorer import explore
     from matembed.downstream.features import FormulaFeaturizer, StructureFeaturizer
     from matembed.downstream.fine_tuning import TransformerClassifier, TransformerRegressor
     from matembed.downstream.learning_curves import LearningCurve, learning_curve
@@ -54,8 +55,11 @@ if TYPE_CHECKING:
     from matembed.matbench.runs import run_benchmark
     from matembed.matbench.tasks import MatbenchTask, read_matbench
     from matembed.motifs import Connection, Crystal, Motif, MotifError, MotifGraph, find_motifs
-    from matembed.pretrained import available, load
+    from matembed.pretrained import available, build_registry, fetch, load, push_to_hub
     from matembed.recipes import fit_elements, fit_formula_elements, fit_motifs, fit_species
+    from matembed.sources.hub_tables import fetch_hub_table
+    from matembed.sources.materials_project import fetch_materials_project
+    from matembed.sources.optimade import fetch_optimade
     from matembed.sources.prototypes import read_prototypes
     from matembed.tokens import Token, parse_token
     from matembed.vocabulary import Vocabulary
@@ -111,10 +115,16 @@ _HOMES = {
     "back_off_error": "matembed.backoff",
     "build_corpus": "matembed.corpus.build",
     "build_motif_tables": "matembed.corpus.motif_tables",
+    "build_registry": "matembed.pretrained",
     "count_contexts": "matembed.corpus.motif_contexts",
     "count_formula_contexts": "matembed.corpus.formula_contexts",
     "count_sites": "matembed.corpus.site_statistics",
     "evaluate": "matembed.downstream.benchmark",
+    "explore": "matembed.downstream.explorer",
+    "fetch": "matembed.pretrained",
+    "fetch_hub_table": "matembed.sources.hub_tables",
+    "fetch_materials_project": "matembed.sources.materials_project",
+    "fetch_optimade": "matembed.sources.optimade",
     "find_motifs": "matembed.motifs",
     "find_symmetry": "matembed.corpus.symmetry",
     "fit_elements": "matembed.recipes",
@@ -135,6 +145,7 @@ _HOMES = {
     "plots": "matembed.downstream",
     "polymorph_order": "matembed.downstream.polymorphs",
     "probe": "matembed.downstream.probes",
+    "push_to_hub": "matembed.pretrained",
     "read_matbench": "matembed.matbench.tasks",
     "read_prototypes": "matembed.sources.prototypes",
     "read_table": "matembed.interchange",
@@ -196,10 +207,16 @@ __all__ = [
     "back_off_error",
     "build_corpus",
     "build_motif_tables",
+    "build_registry",
     "count_contexts",
     "count_formula_contexts",
     "count_sites",
     "evaluate",
+    "explore",
+    "fetch",
+    "fetch_hub_table",
+    "fetch_materials_project",
+    "fetch_optimade",
     "find_motifs",
     "find_symmetry",
     "fit_elements",
@@ -220,6 +237,7 @@ __all__ = [
     "plots",
     "polymorph_order",
     "probe",
+    "push_to_hub",
     "read_matbench",
     "read_prototypes",
     "read_table",

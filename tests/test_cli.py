@@ -566,3 +566,36 @@ def test_list_names_what_comes_with_the_package(capsys):
 
     assert main(["list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [*TABLES, *MODELS]
+
+
+def test_a_table_is_shared_by_a_folder_and_found_by_its_name(work, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MATEMBED_CACHE", str(tmp_path / "cache"))
+    share = tmp_path / "share"
+    EmbeddingTable.read(work / "elements").write(share / "our-salts")
+    assert main(["registry", "build", str(share)]) == 0
+    assert capsys.readouterr().out.strip() == str(share / "registry.json")
+    monkeypatch.setenv("MATEMBED_REGISTRY", str(share))
+    assert main(["list"]) == 0
+    assert "our-salts" in capsys.readouterr().out
+    assert main(["fetch", "our-salts"]) == 0
+    fetched = EmbeddingTable.read(capsys.readouterr().out.strip())
+    assert main(["nearest", "our-salts", "Na", "-n", "1"]) == 0
+    assert fetched.nearest("Na", 1)[0].token in capsys.readouterr().out
+    assert main(["fetch", "their-salts"]) == 2
+    assert main(["nearest", "crystals", "Na"]) == 2
+    wrong = capsys.readouterr().err
+    assert "their-salts" in wrong
+    assert "is a transformer, wanted a table" in wrong
+    assert wrong.count("\n") == 2  # a line each
+
+
+def test_explore_writes_a_page_and_keeps_one_that_is_there(work, tmp_path, capsys):
+    page = tmp_path / "map.html"
+    words = ["explore", str(work / "elements"), "--method", "pca", "--out", str(page)]
+    assert main([*words, "--corpus", str(work / "formulas")]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "NaCl" in text  # an example compound
+    assert main(words) == 2
+    assert "already exists" in capsys.readouterr().err
+    assert page.read_text(encoding="utf-8") == text
+    assert main([*words[:-1], str(tmp_path / "map.txt")]) == 2

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from matembed.cli import building, density, scoring, tables, training
+from matembed.cli import building, density, fetching, scoring, sharing, tables, training
 from matembed.cli.options import add_command, positive_integer
 
 __all__ = ["main", "parser"]
@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--workers", type=positive_integer, default=os.cpu_count() or 1)
     command.add_argument("--overwrite", action="store_true", help="replace an earlier run")
-    for module in (building, training, tables, scoring, density):
+    for module in (fetching, building, training, sharing, tables, scoring, density):
         module.add_commands(commands)
     return known
 

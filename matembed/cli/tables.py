@@ -1,4 +1,4 @@
-"""Commands that show, use and share embedding tables."""
+"""Commands that show and use embedding tables."""
 
 import argparse
 from pathlib import Path
@@ -13,10 +13,6 @@ __all__ = ["add_commands"]
 
 def add_commands(commands: Commands) -> None:
     """Add them to the parser."""
-    command = add_command(
-        commands, "list", _list, "List what comes with the package; names of tables go where a table is asked."
-    )
-
     command = add_command(commands, "nearest", _nearest, "Print the tokens most similar to a token.")
     command.add_argument("table", type=Path)
     command.add_argument("token", nargs="+", help="tokens, such as Ti or TiO6:O:6")
@@ -57,15 +53,22 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--overwrite", action="store_true", help="replace a picture that is there")
 
+    command = add_command(
+        commands, "explore", _explore, "Write a table as an interactive map: one page that needs no network."
+    )
+    command.add_argument("table", type=Path)
+    command.add_argument("--out", type=Path, required=True, help="page: .html")
+    command.add_argument(
+        "--method", choices=("tsne", "pca", "umap"), default="tsne", help="of the map (default: %(default)s)"
+    )
+    command.add_argument("--kind", choices=("element", "species", "motif", "geometry"), help="only tokens of this kind")
+    command.add_argument("--limit", type=positive_integer, default=10_000, help="tokens at most (default: %(default)s)")
+    command.add_argument("--corpus", type=Path, help="corpus or motif tables, for counts and example compounds")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--overwrite", action="store_true", help="replace a page that is there")
+
     command = add_command(commands, "info", _info, "Show the card of a corpus, of motifs or of a table.")
     command.add_argument("path", type=Path)
-
-
-def _list(_: argparse.Namespace) -> None:
-    from matembed.pretrained import MODELS, available
-
-    for name, what in (available() | MODELS).items():
-        print(f"{name:<24} {what}")
 
 
 def _nearest(options: argparse.Namespace) -> None:
@@ -158,6 +161,32 @@ def _plot(options: argparse.Namespace) -> None:
     with whole_file(options.out) as partial:
         figure.savefig(partial, format=options.out.suffix[1:], dpi=150)
     print(options.out)
+
+
+def _explore(options: argparse.Namespace) -> None:
+    from matembed.corpus.corpus import Corpus
+    from matembed.corpus.motif_tables import MotifTables
+    from matembed.downstream.explorer import explore
+
+    if options.out.suffix != ".html":
+        msg = f"the page is written as .html, got {options.out.name!r}"
+        raise ValueError(msg)
+    if options.out.exists() and not options.overwrite:  # before the map is made, which takes a while
+        msg = f"{options.out} already exists; choose another path or pass --overwrite"
+        raise FileExistsError(msg)
+    corpus: Corpus | MotifTables | None = None
+    if options.corpus is not None:
+        is_tables = (options.corpus / "motifs.parquet").exists()
+        corpus = MotifTables.read(options.corpus) if is_tables else Corpus.read(options.corpus)
+    page = explore(
+        read_table(options.table),
+        method=options.method,
+        corpus=corpus,
+        kind=options.kind,
+        limit=options.limit,
+        seed=options.seed,
+    )
+    print(page.write(options.out, overwrite=options.overwrite))
 
 
 def _info(options: argparse.Namespace) -> None:

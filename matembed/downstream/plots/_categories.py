@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 from matembed.downstream.plots._style import color_and_marker, wrap
-from matembed.downstream.plots._token_text import parts_of
+from matembed.downstream.plots._token_text import geometry_name, parts_of
 from matembed.tokens import Kind
 
 __all__ = ["DENSE", "LEGEND_TITLE", "OTHER", "Category", "Color", "categories_of", "color_for"]
@@ -95,10 +95,5 @@ def _category_name(token: str, color: Color) -> str:
 
 def _with_geometry_name(symbol: str) -> str:
     """Spell a ChemEnv symbol out, as far as ChemEnv knows it: "O:6 octahedron"."""
-    from pymatgen.analysis.chemenv.coordination_environments.coordination_geometries import AllCoordinationGeometries
-
-    try:
-        name = AllCoordinationGeometries().get_geometry_from_mp_symbol(symbol).name
-    except LookupError:
-        return symbol
-    return wrap(f"{symbol} {name.partition(' - ')[0].lower()}", 30)
+    name = geometry_name(symbol)
+    return symbol if name is None else wrap(f"{symbol} {name}", 30)

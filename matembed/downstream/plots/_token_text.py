@@ -1,8 +1,10 @@
 """Tokens as a reader of a figure expects them."""
 
+from functools import lru_cache
+
 from matembed.tokens import Token, parse_token, species_token
 
-__all__ = ["parts_of", "pretty"]
+__all__ = ["geometry_name", "parts_of", "pretty"]
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SUPERSCRIPTS = str.maketrans("0123456789.+-", "⁰¹²³⁴⁵⁶⁷⁸⁹·⁺⁻")
@@ -27,3 +29,15 @@ def parts_of(token: str) -> Token | None:
         return parse_token(token)
     except ValueError:
         return None
+
+
+@lru_cache
+def geometry_name(symbol: str) -> str | None:
+    """Spell a ChemEnv symbol out: octahedron for O:6; None where ChemEnv has no name."""
+    from pymatgen.analysis.chemenv.coordination_environments.coordination_geometries import AllCoordinationGeometries
+
+    try:
+        name = AllCoordinationGeometries().get_geometry_from_mp_symbol(symbol).name
+    except LookupError:
+        return None
+    return str(name.partition(" - ")[0].lower())

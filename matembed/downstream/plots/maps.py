@@ -17,7 +17,7 @@ from matembed.downstream.plots._style import INK, in_house_style, lay_out, new_f
 from matembed.downstream.plots._token_text import pretty
 from matembed.embeddings import EmbeddingTable
 
-__all__ = ["embedding_map"]
+__all__ = ["Method", "check_map", "embedding_map", "map_points"]
 
 Method = Literal["pca", "tsne", "umap"]
 
@@ -89,11 +89,11 @@ def embedding_map(
     'PC 1 (100 %)'
     """
     check_table(table)
-    _check_map(table, method)
+    check_map(table, method)
     color = color_for(table.tokens, color)
     categories = categories_of(table.tokens, color)
     wanted = tokens_to_label(table, labels, categories)
-    points, axis_labels = _map_points(table, method, seed)
+    points, axis_labels = map_points(table, method, seed)
 
     figure = new_figure(8, 6)
     axes = figure.add_subplot(xlabel=axis_labels[0], ylabel=axis_labels[1])
@@ -130,7 +130,7 @@ def embedding_map(
     return figure
 
 
-def _check_map(table: EmbeddingTable, method: Method) -> None:
+def check_map(table: EmbeddingTable, method: Method) -> None:
     """Refuse what no map can be made of, before time is spent on it."""
     if method not in get_args(Method):
         msg = f'method must be "pca", "tsne" or "umap", got {method!r}'
@@ -144,7 +144,7 @@ def _check_map(table: EmbeddingTable, method: Method) -> None:
         raise ValueError(msg)
 
 
-def _map_points(table: EmbeddingTable, method: Method, seed: int) -> tuple[NDArray[np.float64], tuple[str, str]]:
+def map_points(table: EmbeddingTable, method: Method, seed: int) -> tuple[NDArray[np.float64], tuple[str, str]]:
     """Bring the vectors to two dimensions: points of shape (n_tokens, 2) and the names of the two axes."""
     vectors = table.vectors.astype(np.float64)
     if method == "pca":
