@@ -1,6 +1,7 @@
 """The README's code runs, and its picture of the package is true."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def test_python_code_runs(tmp_path, monkeypatch):
 def test_commands_are_accepted(capsys):
     from matembed.cli import parser
 
-    lines = [line.split("#")[0].split() for line in README.splitlines() if line.startswith("matembed ")]
+    lines = [shlex.split(line, comments=True) for line in README.splitlines() if line.startswith("matembed ")]
     assert len(lines) >= 5
     for words in lines:
         assert parser().parse_args(words[1:]).command is not None
