@@ -111,7 +111,12 @@ def read_tasks(folder: Path, names: list[str]) -> Iterator[Task]:
         rows = linked[linked["task"] == "matbench_dielectric"]
         ids, target, folds = rows["mp_id"].tolist(), rows["target"].to_numpy(), rows["fold"].to_numpy()
         published = "CrabNet 0.318, automatminer 0.323, ALIGNN 0.340, coNGN 0.305"
-        settings = {**many, "n_columns": {"kernel_ridge": (30, 100, 300), "extra_trees": (None,)}}
+        settings = {
+            **many,
+            "models": _members(0.1) | {"boosted_medians": _medians()},
+            "n_columns": {"kernel_ridge": (30, 100, 300), "extra_trees": (None,), "boosted_medians": (None,)},
+            "n_seeds": 3,
+        }
         yield Task("dielectric", "", ids, target, folds, published, "0.30", settings=settings, single=side)
     for name, unit, goal, published in (
         ("expt_gap", "eV", "0.34", "MODNet 0.333, CrabNet 0.346, automatminer 0.416"),

@@ -128,9 +128,9 @@ class EmbeddingTable:
             twice = next(token for row, token in enumerate(tokens) if rows[token] != row)
             msg = f"tokens must be unique, got {twice!r} twice"
             raise ValueError(msg)
-        bad = [token for token in tokens if not token or token.split() != [token]]
+        bad = [token for token in tokens if token.split() != [token] or not token.isprintable()]
         if bad:
-            msg = f"a token is one or more characters with no white space, got {bad[0]!r}"
+            msg = f"a token is one or more printable characters with no white space, got {bad[0]!r}"
             raise ValueError(msg)
         if isinstance(self.backed_off, str):
             msg = f"backed_off is a set of tokens, got the text {self.backed_off!r}; pass [{self.backed_off!r}] for one"
@@ -691,7 +691,7 @@ class EmbeddingTable:
         try:
             vectors = load_file(folder / "vectors.safetensors")["vectors"]
             vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-        except (SafetensorError, json.JSONDecodeError, KeyError, RecursionError) as error:
+        except (SafetensorError, KeyError, ValueError, RecursionError) as error:
             msg = f"{folder} cannot be read: {error}"
             raise ValueError(msg) from error
         rows = list(vocab.values()) if isinstance(vocab, dict) else []

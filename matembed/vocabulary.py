@@ -38,9 +38,9 @@ class Vocabulary:
         if len(ids) != len(self.tokens):
             msg = f"tokens must be unique, got {len(self.tokens) - len(ids)} twice"
             raise ValueError(msg)
-        bad = [token for token in self.tokens if not token or token.split() != [token]]
+        bad = [token for token in self.tokens if token.split() != [token] or not token.isprintable()]
         if bad:
-            msg = f"a token is one or more characters with no white space, got {bad[0]!r}"
+            msg = f"a token is one or more printable characters with no white space, got {bad[0]!r}"
             raise ValueError(msg)
         object.__setattr__(self, "_ids", ids)
 

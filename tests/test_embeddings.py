@@ -81,7 +81,8 @@ def test_pickled_and_copied_tables_are_the_same(table):
         (["band gap"], [[1.0]], "no white space, got 'band gap'"),
         (["Li\n"], [[1.0]], "no white space"),
         (["\u00a0"], [[1.0]], "no white space"),
-        ([""], [[1.0]], "one or more characters"),
+        (["Li\x1b[2J"], [[1.0]], "printable"),
+        ([""], [[1.0]], "one or more printable characters"),
     ],
 )
 def test_what_is_no_table_is_refused(tokens, vectors, says):
@@ -494,6 +495,7 @@ def test_tampered_files_are_refused(name, table, tmp_path):
         "[]",
         "{}",
         "[" * 100_000,
+        '{"Li": ' + "1" * 5000 + "}",
         *(json.dumps(dict(zip(TOKENS, rows, strict=False))) for rows in (range(1, 10), "012345678", [0] * 9, range(8))),
         json.dumps(dict.fromkeys(TOKENS, True)),
         json.dumps(dict.fromkeys(TOKENS, float("nan"))),

@@ -56,7 +56,7 @@ def test_prints_as_one_line():
         (("O", "Ti"), (1,), "2 tokens need as many counts, got 1"),
         (("O", "O"), (1, 1), "must be unique"),
         (("band gap",), (1,), "no white space, got 'band gap'"),
-        (("",), (1,), "one or more characters"),
+        (("",), (1,), "one or more printable characters"),
     ],
 )
 def test_what_is_no_vocabulary_is_refused(tokens, counts, says):

@@ -13,8 +13,9 @@ _ROWS_SHOWN = 10
 
 
 def print_card(card: "Card") -> None:
-    """Show a card without its front matter."""
-    print(card.to_markdown().split("---", 2)[2].strip())
+    """Show a card without its front matter, and without what a terminal would obey."""
+    page = card.to_markdown().split("---", 2)[2].strip()
+    print("".join(one if one.isprintable() or one == "\n" else "�" for one in page))
 
 
 def print_frame(frame: "pd.DataFrame") -> None:

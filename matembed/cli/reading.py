@@ -35,7 +35,7 @@ def is_pretrained(path: Path) -> bool:
     name = path.as_posix()
     if path.is_file() or (path / "vectors.safetensors").exists():
         return False
-    if name in TABLES or name in MODELS or name.startswith("hf:"):
+    if name.partition("@")[0] in (*TABLES, *MODELS) or name.startswith("hf:"):
         return True
     return "/" not in name and not path.exists() and find_registry() is not None
 

@@ -177,13 +177,12 @@ def explore(
     candidates = table.subset(kind=kind)
     check_map(candidates, method)
     seen = None if corpus is None else occurrences(corpus, candidates.tokens)
-    rows = list(range(len(candidates)))
-    if seen is not None:
-        rows.sort(key=lambda row: -seen[token].n_materials if (token := candidates.tokens[row]) in seen else 0)
-    shown = candidates.subset(candidates.tokens[row] for row in sorted(rows[:limit]))
+    counts = {} if seen is None else {token: one.n_materials for token, one in seen.items()}
+    most = sorted(candidates.tokens, key=lambda token: -counts.get(token, 0))[:limit]  # ties stay in order
+    shown = candidates.subset(sorted(most, key=candidates.row))
     check_map(shown, method)
     points, axes = map_points(shown, method, seed)
-    title = table.card.name if title is None else str(title)
+    title = (table.card.name if title is None else str(title)).encode(errors="replace").decode()  # half a character
     data = {
         "title": title,
         "note": _note(shown, len(candidates), method, axes, by_count=seen is not None),
@@ -206,8 +205,8 @@ def _note(shown: EmbeddingTable, n_candidates: int, method: Method, axes: tuple[
     how = _METHOD_NAMES[method] + (f" {axes[0]} and {axes[1]}" if method == "pca" else "")
     if len(shown) == n_candidates:
         return f"{n_candidates:,} tokens by {how} of {shown.dim} columns"
-    which = "in the most materials" if by_count else "first in the table"
-    return f"the {len(shown):,} of {n_candidates:,} tokens {which}, by {how} of {shown.dim} columns"
+    which = f"tokens {'in the most materials' if by_count else 'first in the table'}, and neighbours among them"
+    return f"the {len(shown):,} of {n_candidates:,} {which}, by {how} of {shown.dim} columns"
 
 
 def _token_data(table: EmbeddingTable) -> dict[str, Any]:

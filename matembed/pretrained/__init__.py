@@ -135,8 +135,11 @@ def fetch(
         msg += "read a folder with EmbeddingTable.read or MaskedLM.from_pretrained"
         raise ValueError(msg)
     plain, revision = match.groups()
-    if name in TABLES or name in MODELS:
-        return _bundled(name)
+    if plain in TABLES or plain in MODELS:
+        if revision and (here := describe(_bundled(plain)).revision) != revision:
+            msg = f"this matembed comes with {plain}@{here}, wanted {revision}; install the version that has it"
+            raise ValueError(msg)
+        return _bundled(plain)
     place = find_registry(registry)
     if place is None:
         raise ValueError(_unknown(plain, f"and no registry is set: set {VARIABLE} to the folder or URL of one"))

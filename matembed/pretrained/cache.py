@@ -27,6 +27,7 @@ _REMEDIES = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "is not writable;"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "has no space left; make room, or"),
     **dict.fromkeys((errno.ENOTDIR, errno.EEXIST), "is no folder;"),
+    errno.ENOENT: "cannot be made;",  # on a drive that is not there
 }
 
 
@@ -41,23 +42,21 @@ def cache_folder() -> Path:
     Raises
     ------
     OSError
-        If there is no home folder to put it in.
+        If the home folder, to put it in, is not found.
     """
     given = os.environ.get(VARIABLE, "").strip()
-    if given:
-        return Path(given).expanduser().resolve()
     variable, below_home = "XDG_CACHE_HOME", ".cache"
     if sys.platform == "win32":
         variable, below_home = "LOCALAPPDATA", "AppData/Local"
     elif sys.platform == "darwin":
         variable, below_home = "", "Library/Caches"
     base = Path(os.environ.get(variable, ""))
-    if base.is_absolute():
-        return base / "matembed"
     try:
-        return Path.home() / below_home / "matembed"
+        if given:
+            return Path(given).expanduser().resolve()
+        return (base if base.is_absolute() else Path.home() / below_home) / "matembed"
     except RuntimeError as error:
-        msg = f"there is no home folder to keep fetched files in; set {VARIABLE} to a folder"
+        msg = f"no home folder is found to keep fetched files in; set {VARIABLE} to the whole path of a folder"
         raise OSError(msg) from error
 
 
@@ -140,7 +139,8 @@ def keep(registry: str | Path, entry: Entry, *, max_bytes: int, progress: bool =
     OSError
         If a file cannot be had, or the cache cannot be written.
     ValueError
-        If the entry is too large, requires a newer matembed, or its files are not what its index says.
+        If the entry is too large, requires a newer matembed, or its files are not what its index says, be it that
+        they were changed after they were fetched.
     """
     if entry.is_too_new:
         msg = f'{entry.name} requires a newer matembed; run: pip install "matembed>={entry.requires}"'
@@ -153,7 +153,7 @@ def keep(registry: str | Path, entry: Entry, *, max_bytes: int, progress: bool =
     home = _home(registry) / entry.name
     folder = home / entry.revision
     with _told_what_to_do():
-        if not folder.is_dir():
+        if not find_revision(registry, entry.name, entry.revision):
             with held(folder, work="download", wait=True):
                 if not folder.is_dir():  # nor fetched by another process just now
                     _fill(registry, entry, folder, progress)
@@ -171,8 +171,11 @@ def _home(registry: str | Path) -> Path:
 
 def _latest(home: Path) -> Entry | None:
     """Read what was fetched last; None if nothing was, or its note is damaged, so that it is fetched again."""
+    note = home / _LATEST
     try:
-        entry = Entry.from_dict(json.loads((home / _LATEST).read_bytes()), where="cached")
+        if not note.is_file():
+            return None
+        entry = Entry.from_dict(json.loads(note.read_bytes()), where="cached")
     except (OSError, ValueError, RecursionError):
         return None
     return entry if entry.name == home.name and (home / entry.revision).is_dir() else None
@@ -180,15 +183,19 @@ def _latest(home: Path) -> Entry | None:
 
 def _fill(registry: str | Path, entry: Entry, folder: Path, progress: bool) -> None:
     parts = folder.with_name(f".{folder.name}.part")
+    for path in (parts, *parts.glob("*")):
+        if path.is_symlink():
+            path.unlink()  # or files would be written where it leads
     parts.mkdir(exist_ok=True)
     for file in entry.files:
         copy_file(registry, file, parts / file.name, progress=progress)
+    for path in parts.iterdir():
+        if path.name not in {file.name for file in entry.files}:
+            path.unlink()  # left by a copy that was killed
     try:
         kind = check_artefact(parts, called=f"{entry.name} of {registry}")
-        if kind != entry.kind or {path.name for path in parts.iterdir()} != {file.name for file in entry.files}:
-            msg = (
-                f"{entry.name} is listed as {entry.kind} of {len(entry.files)} files, which it is not; it was not kept"
-            )
+        if kind != entry.kind:
+            msg = f"{entry.name} is listed as {entry.kind}, but is {kind}; it was not kept"
             raise ValueError(msg)
     except ValueError:
         shutil.rmtree(parts)

@@ -5,6 +5,7 @@ import importlib.metadata
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Self
 
@@ -44,7 +45,10 @@ KINDS = {
         "model.safetensors", ("config.json",), ("tokenizer.json", "tokenizer_config.json", "README.md"), since="0.1.0"
     ),
 }
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
+# Folders are named so in the cache; Windows takes con, nul and the like for devices.
+_NAME = re.compile(
+    r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$))[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?"
+)
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # of a path: neither "..", nor hidden, nor a drive
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RELEASE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){0,3}")
@@ -137,7 +141,7 @@ class Entry:
 
     def __post_init__(self) -> None:
         if not is_name(self.name):
-            msg = f"a name is letters, digits, '.', '_' and '-', up to 100, got {self.name!r:.80}"
+            msg = f"a name is letters, digits, '.', '_' and '-', up to 100, none of a device, got {self.name!r:.80}"
             raise ValueError(msg)
         for text in (self.what, self.licence, *self.citation):
             if not (isinstance(text, str) and text.isprintable()):
@@ -170,8 +174,7 @@ class Entry:
     @property
     def is_too_new(self) -> bool:
         """Whether it requires a newer matembed than this one, which may know more kinds."""
-        installed = _RELEASE.match(importlib.metadata.version("matembed"))
-        return _release(self.requires) > _release(installed.group() if installed else "0")
+        return _release(self.requires) > _installed()
 
     def __repr__(self) -> str:
         size = f"{self.size / 1e6:.2g} MB" if self.size < 1e8 else f"{self.size / 1e6:,.0f} MB"
@@ -252,12 +255,12 @@ def is_name(name: object) -> bool:
     Returns
     -------
     bool
-        Whether it is letters, digits, ``.``, ``_`` and ``-``, up to 100.
+        Whether it is letters, digits, ``.``, ``_`` and ``-``, up to 100, and no device of Windows, such as ``con``.
 
     Examples
     --------
-    >>> is_name("mp-elements_2.0"), is_name("../elements")
-    (True, False)
+    >>> is_name("mp-elements_2.0"), is_name("../elements"), is_name("con")
+    (True, False, False)
     """
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
@@ -288,6 +291,13 @@ def check_names(kind: object, names: Iterable[str], *, of: str) -> None:
         wrong = f"{', '.join(sorted(missing))} missing" if missing else f"{min(foreign)!r:.80} does not belong there"
         msg = f"{of} has not the files of one {kind}: {wrong}"
         raise ValueError(msg)
+
+
+@cache
+def _installed() -> list[int]:
+    """Look up the version of this matembed, once: an index may have thousands of entries."""
+    version = _RELEASE.match(importlib.metadata.version("matembed"))
+    return _release(version.group() if version else "0")
 
 
 def _release(version: str) -> list[int]:

@@ -19,6 +19,8 @@ __all__ = ["fetch_repository", "push_to_hub"]
 
 PREFIX = "hf:"
 
+_OURS = {name for kind in KINDS.values() for name in kind.files}
+
 _NAME = re.compile(r"hf:([A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(?:@(\w[\w./-]{0,200}))?", re.ASCII)
 
 
@@ -71,14 +73,13 @@ def fetch_repository(name: str, *, update: bool, max_bytes: int) -> Path:
         if is_offline():
             msg = "MATEMBED_OFFLINE forbids the network"
             raise LocalEntryNotFoundError(msg)
-        folder = snapshot(revision, "config.json")
-        files = KINDS[kind_in(folder, called=name)].files
-        found = HfApi().model_info(repository, revision=folder.name, files_metadata=True).siblings or []
-        size = sum(each.size or 0 for each in found if each.rfilename in files)
+        found = HfApi().model_info(repository, revision=revision, files_metadata=True).siblings or []
+        size = sum(each.size or 0 for each in found if each.rfilename in _OURS)
         if size > max_bytes:
             msg = f"{name} has {size:,} bytes, more than {max_bytes:,}; pass max_bytes={size} (--max-bytes)"
             raise ValueError(msg)
-        folder = snapshot(folder.name, *files)
+        folder = snapshot(revision, "config.json")
+        folder = snapshot(folder.name, *KINDS[kind_in(folder, called=name)].files)
     check_artefact(folder, called=name)
     return folder
 

@@ -21,6 +21,7 @@ VARIABLE = "MATEMBED_REGISTRY"
 
 _SCHEMA = 1
 _LARGEST_INDEX = 10_000_000  # bytes
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # a single letter is a drive
 _HERE = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 
 
@@ -30,7 +31,7 @@ def find_registry(registry: str | os.PathLike[str] | None = None) -> str | Path 
     Parameters
     ----------
     registry : path-like or str, optional
-        A folder, or a URL; by default what the variable ``MATEMBED_REGISTRY`` says.
+        A folder, or a URL, or the index there; by default what the variable ``MATEMBED_REGISTRY`` says.
 
     Returns
     -------
@@ -40,29 +41,33 @@ def find_registry(registry: str | os.PathLike[str] | None = None) -> str | Path 
     Raises
     ------
     ValueError
-        If it is a URL of another kind than http and https, or holds a password, a query or a fragment.
+        If it can be neither, is a URL of another kind than http and https, or holds a password, a query or a fragment.
 
     Warns
     -----
     UserWarning
         If the connection is not encrypted, to other machines than this one.
     """
-    given = os.fspath(registry or os.environ.get(VARIABLE, "")).strip()
+    given = os.fsdecode(registry or os.environ.get(VARIABLE, "")).strip()
     if not given:
         return None
-    if "://" not in given:
-        return Path(given).expanduser().resolve()
-    parts = urlsplit(given)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        msg = f"a registry is a folder, or a URL that begins with https:// or http://, got {given!r:.80}"
-        raise ValueError(msg)
+    refusal = f"a registry is a folder, or a URL that begins with https:// or http://, got {given!r:.80}"
+    try:
+        if not _URL.match(given):
+            folder = Path(given).expanduser().resolve()
+            return folder.parent if folder.name == INDEX else folder
+        parts = urlsplit(given)
+    except (RuntimeError, ValueError) as error:  # nobody's home, a character that no path has, or half an address
+        raise ValueError(f"{refusal}: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or not given.isprintable():
+        raise ValueError(refusal)
     if "@" in parts.netloc or parts.query or parts.fragment:
         msg = f"the URL of a registry holds no password, query or fragment, got one at {parts.hostname}; leave it out"
         raise ValueError(msg)
     if parts.scheme == "http" and not _HERE.fullmatch(parts.hostname):
         msg = f"the connection to {given} is not encrypted: others can change what is fetched; use https where you can"
         warnings.warn(msg, stacklevel=3)
-    return given.removesuffix(INDEX).rstrip("/")
+    return given.removesuffix(f"/{INDEX}").rstrip("/")
 
 
 def read_index(registry: str | Path) -> dict[str, Entry]:
@@ -177,7 +182,7 @@ def build_index(folder: Path, *, reserved: Collection[str] = ()) -> Path:
             why = (
                 "is one that comes with the package"
                 if path.name in reserved
-                else "is not letters, digits, '.', '_', '-'"
+                else "is not letters, digits, '.', '_', '-', or that of a device"
             )
             msg = f"the name {path.name!r:.80} {why}; rename the folder"
             raise ValueError(msg)
@@ -193,7 +198,7 @@ def _parse(text: bytes, place: str) -> dict[str, Entry]:
     try:
         index = json.loads(text)
     except (ValueError, RecursionError) as error:
-        msg = f"{place} is no index of a registry: {type(error).__name__}, {error}"
+        msg = f"{place} is no index of a registry, check the address: {type(error).__name__}, {error}"
         raise ValueError(msg) from error
     if not isinstance(index, dict) or index.get("type") != "Registry" or not isinstance(index.get("entries"), list):
         msg = f"{place} is no index of a registry; make one with: matembed registry build FOLDER"

@@ -104,7 +104,7 @@ def test_the_limit_takes_the_first_tokens_or_those_in_most_materials(motifs):
     data = data_of(explore(motifs, method="pca", limit=20, corpus=counts))
     assert data["tokens"] == list(motifs.tokens[-20:])
     assert data["counts"] == [counts[token][0] for token in data["tokens"]]
-    assert data["note"].startswith("the 20 of 38,118 tokens in the most materials")
+    assert data["note"].startswith("the 20 of 38,118 tokens in the most materials, and neighbours among them, by")
 
 
 def test_a_kind_is_picked_out():
@@ -186,6 +186,14 @@ def test_every_string_is_escaped():
     assert data["title"] == EVIL_TITLE
     assert data["tokens"][0] == EVIL
     assert data["examples"][0] == [EVIL, "\u2028'"]
+
+
+def test_half_a_character_is_written(tmp_path):
+    half = "\ud800"  # as JSON can hold it; UTF-8 cannot
+    explorer = explore(table_of(["Ti", "Zr", half], name=half), method="pca", corpus={"Ti": (1, [half])})
+    assert explorer.title == "?"
+    assert data_of(explorer)["tokens"][2] == half
+    assert explorer.write(tmp_path / "half.html").stat().st_size == len(explorer.page.encode())
 
 
 def test_the_page_holds_all_it_needs_and_forbids_the_rest(elements):
@@ -422,6 +430,27 @@ def test_keys_are_enough(page, element_file):
 
 
 @in_browser
+def test_the_map_shows_where_enter_takes_a_point(page, element_file, elements):
+    from selenium.webdriver import ActionChains
+
+    def press(*keys):
+        ActionChains(page.driver, duration=0).send_keys(*keys).perform()
+        page.settle()
+
+    page.open(element_file)
+    page.settle()
+    before = page.pixels()
+    press("\ue004")  # tab
+    assert page.driver.switch_to.active_element.get_attribute("id") == "map"
+    assert page.pixels() != before
+    press("\ue007")  # enter
+    name, _, neighbours = page.card("#detail")
+    assert neighbours == nearest(elements, name)
+    press("\ue00c", "\ue004")  # escape, and on
+    assert page.pixels() == before
+
+
+@in_browser
 def test_dragging_and_zooming_move_the_map(page, element_file):
     from selenium.webdriver import ActionChains
 
@@ -496,6 +525,18 @@ def test_strings_stay_text(page, tmp_path):
     name, lines, _ = page.hover()
     assert (name, lines) == (EVIL, ["in 1 material: <i>x</i>"])
     assert page.all("#stage img, aside img, aside b, aside td, h1 b, #tip > i") == []
+
+
+@in_browser
+def test_long_strings_leave_room_for_the_map(page, tmp_path):
+    table = table_of(["x" * 3000, *"abcdefgh"], name="W" * 3000)
+    explorer = explore(table, corpus={"x" * 3000: (1, ["y" * 3000])})
+    page.open(explorer.write(tmp_path / "long.html"), width=400, height=800)
+    page.jump_to("xxx")
+    assert page.find("#map").size["height"] > 400
+    assert page.find("header").size["height"] < 200
+    assert page.find("#detail").size["height"] < 600
+    assert page.driver.execute_script("return document.documentElement.scrollWidth") <= 400
 
 
 @in_browser

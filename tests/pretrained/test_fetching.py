@@ -85,6 +85,18 @@ def test_urls_of_the_same_registry_share_a_cache(server, ending, cache):
     assert len(server.requests) == asked
 
 
+@pytest.mark.parametrize("ending", ["", "/", "/registry.json"])
+def test_the_index_of_a_folder_stands_for_the_folder(folder, ending):
+    assert fetch("oxides", registry=f" {folder}{ending} ") == fetch("oxides", registry=folder)
+
+
+def test_what_comes_with_the_package_can_be_pinned(folder):
+    revision = me.available()["elements"].revision
+    assert fetch(f"elements@{revision}") == fetch("elements")
+    with pytest.raises(ValueError, match=f"comes with elements@{revision}, wanted {'0' * 16}; install the version"):
+        fetch(f"elements@{'0' * 16}", registry=folder)
+
+
 def test_what_is_cached_needs_no_network(server, table, monkeypatch):
     me.load("oxides", registry=server.url)
     server.standing = Fault(status=404)
@@ -209,7 +221,11 @@ def test_no_server_is_told_in_a_line(server, monkeypatch):
 @pytest.mark.parametrize("kind", ["folder", "server"])
 @pytest.mark.parametrize(
     ("number", "match"),
-    [(errno.ENOSPC, "the cache .* has no space left; make room"), (errno.EROFS, "the cache .* is not writable")],
+    [
+        (errno.ENOSPC, "the cache .* has no space left; make room"),
+        (errno.EROFS, "the cache .* is not writable"),
+        (errno.ENOENT, "the cache .* cannot be made"),
+    ],
 )
 def test_a_cache_that_cannot_be_written_is_told_in_a_line(
     kind, number, match, folder, server, table, cache, monkeypatch
@@ -236,6 +252,12 @@ def test_a_cache_that_cannot_be_written_is_told_in_a_line(
     assert same(me.load("oxides", registry=registry), table)
 
 
+def test_a_home_that_is_not_there_is_told(folder, monkeypatch):
+    monkeypatch.setenv("MATEMBED_CACHE", "~nobody-of-this-name/cache")
+    with pytest.raises(OSError, match=r"no home folder is found .* set MATEMBED_CACHE to the whole path"):
+        me.load("oxides", registry=folder)
+
+
 def test_a_file_in_place_of_the_cache_is_told(folder, cache):
     cache.write_text("")
     with pytest.raises(OSError, match=r"the cache .* is no folder; .*set MATEMBED_CACHE"):
@@ -254,11 +276,65 @@ def test_a_cache_that_others_filled_is_only_read(folder, table, monkeypatch):
     assert fetch("oxides", registry=folder, update=True).is_dir()
 
 
-def test_what_was_changed_in_the_cache_is_refused(folder):
+@pytest.mark.parametrize("change", ["file", "link", "foreign"])
+@pytest.mark.parametrize("how", ["by name", "update", "no note"])
+def test_what_was_changed_in_the_cache_is_refused(folder, tmp_path, change, how):
     path = fetch("oxides", registry=folder)
-    (path / "README.md").write_text("changed")
+    if change == "file":
+        (path / "README.md").write_text("changed")
+    elif change == "link":
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        (path / "model.pkl").write_bytes(b"")
+    if how == "no note":
+        (path.parent / "latest.json").unlink()
     with pytest.raises(ValueError, match="were changed after they were fetched; remove that folder and fetch oxides"):
-        me.load("oxides", registry=folder)
+        fetch("oxides", registry=folder, update=how == "update")
+
+
+def parts_of(folder):
+    """Return where files of the table come before they are whole."""
+    path = fetch("oxides", registry=folder)
+    shutil.rmtree(path)
+    return path.with_name(f".{path.name}.part")
+
+
+def test_a_copy_that_was_killed_keeps_nobody_out(folder, table):
+    parts = parts_of(folder)
+    parts.mkdir()
+    (parts / ".vocab.json.1a2b3c4d.part").write_text("half a")
+    assert same(me.load("oxides", registry=folder), table)
+    assert {path.name for path in fetch("oxides", registry=folder).iterdir()} == {
+        path.name for path in (folder / "oxides").iterdir()
+    }
+
+
+@pytest.mark.parametrize("level", ["folder", "file"])
+@pytest.mark.parametrize("kind", ["folder", "server"])
+def test_links_in_the_cache_are_not_written_through(folder, server, table, tmp_path, level, kind):
+    registry = folder if kind == "folder" else server.url
+    parts, precious = parts_of(registry), tmp_path / "precious"
+    precious.mkdir()
+    (precious / "vocab.json").write_text("precious")
+    if level == "folder":
+        parts.symlink_to(precious)
+    else:
+        parts.mkdir()
+        digest = sha256_of(folder / "oxides" / "vocab.json")
+        for name in ("vocab.json", f".vocab.json.{digest[:16]}.part"):
+            (parts / name).symlink_to(precious / "vocab.json")
+    assert same(me.load("oxides", registry=registry), table)
+    assert [(path.name, path.read_text()) for path in precious.iterdir()] == [("vocab.json", "precious")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_the_cache_is_not_waited_for(folder, table, cache):
+    fetch("oxides", registry=folder)
+    (note,) = cache.rglob("latest.json")
+    note.unlink()
+    os.mkfifo(note)
+    assert same(me.load("oxides", registry=folder), table)
 
 
 def test_a_damaged_note_in_the_cache_is_written_anew(folder, table, cache):

@@ -93,7 +93,7 @@ def test_only_folders_of_tables_and_transformers_become_a_registry(folder, table
     with pytest.raises(ValueError, match=r"'model\.pkl' does not belong there"):
         build_registry(folder)
     (folder / "oxides" / "model.pkl").unlink()
-    for name in ("elements", "crystals", "my oxides", "café"):
+    for name in ("elements", "crystals", "my oxides", "café", "aux"):
         table.write(folder / name)
         with pytest.raises(ValueError, match=f"the name '{name}' .*; rename the folder"):
             build_registry(folder)
@@ -168,7 +168,23 @@ def test_paths_that_lead_elsewhere_are_refused(folder, cache, path, kind):
 
 @pytest.mark.parametrize(
     "name",
-    ["../oxides", "/oxides", "a\\b", "C:", "", ".", "..", "a\x1b[2J", "x" * 101, "oxides.", "o@1", None, {}],
+    [
+        "../oxides",
+        "/oxides",
+        "a\\b",
+        "C:",
+        "",
+        ".",
+        "..",
+        "a\x1b[2J",
+        "x" * 101,
+        "oxides.",
+        "o@1",
+        "con",
+        "NUL.1",
+        None,
+        {},
+    ],
     ids=repr,
 )
 def test_names_that_lead_elsewhere_are_refused(folder, cache, name):
@@ -385,11 +401,18 @@ def test_networks_that_are_malicious_are_refused(tmp_path, cache, changes, match
 
 
 @pytest.mark.parametrize(
-    "given", ["ftp://example.org/r", "file:///srv/registry", "s3://bucket", "https://", "javascript://x"]
+    "given",
+    [
+        *("ftp://example.org/r", "file:///srv/registry", "s3://bucket", "https://", "javascript://x", "hf:lab/oxides"),
+        *("https:/lab.org/r", "http://[::1", "https://lab.org/r\ns", "~nobody-of-this-name/r", "r\0s"),
+    ],
 )
 def test_addresses_of_other_kinds_are_refused(given):
-    with pytest.raises(ValueError, match="a registry is a folder, or a URL that begins with https:// or http://"):
+    with pytest.raises(
+        ValueError, match="a registry is a folder, or a URL that begins with https:// or http://"
+    ) as error:
         me.load("oxides", registry=given)
+    assert len(str(error.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
