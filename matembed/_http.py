@@ -44,6 +44,8 @@ _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 300.0
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _CHUNK = 1 << 16
+_LEAST = 1 << 12  # bytes; fewer from a try are no progress
+_SLOWEST = 100  # bytes a second; a server that sends fewer is waited for no longer
 _LARGEST_PAGE = 1 << 29
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -342,7 +344,7 @@ def retried(url: str, attempt: Callable[[], Answer], *, n_done: Callable[[], int
         try:
             return attempt()
         except PassingError as fault:
-            n_failures = 1 if n_done() > n_before else n_failures + 1
+            n_failures = 1 if n_done() - n_before >= _LEAST else n_failures + 1
             n_before = n_done()
             wait = _FIRST_WAIT * 2 ** (n_failures - 1) if fault.wait is None else fault.wait
             if n_failures == _TRIES or waited + wait > _LONGEST_WAIT:
@@ -364,12 +366,11 @@ def _json_page(
     with closing(_answer(session, url, params, {}, silence)) as response:
         refuse_status(response, url)
         body = bytearray()
-        with network_faults(url, silence):
-            for chunk in response.iter_content(_CHUNK):
-                body += chunk
-                if len(body) > max_bytes:
-                    msg = f"{shown(url)} sends more than {max_bytes:,} bytes; ask for fewer records a page"
-                    raise HttpError(msg, status=response.status_code)
+        for chunk in _chunks(response, silence, decode=True):
+            body += chunk
+            if len(body) > max_bytes:
+                msg = f"{shown(url)} sends more than {max_bytes:,} bytes; ask for fewer records a page"
+                raise HttpError(msg, status=response.status_code)
         kind = response.headers.get("Content-Type", "")
     try:
         return json.loads(body)
@@ -397,8 +398,24 @@ def _answer(
 
 def _raw_chunks(response: "requests.Response", silence: float) -> Iterator[bytes]:
     """Yield the bytes of the file as they are: a ``.gz`` stays one whatever encoding the server calls it."""
+    yield from _chunks(response, silence, decode=False)
+
+
+def _chunks(response: "requests.Response", silence: float, *, decode: bool) -> Iterator[bytes]:
+    """Yield bytes as they come, of a server that neither is silent nor drips."""
+    n_bytes, since = 0, time.monotonic()
     with network_faults(response.url, silence):
-        yield from response.raw.stream(_CHUNK, decode_content=False)
+        while chunk := response.raw.read1(_CHUNK, decode_content=decode):
+            yield chunk
+            n_bytes += len(chunk)
+            waited = time.monotonic() - since
+            if waited > silence:
+                if n_bytes < _SLOWEST * waited:
+                    msg = (
+                        f"{shown(response.url)} sent no more than {n_bytes:,} bytes in {waited:.0f} s; try again later"
+                    )
+                    raise HttpError(msg, status=response.status_code)
+                n_bytes, since = 0, time.monotonic()
 
 
 @contextmanager
@@ -457,7 +474,8 @@ def refuse_status(response: "requests.Response", url: str) -> None:
     with network_faults(url, 0):
         answer = next(response.iter_content(2000), b"").decode(errors="replace")
     plain = "html" not in response.headers.get("Content-Type", "html")
-    said = f": {' '.join(answer.split())[:200]}" if plain and answer.strip() else ""
+    text = "".join(one for one in " ".join(answer.split()) if one.isprintable())
+    said = f": {text[:200]}" if plain and text else ""
     reason = f"the server answers {status} {response.reason or ''}".rstrip() + said
     remedy = {401: "check the key", 403: "check the key, and what it gives access to", 404: "check the address"}
     error = HttpError(
@@ -485,8 +503,12 @@ def _refuse_redirect(response: "requests.Response", *_args: Any, **_kwargs: Any)
     """Refuse, before it is followed, a redirect out of http and https, or from https to http."""
     if not response.is_redirect:
         return
-    target = urljoin(response.url, response.headers["Location"])
-    scheme = urlsplit(target).scheme.lower()
+    try:
+        target = urljoin(response.url, response.headers["Location"])
+        scheme = urlsplit(target).scheme.lower()
+    except ValueError as error:
+        msg = f"{shown(response.url)} redirects to what is no address ({error}); check the address"
+        raise HttpError(msg, status=response.status_code) from error
     if scheme not in ("http", "https") or (scheme == "http" and response.url.startswith("https:")):
         msg = f"{shown(response.url)} redirects to {shown(target)}, which is not followed; check the address"
         raise HttpError(msg, status=response.status_code)

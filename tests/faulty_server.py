@@ -45,7 +45,8 @@ class Fault:
     """What goes wrong with one answer.
 
     A `status` other than None replaces the answer. Of the body, `cut` bytes are sent, and then the connection ends;
-    or `stall` bytes, and then nothing until the server closes. `spoil` changes the last byte. Without `length`, no
+    or `stall` bytes, and then nothing until the server closes; or a byte every `drip` seconds. `spoil` changes the last
+    byte. Without `length`, no
     Content-Length is sent; without `ranges`, a Range is not heeded.
     """
 
@@ -54,6 +55,7 @@ class Fault:
     body: bytes = b""
     cut: int | None = None
     stall: int | None = None
+    drip: float | None = None
     spoil: bool = False
     length: bool = True
     ranges: bool = True
@@ -127,6 +129,13 @@ class FaultyServer:
                     self.send_header(name, value)
                 self.end_headers()
                 if self.command == "HEAD":
+                    return
+                if fault.drip is not None:
+                    for byte in body:
+                        self.wfile.write(bytes([byte]))
+                        self.wfile.flush()
+                        if faulty.closing.wait(fault.drip):
+                            break
                     return
                 until = fault.cut if fault.cut is not None else fault.stall
                 self.wfile.write(body[:until])

@@ -1,12 +1,13 @@
 """A file among those that are read: what its name says it holds, how it is called, how many rows came before."""
 
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 from matembed.sources.rows import bare_suffix, shortened
 
-__all__ = ["JSON_LINES", "SourceFile", "is_hidden", "names_a_crystal", "without_suffix"]
+__all__ = ["JSON_LINES", "SourceFile", "files_below", "names_a_crystal", "without_suffix"]
 
 JSON_LINES = (".jsonl", ".ndjson")
 # Of files with one crystal each, which pymatgen reads.
@@ -29,10 +30,23 @@ class SourceFile(NamedTuple):
         """Tell where in the file something stands, in one short line."""
         return shortened(f"{self.name}, {where}")
 
+    def id_of(self, row: int) -> str:
+        """Name what has no id of its own: by its row; after the label, if there is one, by its number in the file."""
+        return shortened(row if self.label is None else f"{self.label}:{row - self.n_before}")
 
-def is_hidden(path: Path) -> bool:
-    """Tell whether a path below a folder is that of a hidden file, or of one in a hidden folder."""
-    return any(part.startswith(".") for part in path.parts)
+
+def files_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Yield what a folder and its subfolders hold, in order of name; nothing hidden, and no link that leads back up."""
+    here = folder.resolve()
+    if here in above:
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from files_below(path, (*above, here))
+        else:
+            yield path
 
 
 def names_a_crystal(path: Path) -> bool:

@@ -17,6 +17,8 @@ __all__ = ["BREAKS_OFF", "count_lines", "csv_lines", "holds_json_array", "json_i
 
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 BREAKS_OFF = (EOFError, OSError, zlib.error, lzma.LZMAError)
+# Most characters in a cell of CSV. Python allows 2^17 by default, which the CIF of a large crystal exceeds.
+_LONGEST_CELL = 2**22
 _NOT_UTF8 = "is not UTF-8 text; save the file as UTF-8"
 
 
@@ -105,7 +107,7 @@ def csv_lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]] | Un
             taken.clear()
             problem = None
             try:
-                cells = next(csv.reader(feed(file), delimiter=delimiter, strict=True), None)
+                cells = _next_cells(feed(file), delimiter)
             except csv.Error as error:
                 cells, problem = [], f"is not a line of CSV: {shortened(error)}"
             except BREAKS_OFF as error:
@@ -125,6 +127,15 @@ def csv_lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]] | Un
                 n_columns = n_columns or len(cells)
                 yield line, cells
             line += len(taken)
+
+
+def _next_cells(lines: Iterator[str], delimiter: str) -> list[str] | None:
+    """Read the cells of one row of CSV; None at the end."""
+    allowed = csv.field_size_limit(_LONGEST_CELL)  # for all that reads CSV, so it is put back
+    try:
+        return next(csv.reader(lines, delimiter=delimiter, strict=True), None)
+    finally:
+        csv.field_size_limit(allowed)
 
 
 def _is_utf8(text: str) -> bool:

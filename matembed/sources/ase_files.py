@@ -90,7 +90,7 @@ def database_rows(file: SourceFile) -> Iterator[StructureRow | UnreadableRow]:
             yield _database_row(row, id_, find, file)
     except Exception as error:  # ASE raises whatever it meets
         reason = shortened(error, 200) if row == file.n_before else f"the database breaks off: {shortened(error)}"
-        yield UnreadableRow(row + 1, str(row + 1), shortened(file.name), reason)
+        yield UnreadableRow(row + 1, file.id_of(row + 1), shortened(file.name), reason)
 
 
 def count_database_rows(path: Path) -> int:

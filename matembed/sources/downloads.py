@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ _TYPE = "Download"
 _SCHEMA = 1
 _CRYSTALS = "crystals.jsonl.gz"
 _DROPPED = "dropped.jsonl.gz"
+_FETCH_AGAIN = "fetch the crystals again with overwrite=True (command line: --overwrite)"
 _NOTHING_YET: dict[str, Any] = {"n_pages": 0, "n_entries": 0, "then": None, "facts": {}}
 
 
@@ -131,6 +133,13 @@ def make_download(
             shutil.rmtree(work)
             msg = f"{asked['source']} has no entries for {shortened(asked.get('query') or 'this query')!r}"
             raise RuntimeError(msg)
+        n_announced = state["n_announced"] or 0
+        if limit is None and n_announced > state["n_entries"]:
+            msg = (
+                f"{asked['source']} announced {n_announced:,} entries and sent {state['n_entries']:,}, as the manifest "
+                "says; fetch again later with overwrite=True, or tell the provider"
+            )
+            warnings.warn(msg, stacklevel=3)
         with whole_folder(folder, kind=_TYPE, overwrite=overwrite) as made:
             _assemble(work, state, made)
         shutil.rmtree(work)
@@ -173,9 +182,9 @@ def is_download(folder: Path) -> bool:
     Returns
     -------
     bool
-        True if its ``manifest.json`` says so.
+        True if its ``manifest.json`` says so, or if it has the files of one and no manifest that can be read.
     """
-    return is_made_of(folder, _TYPE, {})
+    return is_made_of(folder, _TYPE, {}) or all((folder / name).is_file() for name in (_CRYSTALS, _DROPPED))
 
 
 def read_download(folder: str | os.PathLike[str]) -> Rows:
@@ -198,9 +207,12 @@ def read_download(folder: str | os.PathLike[str]) -> Rows:
     ValueError
         If a file is not the one that was downloaded, or a newer matembed made the folder.
     """
-    folder = Path(folder)
-    if not is_download(folder):
-        msg = f"{folder} holds no download of crystals: there is no {MANIFEST} that says so"
+    folder = Path(folder).resolve()
+    if not is_made_of(folder, _TYPE, {}):
+        msg = (
+            f"{folder} holds no download of crystals: there is no {MANIFEST} that says so; copy the whole folder, "
+            "or remove it and fetch it again"
+        )
         raise FileNotFoundError(msg)
     manifest = read_json(folder / MANIFEST)
     if manifest.get("schema") != _SCHEMA:
@@ -209,12 +221,12 @@ def read_download(folder: str | os.PathLike[str]) -> Rows:
     try:
         hashes, n_kept, card = dict(manifest["sha256"]), int(manifest["counts"]["kept"]), _card(folder.name, manifest)
     except (LookupError, TypeError, ValueError) as error:
-        msg = f"{folder / MANIFEST} is damaged ({shortened(error)}); fetch the crystals again"
+        msg = f"{folder / MANIFEST} is damaged ({shortened(error)}); {_FETCH_AGAIN}"
         raise ValueError(msg) from error
     for name in (_CRYSTALS, _DROPPED):
         path = folder / name
         if not path.is_file() or sha256_of(path) != hashes.get(name):
-            msg = f"{path} is not the file that was downloaded: {MANIFEST} has another SHA-256; fetch it again"
+            msg = f"{path} is not the file that was downloaded: {MANIFEST} has another SHA-256; {_FETCH_AGAIN}"
             raise ValueError(msg)
     crystals = SourceFile(folder / _CRYSTALS, f"{folder.name}/{_CRYSTALS}")
     return Rows("structures", folder.name, n_kept, lambda: object_rows(crystals), card)
@@ -262,6 +274,7 @@ def _fetch(
                 "n_entries": n_entries,
                 "then": None if is_last else page.then,
                 "facts": state["facts"] or dict(page.facts),
+                "n_announced": page.n_expected,
             }
             write_json(work / STATE, state)
             bar.total = page.n_expected if limit is None else min(limit, page.n_expected or limit)
@@ -290,6 +303,7 @@ def _assemble(work: Path, state: Mapping[str, Any], made: Path) -> None:
         **state["facts"],
         "date": state["date"],
         "counts": n_lines,
+        "announced": state["n_announced"],
         "matembed": importlib.metadata.version("matembed"),
         "sha256": {_CRYSTALS: sha256_of(made / _CRYSTALS), _DROPPED: sha256_of(made / _DROPPED)},
     }

@@ -5,12 +5,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from matembed._optional import import_extra
-from matembed.sources._source_file import JSON_LINES, SourceFile, is_hidden, names_a_crystal, without_suffix
+from matembed.sources._source_file import JSON_LINES, SourceFile, files_below, names_a_crystal, without_suffix
 from matembed.sources._table_files import TABLE_FILE_SUFFIXES
 from matembed.sources._text import count_lines, holds_json_array, json_items
 from matembed.sources.ase_files import count_database_rows, database_rows, frame_rows, is_json_database
@@ -48,6 +48,7 @@ _OTHER_NAMES = {
     "kpoints",
     "potcar",
     "outcar",
+    "dropped.jsonl.gz",  # of a fetched folder
 }
 
 _WANTED = (
@@ -111,7 +112,7 @@ def read_rows(
             raise ValueError(msg)
         return source.first(limit)
     if isinstance(source, Iterator):
-        beginning = [value for _, value in zip(range(1), source, strict=False)]
+        beginning = list(islice(source, 1))
         kind = kind or _kind_of(beginning)
         source = chain(beginning, source)
     if kind is None and column is not None and _is_of_tables(source):
@@ -169,14 +170,15 @@ def read_structures(source: Any, *, limit: int | None = None) -> Rows:
       wrote), with the extra ``ase``. SQLite is read row by row, in order of ASE's ids.
 
     The id of an object, frame or row is the first there is of id, material_id, mp_id, mpid, mb_id, entry_id, task_id,
-    immutable_id, auid and _id. Else it is the number of the row; of a frame that of the file, and its number if there
-    are several (``slabs:3``); of a database ASE's own, after the name of the file if there are other files
-    (``oqmd:7``). Numbers, booleans and short text beside the crystal, and those of ``properties``, become properties.
+    immutable_id, auid and _id. Else it is the number of the row, through all parts of a table; of a frame the name of
+    the file, and its number if there are several (``slabs:3``); of a database ASE's own number. Beside other files,
+    numbers follow the name of the file (``oqmd:7``). Numbers, booleans and short text beside the crystal, and those of
+    ``properties``, become properties.
 
-    A folder is read with all its subfolders, in order of name, so that a data set in several Parquet files is one
-    source. Hidden files and files that are plainly something else (text, tables without crystals, pictures, scripts,
-    VASP's other files) are passed over. Of a folder that matembed fetched from a server, the files are checked, and
-    the rows have its card.
+    A folder is read with all its subfolders, linked ones too, in order of name, so that a data set in several Parquet
+    files is one source. Empty files and links that lead nowhere are rows that cannot be read. Hidden files and files
+    that are plainly something else (text, tables without crystals, pictures, scripts, VASP's other files) are passed
+    over. Of a folder that matembed fetched from a server, the files are checked, and the rows have its card.
 
     Examples
     --------
@@ -184,6 +186,11 @@ def read_structures(source: Any, *, limit: int | None = None) -> Rows:
     >>> [row.id for row in read_structures([cell])]
     ['po']
     """
+    if isinstance(source, Iterator):
+        beginning = list(islice(source, 1))
+        source = chain(beginning, source)
+        if beginning and isinstance(beginning[0], str | os.PathLike):
+            source = list(source)
     if isinstance(source, str | os.PathLike):
         path = _existing(Path(source))
         rows = _from_folder(path) if path.is_dir() else _from_file(path)
@@ -264,7 +271,7 @@ def _is_of_tables(source: Any) -> bool:
     if not isinstance(source, str | os.PathLike):
         return _is_frame(source)
     path = Path(source)
-    return bare_suffix(path) in TABLE_FILE_SUFFIXES or next(path.rglob("*.parquet"), None) is not None
+    return bare_suffix(path) in TABLE_FILE_SUFFIXES or any(bare_suffix(one) == ".parquet" for one in files_below(path))
 
 
 def _is_frame(source: Any) -> bool:
@@ -278,8 +285,12 @@ def _has_named_index(source: Any) -> bool:
 
 
 def _existing(path: Path) -> Path:
-    if not path.exists():
-        msg = f"there is no file or folder {str(path)!r}; give a path that exists, or formulas as a list"
+    try:
+        is_there = path.exists()
+    except OSError:  # longer than a name may be
+        is_there = False
+    if not is_there:
+        msg = f"there is no file or folder {shortened(path)!r}; give a path that exists, or formulas as a list"
         raise FileNotFoundError(msg)
     return path
 
@@ -314,12 +325,7 @@ def _from_folder(folder: Path) -> Rows:
 
 
 def _files_of(folder: Path) -> list[Path]:
-    found = []
-    for path in folder.rglob("*"):
-        below = path.relative_to(folder)
-        if path.is_file() and not is_hidden(below) and not _is_passed_over(path):
-            found.append((below.parts, path))
-    return [path for _, path in sorted(found)]
+    return [path for path in files_below(folder) if not _is_passed_over(path)]
 
 
 def _is_passed_over(path: Path) -> bool:
@@ -332,12 +338,12 @@ def _is_passed_over(path: Path) -> bool:
 
 
 def _from_files(paths: Sequence[Path], root: Path, name: str) -> Rows:
-    forms = [_form_of(path) for path in paths]
+    forms = [_form_of(path) if path.is_file() and path.stat().st_size > 0 else None for path in paths]
     if "frames" in forms or "database" in forms:
         import_extra("ase", extra="ase")
     files = _source_files([path.absolute() for path in paths], root.absolute())
-    if forms == ["database"]:  # the ids of a database alone are ASE's
-        files = [files[0]._replace(label=None)]
+    if forms in (["objects"], ["database"]) or set(forms) <= {"table", None}:  # numbers alone will do
+        files = [file._replace(label=None) for file in files]
     counts = [_count_rows(file.path, form) for file, form in zip(files, forms, strict=True)]
     known = [n_rows for n_rows in counts if n_rows is not None]
     n_rows = sum(known) if len(known) == len(counts) else None
@@ -384,7 +390,12 @@ def _crystal_row(file: SourceFile) -> Iterator[Row]:
 
 
 def _unknown_row(file: SourceFile) -> Iterator[Row]:
-    reason = f"has no name of a structure file: {_WANTED}"
+    if not file.path.is_file():
+        reason = "is no file: a folder in a list of files, or a link that leads nowhere"
+    elif file.path.stat().st_size == 0:
+        reason = "is empty"
+    else:
+        reason = f"has no name of a structure file: {_WANTED}"
     yield UnreadableRow(file.n_before + 1, shortened(file.label or file.name), shortened(file.name), reason)
 
 

@@ -121,8 +121,8 @@ def fetch_hub_table(
                 raise type(error)(msg, status=error.status, answer=error.answer) from error
             raise
         with whole_folder(folder, kind=_TYPE, overwrite=overwrite) as made:
-            (work / _FILES).rename(made / _FILES)
             write_json(made / MANIFEST, {"type": _TYPE, "schema": _SCHEMA, **_described(state), "files": files})
+            (work / _FILES).rename(made / _FILES)
         shutil.rmtree(work)
     return folder
 
@@ -163,7 +163,7 @@ def open_hub_table(folder: str | os.PathLike[str]) -> HubTable:
     ValueError
         If a file is not the one that was fetched, or a newer matembed made the folder.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     if not is_hub_table(folder):
         msg = f"{folder} holds no data set of the hub: there is no {MANIFEST} that says so"
         raise FileNotFoundError(msg)
@@ -175,7 +175,10 @@ def open_hub_table(folder: str | os.PathLike[str]) -> HubTable:
     found = {path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file()}
     for name in sorted(found | set(manifest["files"])):
         if name not in found or manifest["files"].get(name, {}).get("sha256") != sha256_of(files / name):
-            msg = f"{files / name} is not as it was fetched: {MANIFEST} says otherwise; fetch the data set again"
+            msg = (
+                f"{files / name} is not as it was fetched: {MANIFEST} says otherwise; fetch the data set again with "
+                "overwrite=True (command line: --overwrite)"
+            )
             raise ValueError(msg)
     source = f"{manifest['url']}, revision {manifest['revision']}, {manifest['query']}; fetched {manifest['date']}"
     return HubTable(

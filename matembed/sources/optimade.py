@@ -59,7 +59,7 @@ def fetch_optimade(
     limit : int, optional
         Only the first structures that the server sends.
     page_limit : int, default 100
-        Structures a request. Servers refuse more than they allow.
+        Structures a request. Servers refuse more than they allow. A download that goes on keeps that of its beginning.
     timeout : float
         Longest wait for the next bytes, in seconds.
     overwrite : bool, default False
@@ -154,22 +154,24 @@ def _entry(item: Any, names: Sequence[str]) -> dict[str, Any]:
 
 def _ask(url: str, session: "requests.Session", timeout: float, *, holds: type = list) -> dict[str, Any]:
     """Ask for a page; what the server says is wrong becomes one line."""
+    place = shown(url).partition("?")[0]  # the question is long, and known to who asks
     try:
         answer = get_json(url, session=session, silence=timeout)
     except HttpError as error:
         said = _said(error.answer)
         if error.status is None or not said:
             raise
-        msg = f"{shown(url)}: the server answers {error.status}: {said}; check the filter, the fields and page_limit"
+        msg = f"{place}: the server answers {error.status}: {said}; check the filter, the fields and page_limit"
         raise HttpError(msg, status=error.status, answer=error.answer) from error
     if isinstance(answer, Mapping) and answer.get("errors"):
-        msg = f"{shown(url)}: the server says: {_details(answer['errors'])}; check the filter, the fields and page_limit"
+        msg = f"{place}: the server says: {_details(answer['errors'])}; check the filter, the fields and page_limit"
         raise HttpError(msg)
     if not isinstance(answer, dict) or not isinstance(answer.get("meta"), Mapping) or "data" not in answer:
-        msg = f"{shown(url)} answers JSON that is not OPTIMADE's, without data and meta; check the base address"
+        msg = f"{place} answers JSON that is not OPTIMADE's, without data and meta; check the base address"
         raise HttpError(msg)
     if not isinstance(answer["data"], holds):
-        msg = f"{shown(url)} answers {type(answer['data']).__name__} as data where {holds.__name__} was wanted"
+        found = type(answer["data"]).__name__
+        msg = f"{place} answers {found} as data where {holds.__name__} was wanted; check the base address"
         raise HttpError(msg)
     return answer
 

@@ -72,9 +72,9 @@ def object_rows(file: SourceFile) -> Iterator[Row]:
     unit = "entry" if is_array else "line"
     for row, item in enumerate(json_items(file.path), start=file.n_before + 1):
         if isinstance(item, UnreadableRow):
-            yield UnreadableRow(row, str(row), file.place(f"{unit} {item.row}: {item.input}"), item.reason)
+            yield UnreadableRow(row, file.id_of(row), file.place(f"{unit} {item.row}: {item.input}"), item.reason)
         else:
-            yield row_of_object(row, item[1], file.place(f"{unit} {item[0]}"))
+            yield row_of_object(row, item[1], file.place(f"{unit} {item[0]}"), unnamed=file.id_of(row))
 
 
 def rows_of_values(values: Iterable[Any]) -> Rows:
@@ -99,7 +99,7 @@ def rows_of_values(values: Iterable[Any]) -> Rows:
     return Rows("structures", "structures", n_rows, lambda: map(_row_of_value, count(1), values))
 
 
-def row_of_object(row: int, value: Any, where: str, given: object = None) -> Row:
+def row_of_object(row: int, value: Any, where: str, given: object = None, *, unnamed: object = None) -> Row:
     """Make a row of a crystal that is written as an object.
 
     Parameters
@@ -113,7 +113,9 @@ def row_of_object(row: int, value: Any, where: str, given: object = None) -> Row
     where : str
         What a person would look for.
     given : object, optional
-        The id. By default that of the object itself, else the row.
+        The id. By default that of the object itself.
+    unnamed : object, optional
+        The id where there is none; by default the row.
 
     Returns
     -------
@@ -125,10 +127,11 @@ def row_of_object(row: int, value: Any, where: str, given: object = None) -> Row
     >>> row_of_object(3, {"material_id": "mp-1", "cif": "data_CsCl ...", "gap": 5.0}, "line 3").properties
     {'gap': 5.0}
     """
+    unnamed = row if unnamed is None else unnamed
     if not isinstance(value, Mapping):
-        return UnreadableRow(row, str(row), shortened(f"{where}: {value}"), "is no JSON object of a structure")
+        return UnreadableRow(row, str(unnamed), shortened(f"{where}: {value}"), "is no JSON object of a structure")
     id_key = next((key for key in ID_KEYS if present(value.get(key)) is not None), None)
-    found = shortened(given if given is not None else value[id_key] if id_key else row)
+    found = shortened(given if given is not None else value[id_key] if id_key else unnamed)
     formula = next((value[key] for key in ("formula", "chemical_formula_reduced") if value.get(key)), None)
     seen = shortened(f"{where} ({formula})" if formula else where)
     try:

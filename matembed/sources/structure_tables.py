@@ -65,21 +65,21 @@ def table_rows(file: SourceFile) -> Iterator[Row]:
     ------
     StructureRow or UnreadableRow
         One a row. The id is the first there is of: id, material_id, mp_id, mpid, mb_id, entry_id, task_id,
-        immutable_id, auid, _id; else the row.
+        immutable_id, auid, _id; else as `SourceFile.id_of` makes it.
     """
     try:
         table = open_table(file.path)
     except ValueError as error:
         row = file.n_before + 1
-        yield UnreadableRow(row, str(row), shortened(file.name), shortened(error))
+        yield UnreadableRow(row, file.id_of(row), shortened(file.name), shortened(error))
         return
     unit = "row" if file.path.suffix.lower() == ".parquet" else "line"
     wanted = [name for name in table.columns if name in table.flat or name in STRUCTURE_KEYS]
     for row, item in enumerate(table.read(wanted), start=file.n_before + 1):
         if isinstance(item, UnreadableRow):
-            yield UnreadableRow(row, str(row), file.place(f"{unit} {item.row}: {item.input}"), item.reason)
+            yield UnreadableRow(row, file.id_of(row), file.place(f"{unit} {item.row}: {item.input}"), item.reason)
         else:
-            yield _row_of_cells(row, item[1], file.place(f"{unit} {item[0]}"))
+            yield _row_of_cells(row, item[1], file.place(f"{unit} {item[0]}"), file.id_of(row))
 
 
 def count_table_rows(path: Path) -> int | None:
@@ -177,11 +177,11 @@ def _is_structure(cell: Any) -> bool:
     return is_structure_object(cell) if isinstance(cell, Mapping) else hasattr(cell, "lattice")
 
 
-def _row_of_cells(row: int, cells: dict[str, Any], where: str) -> Row:
+def _row_of_cells(row: int, cells: dict[str, Any], where: str, unnamed: object = None) -> Row:
     if all(present(cells.get(name)) is None for name in _WHOLE):
         lists = STRUCTURE_KEYS.intersection(cells).difference(_WHOLE, ("formula", "properties"))
         cells = cells | {name: _parsed(present(cells[name])) for name in lists}
-    return row_of_object(row, cells, where)
+    return row_of_object(row, cells, where, unnamed=unnamed)
 
 
 def _parsed(cell: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from matembed.sources._source_file import is_hidden
+from matembed.sources._source_file import files_below
 from matembed.sources._table_files import TABLE_FILE_SUFFIXES, open_table
 from matembed.sources._text import count_lines, holds_json_array, json_items
 from matembed.sources.rows import (
@@ -208,7 +208,7 @@ def _from_folder(folder: Path, column: str | None, id_column: str | None, choose
         fetched = open_hub_table(folder)
         rows = _from_folder(fetched.files, column, id_column, choose)
         return replace(rows, name=folder.resolve().name, card=fetched.card)
-    paths = sorted(path for path in folder.rglob("*.parquet") if not is_hidden(path.relative_to(folder)))
+    paths = [path for path in files_below(folder) if bare_suffix(path) == ".parquet"]
     if not paths:
         msg = f"a folder of formulas holds Parquet files (.parquet), the parts of one table; {folder.name!r} holds none"
         raise ValueError(msg)

@@ -231,7 +231,7 @@ def test_every_bad_crystal_is_a_row_of_rejects(tmp_path):
         "POSCAR",
         "disordered",
         "empty",
-        "5",
+        "more:2",
         "dummy",
         "empty",
         "nan",
@@ -240,7 +240,7 @@ def test_every_bad_crystal_is_a_row_of_rejects(tmp_path):
         "text",
     ]
     assert rejected.loc["ok", "reason"] == "id 'ok' is that of row 4"
-    assert rejected.loc["5", "input"].startswith("more.jsonl, line 2")
+    assert rejected.loc["more:2", "input"].startswith("more.jsonl, line 2")
     assert "order" in rejected.loc["disordered", "reason"]
     for reason in rejected["reason"]:
         assert reason

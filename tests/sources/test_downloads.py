@@ -9,6 +9,7 @@ import pytest
 
 from matembed._http import HttpError
 from matembed._lock import held
+from matembed.sources import read_structures
 from matembed.sources._partial import partial_of
 from matembed.sources.downloads import Page, is_download, make_download, read_download, with_properties
 
@@ -192,8 +193,24 @@ def test_a_changed_file_is_told(tmp_path, name):
     with pytest.raises(ValueError, match=rf"{name} is not the file that was downloaded"):
         read_download(path)
     (path / name).unlink()
-    with pytest.raises(ValueError, match=rf"{name} is not the file that was downloaded"):
+    with pytest.raises(ValueError, match=rf"{name} is not the file that was downloaded.*with overwrite=True"):
         read_download(path)
+    assert len(list(read_download(make(Database(), path, overwrite=True)))) == 3
+
+
+@pytest.mark.parametrize("text", [None, "", '{"type": "Down'])
+def test_a_download_without_its_manifest_is_not_read_unchecked(tmp_path, text):
+    path = make(Database(), tmp_path / "x")
+    (path / "manifest.json").unlink() if text is None else (path / "manifest.json").write_text(text)
+    with pytest.raises(FileNotFoundError, match=r"holds no download of crystals.*copy the whole folder"):
+        read_structures(path)
+
+
+def test_a_folder_of_downloads_holds_what_they_kept(tmp_path, monkeypatch):
+    make(Database(), tmp_path / "x")
+    assert [row.id for row in read_structures(tmp_path)] == ["a", "c", "ö"]
+    monkeypatch.chdir(tmp_path / "x")
+    assert (read_structures(".").name, read_structures(".").card.name) == ("x", "x")
 
 
 @pytest.mark.parametrize(

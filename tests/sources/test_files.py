@@ -2,6 +2,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import subprocess
 import sys
 import warnings
@@ -55,7 +56,7 @@ def test_a_folder_is_read_in_order_of_name_with_ids_from_the_names(folder):
     assert [row.row for row in rows] == list(range(1, 12))
     assert [row.id for row in rows] == [
         *("b.cif", "b.vasp", "broken", "deep/POSCAR", "deep/x"),
-        *("mp-1", "7", "8", "9"),
+        *("mp-1", "more:2", "more:3", "more:4"),
         *("odd.xyz1", "salt"),
     ]
 
@@ -251,6 +252,55 @@ def test_limit_and_relative_paths(folder, monkeypatch):
     rows = list(read_structures(Path(), limit=2))
     assert [row.id for row in rows] == ["b.cif", "b.vasp"]
     assert read_structures(Path()).name == "crystals"
+
+
+def test_names_without_an_id_stay_when_other_files_come(folder):
+    before = {row.input: row.id for row in read_structures(folder)}
+    SALT.to(folder / "a.cif")
+    (folder / "a.jsonl").write_text(json.dumps(record(SALT)) + "\n")
+    after = {row.input: row.id for row in read_structures(folder)}
+    assert after.items() > before.items()
+    assert len(set(after.values())) == len(after)
+
+
+def test_links_are_followed_but_not_in_circles(folder, tmp_path):
+    names = [row.id for row in read_structures(folder / "deep")]
+    elsewhere = tmp_path / "elsewhere"
+    (folder / "deep").rename(elsewhere)
+    (folder / "deep").symlink_to(elsewhere)
+    (elsewhere / "up").symlink_to(folder)
+    (elsewhere / "itself").symlink_to(elsewhere)
+    assert [row.id for row in read_structures(folder) if row.id.startswith("deep")] == [f"deep/{one}" for one in names]
+
+
+@pytest.mark.parametrize("name", ["x.cif", "x.jsonl", "x.xyz", "x.db", "x.parquet", "x.json"])
+def test_a_file_that_is_empty_or_gone_is_a_row_of_rejects(folder, name):
+    (folder / name).symlink_to(folder / "gone")
+    (found,) = (row for row in read_structures(folder) if row.input == name)
+    assert (found.id, found.reason[:11]) == ("x", "is no file:")
+    (folder / "gone").touch()
+    (found,) = (row for row in read_structures(folder) if row.input == name)
+    assert (found.id, found.reason) == ("x", "is empty")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_is_not_waited_for(folder):
+    os.mkfifo(folder / "x.jsonl")
+    (found,) = (row for row in read_structures(folder) if row.input == "x.jsonl")
+    assert found.reason.startswith("is no file")
+
+
+def test_paths_may_come_from_a_generator(folder):
+    listed = [(row.id, row.input) for row in read_structures(sorted(folder.glob("*.jsonl")))]
+    assert len(listed) == 4
+    for read in (read_structures, read_rows):
+        assert [(row.id, row.input) for row in read(folder.glob("*.jsonl"))] == listed
+
+
+def test_text_too_long_for_a_path_is_one_line():
+    with pytest.raises(FileNotFoundError, match="there is no file or folder 'data_x") as caught:
+        read_structures("data_x\n" * 1000)
+    assert len(str(caught.value)) < 300
 
 
 def test_a_folder_that_was_downloaded_is_read_as_such(tmp_path, monkeypatch):

@@ -245,6 +245,7 @@ def test_what_the_server_says_is_wrong_is_one_line(server, tmp_path):
     with pytest.raises(HttpError, match="answers 400: Unable to parse filter nonsense x") as caught:
         fetch(server, tmp_path / "x", filter="nonsense x")
     assert "\n" not in str(caught.value)
+    assert f"{server.url}/v1/structures: the server" in str(caught.value)  # without the question, which is long
     with pytest.raises(HttpError, match="answers 403: Max allowed page_limit is 20, you requested 1000"):
         fetch(server, tmp_path / "x", page_limit=1000)
     with pytest.raises(RuntimeError, match="has no entries for"):
@@ -274,6 +275,14 @@ def odd(monkeypatch):
 def entries(*names):
     salt = crystals()["test/NaCl"]
     return [{"id": name, "attributes": attributes(salt, 1)} for name in names]
+
+
+def test_a_server_that_stops_before_what_it_announced_is_told(odd, tmp_path):
+    odd.handlers["/v1/structures"] = lambda request: page(entries("a", "b"), data_returned=5)
+    with pytest.warns(UserWarning, match="announced 5 entries and sent 2"):
+        out = fetch_optimade(odd.url, tmp_path / "x", progress=False)
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert (manifest["announced"], manifest["counts"]["offered"]) == (5, 2)
 
 
 def test_a_link_may_be_an_object_and_relative_and_ids_may_repeat(odd, tmp_path):

@@ -1,3 +1,4 @@
+import csv
 import json
 
 import numpy as np
@@ -223,11 +224,29 @@ def test_the_parts_of_a_data_set_are_one_source(tmp_path):
     assert [(row.row, row.id) for row in found] == [(i, str(i)) for i in range(1, 7)]
     assert found[2].input == "compatible_pbe/train-00001-of-00003.parquet, row 2 (ClCs)"
     assert [row.properties["energy"] for row in found] == [0, 0, -0.5, 0, -0.5, -1]
+    (parts / "train-00003-of-00003.parquet").touch()
+    assert [row.id for row in read_rows(tmp_path / "lemat")][:6] == [row.id for row in found]
+    (parts / "train-00003-of-00003.parquet").unlink()
     with pytest.raises(ValueError, match="has no column 'formula'"):
         read_rows(tmp_path / "lemat", column="formula")
     formulas = read_rows(tmp_path / "lemat", kind="formulas")
     assert [(row.row, row.id, row.formula) for row in formulas] == [(i, str(i), "ClCs") for i in range(1, 7)]
     assert formulas.n_rows == 6
+
+
+def test_a_cell_may_hold_the_cif_of_a_large_crystal(tmp_path, crystals):
+    cif = crystals["rutile"].to(fmt="cif")
+    large = cif + "# a comment\n" * 20_000
+    pd.DataFrame({"id": ["a", "b", "c"], "cif": [cif, large, cif]}).to_csv(tmp_path / "x.csv", index=False)
+    allowed = csv.field_size_limit()
+    rows = list(read_structures(tmp_path / "x.csv"))
+    assert [(row.id, row.to_structure().reduced_formula) for row in rows] == [(one, "TiO2") for one in "abc"]
+    assert csv.field_size_limit() == allowed < len(large)
+
+
+def test_a_folder_of_formulas_may_name_parquet_in_capitals(tmp_path):
+    pd.DataFrame({"formula": ["NaCl"]}).to_parquet(tmp_path / "A.PARQUET")
+    assert [row.formula for row in read_rows(tmp_path)] == ["NaCl"]
 
 
 def test_a_damaged_part_is_a_row_of_rejects(tmp_path):
