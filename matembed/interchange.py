@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, get_args
 
@@ -14,23 +16,29 @@ from numpy.typing import NDArray
 from matembed._atomic import sha256_of, whole_file
 from matembed._gensim import gensim_models
 from matembed.cards import Card
+from matembed.elements import SYMBOLS
 from matembed.embeddings import EmbeddingTable
 from matembed.tokens import kind_of
 
 __all__ = ["Format", "from_keyed_vectors", "read_table", "to_keyed_vectors", "write_table"]
 
-Format = Literal["matembed", "word2vec", "word2vec-binary", "csv", "json"]
+Format = Literal["matembed", "safetensors", "word2vec", "word2vec-binary", "csv", "json"]
 OnMissing = Literal["error", "drop", "mean"]
 
 _FORMATS: tuple[Format, ...] = get_args(Format)
 _SUFFIXES: dict[str, Format] = {
+    ".safetensors": "safetensors",
     ".txt": "word2vec",
     ".vec": "word2vec",
     ".bin": "word2vec-binary",
     ".csv": "csv",
     ".json": "json",
 }
-_LABELS = ("element", "species", "token")
+_LABELS = ("element", "species", "token", "symbol")
+_ROW_NUMBERS = ("", "index", "unnamed: 0")  # headers of a column that counts the rows, as pandas writes them
+_OTHER_SPELLINGS = {"aluminium": "Al", "caesium": "Cs", "sulphur": "S"}
+_LARGEST_HEADER = 100_000_000  # bytes; the safetensors library reads no more
+_SCHEMA = "1"  # of the metadata of a safetensors file
 _EMPTY_CELLS = ("", "na", "n/a", "nan", "none", "null")
 _PICKLES = (".ckpt", ".joblib", ".kv", ".model", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth")
 _PICKLE_STARTS = (b"\x80", b"\x93NUMPY", b"PK\x03\x04")
@@ -56,19 +64,26 @@ def read_table(
     format            usual name               what it is
     ================= ======================== =================================================================
     matembed          a folder                 what `EmbeddingTable.write` makes, with its card
+    safetensors       ``.safetensors``         one file: the tensor ``vectors``; in the metadata ``tokens`` and
+                                               ``card`` as JSON
     word2vec          ``.txt``, ``.vec``       "n_tokens dim", then a line "token number number ..." for each
     word2vec-binary   ``.bin``                 the same with float32 numbers, as word2vec and gensim write it
-    csv               ``.csv``                 a header, a column ``element`` (or ``species``, ``token``; else the
-                                               first), numbers: ElementEmbeddings, SkipAtom, CBFV, CrabNet
+    csv               ``.csv``                 a header, a column ``element`` (or ``species``, ``token``, ``symbol``;
+                                               else the first), numbers: ElementEmbeddings, SkipAtom, CBFV, CrabNet
     json              ``.json``                ``{"H": [number, ...], ...}``, or a single number: ElementEmbeddings,
-                                               MEGNet, Roost
+                                               MEGNet, aviary (Roost, Wren); by atomic number ``{"1": ...}``: CGCNN
     ================= ======================== =================================================================
+
+    In CSV and JSON, a table whose tokens are all names of elements (Sodium, sodium) is read by their symbols, and a
+    nameless column that counts the rows from 0 or 1 is left out. The JSON forms of MEGNet and aviary are those that
+    their documentation and data files show: both load an object of lists of one length by element symbol, and aviary
+    takes elements alone.
 
     Parameters
     ----------
     path : path-like
         File or folder.
-    format : {"matembed", "word2vec", "word2vec-binary", "csv", "json"}, optional
+    format : {"matembed", "safetensors", "word2vec", "word2vec-binary", "csv", "json"}, optional
         By default, what the suffix says.
     on_missing : {"error", "drop", "mean"}
         What to do where a CSV or JSON file has no number: refuse, leave the token out, or take the mean of the
@@ -77,15 +92,15 @@ def read_table(
     Returns
     -------
     EmbeddingTable
-        Rows in the order of the file. The card of a foreign file tells its name and SHA-256.
+        Rows in the order of the file. The card of a file without one tells its name and SHA-256.
 
     Raises
     ------
     FileNotFoundError
         If there is nothing at `path`.
     ValueError
-        If the format is unknown, the file is a pickle (reading one runs what is in it) or not of its format, or
-        a number is missing and `on_missing` is "error".
+        If the format is unknown, the file is a pickle (reading one runs what is in it) or not of its format, a token
+        comes twice, or a number is missing and `on_missing` is "error".
 
     See Also
     --------
@@ -115,6 +130,8 @@ def read_table(
         raise ValueError(msg)
     if chosen == "matembed":
         return EmbeddingTable.read(path)
+    if chosen == "safetensors":
+        return _read_safetensors(path)
     _refuse_pickle(path)
     read = {"word2vec": _read_text, "word2vec-binary": _read_binary, "csv": _read_csv, "json": _read_json}[chosen]
     try:
@@ -144,15 +161,16 @@ def write_table(
 ) -> Path:
     """Write an embedding table for matembed or for another program.
 
-    Every format gives the float32 numbers back exactly; only the folder keeps the card.
+    Every format gives the float32 numbers back exactly; the folder and safetensors keep the card too.
 
     Parameters
     ----------
     table : EmbeddingTable
-        What to write. ElementEmbeddings takes tables of elements alone or of species alone: ``table.subset(kind=...)``.
+        What to write. ElementEmbeddings takes tables of elements alone or of species alone, and aviary of elements:
+        ``table.subset(kind="element")``.
     path : path-like
         File to make, or folder for "matembed". It appears whole or not at all.
-    format : {"matembed", "word2vec", "word2vec-binary", "csv", "json"}, optional
+    format : {"matembed", "safetensors", "word2vec", "word2vec-binary", "csv", "json"}, optional
         By default, what the suffix says; a folder where there is no suffix. See `read_table`.
     overwrite : bool, default False
         Replace what is there.
@@ -167,7 +185,7 @@ def write_table(
     FileExistsError
         If something is there and `overwrite` is false.
     ValueError
-        If the format is unknown, or the suffix promises a pickle.
+        If the format is unknown, the suffix promises a pickle, or tokens and card are too long for safetensors.
 
     See Also
     --------
@@ -192,7 +210,13 @@ def write_table(
     if path.is_dir() or (path.exists() and not overwrite):
         msg = f"{path} already exists; choose another path or pass overwrite=True"
         raise FileExistsError(msg)
-    write = {"word2vec": _write_text, "word2vec-binary": _write_binary, "csv": _write_csv, "json": _write_json}[chosen]
+    write = {
+        "safetensors": _write_safetensors,
+        "word2vec": _write_text,
+        "word2vec-binary": _write_binary,
+        "csv": _write_csv,
+        "json": _write_json,
+    }[chosen]
     with whole_file(path) as partial, partial.open("wb") as file:
         write(table, file)
     return path
@@ -387,7 +411,28 @@ def _read_csv(path: Path) -> _Rows:
                 raise ValueError(msg)
             tokens.append(cells.pop(label).strip())
             vectors.append([_number(path, tokens[-1], *pair) for pair in zip(columns, cells, strict=True)])
-    return _Rows(tokens, columns, np.array(vectors, dtype=np.float64))
+    if tokens and all(token.isdecimal() for token in tokens):
+        msg = f"{path}: column {header[label]!r} holds numbers; name the column that holds the tokens 'element'"
+        raise ValueError(msg)
+    numbers = np.array(vectors, dtype=np.float64).reshape(len(tokens), len(columns))
+    kept = [idx for idx, name in enumerate(columns) if not _counts_rows(name, numbers[:, idx])]
+    return _Rows(_by_symbol(tokens), [columns[idx] for idx in kept], numbers[:, kept])
+
+
+def _counts_rows(column: str, numbers: NDArray[np.float64]) -> bool:
+    """Tell whether a column holds no more than the position of each row, counted from 0 or from 1."""
+    positions = np.arange(len(numbers))
+    return column.lower() in _ROW_NUMBERS and any(np.array_equal(numbers, positions + start) for start in (0, 1))
+
+
+def _by_symbol(tokens: list[str]) -> list[str]:
+    """Write symbols for the names of elements, if the tokens are all such names."""
+    if any(token in SYMBOLS or not token.isalpha() for token in tokens):
+        return tokens
+    from pymatgen.core.periodic_table import Element
+
+    symbols = _OTHER_SPELLINGS | {Element(symbol).long_name.lower(): symbol for symbol in SYMBOLS[1:]}
+    return [symbols[token.lower()] for token in tokens] if all(token.lower() in symbols for token in tokens) else tokens
 
 
 def _number(path: Path, token: str, column: str, cell: str) -> float:
@@ -402,9 +447,12 @@ def _number(path: Path, token: str, column: str, cell: str) -> float:
 
 def _read_json(path: Path) -> _Rows:
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"), parse_int=float)
-    except json.JSONDecodeError as error:
-        msg = f"{path} is not JSON: {error}"
+        values = json.loads(path.read_text(encoding="utf-8-sig"), parse_int=float, object_pairs_hook=_once_each)
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        what = "is not JSON" if isinstance(error, json.JSONDecodeError) else "cannot be read"
+        msg = f"{path} {what}: {error}"
         raise ValueError(msg) from error
     if not isinstance(values, dict):
         msg = f'{path}: wanted a JSON object such as {{"H": [0.1, 0.2], ...}}, got a {type(values).__name__}'
@@ -423,12 +471,80 @@ def _read_json(path: Path) -> _Rows:
             f"{path}: all vectors must be as long as that of {tokens[0]!r} ({len(vectors[0])}); that of {odd!r} is not"
         )
         raise ValueError(msg)
-    return _Rows(tokens, [str(idx) for idx in range(max(dims, default=0))], np.array(vectors, dtype=np.float64))
+    if tokens and all(token.isdecimal() for token in tokens):
+        tokens = [_symbol(path, token) for token in tokens]
+    columns = [str(idx) for idx in range(max(dims, default=0))]
+    return _Rows(_by_symbol(tokens), columns, np.array(vectors, dtype=np.float64))
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a JSON object, or raise ValueError where a key comes twice, of which the last would count."""
+    twice = [key for key, n_times in Counter(key for key, _ in pairs).items() if n_times > 1]
+    if twice:
+        msg = f"keys must be unique, got {twice[0]!r} twice"
+        raise ValueError(msg)
+    return dict(pairs)
+
+
+def _symbol(path: Path, number: str) -> str:
+    if not 0 < int(number) < len(SYMBOLS):
+        msg = f"{path}: keys that are all numbers are atomic numbers, 1 to {len(SYMBOLS) - 1}; got {number!r}"
+        raise ValueError(msg)
+    return SYMBOLS[int(number)]
+
+
+def _read_safetensors(path: Path) -> EmbeddingTable:
+    from safetensors import SafetensorError, safe_open
+
+    with path.open("rb") as file:
+        n_bytes = int.from_bytes(file.read(8), "little")
+    size = path.stat().st_size
+    if not 0 < n_bytes <= min(_LARGEST_HEADER, size - 8):
+        msg = f"{path} is no safetensors file: {size:,} bytes, of which the header would take {n_bytes:,}"
+        raise ValueError(msg)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata, names = file.metadata() or {}, list(file.keys())
+            if names != ["vectors"] or not {"tokens", "card"} <= metadata.keys():
+                msg = f"wanted one tensor 'vectors', and 'tokens' and 'card' in the metadata; got {names!r:.60}"
+                raise ValueError(msg)
+            if metadata.get("matembed") != _SCHEMA:
+                msg = f"its format is {metadata.get('matembed')!r:.20}, and {_SCHEMA!r} is read here: upgrade matembed"
+                raise ValueError(msg)
+            vectors = file.get_tensor("vectors")
+            if vectors.dtype.kind != "f":
+                msg = f"'vectors' must be floating-point numbers of 16, 32 or 64 bits, got {vectors.dtype}"
+                raise ValueError(msg)
+        backed_off = frozenset(json.loads(metadata.get("backed_off", "[]")))
+        card = Card.from_dict(json.loads(metadata["card"]))
+        return EmbeddingTable(tuple(json.loads(metadata["tokens"])), vectors, card, backed_off)
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        msg = f"{path} is no table that write_table made: {error}"
+        raise ValueError(msg) from error
 
 
 def _digits(vector: NDArray[np.float32]) -> list[str]:
     """Nine significant digits name every float32."""
     return [f"{number:.9g}" for number in vector.tolist()]
+
+
+def _write_safetensors(table: EmbeddingTable, file: IO[bytes]) -> None:
+    """Write the header here: the library's own writer puts the metadata in another order every time."""
+    data = table.vectors.astype("<f4").tobytes()
+    metadata = {
+        "matembed": _SCHEMA,
+        "tokens": json.dumps(table.tokens, ensure_ascii=False),
+        "card": json.dumps(replace(table.card, sha256={}).to_dict(), ensure_ascii=False),
+        "backed_off": json.dumps(sorted(table.backed_off), ensure_ascii=False),
+    }
+    vectors = {"dtype": "F32", "shape": table.vectors.shape, "data_offsets": [0, len(data)]}
+    header = json.dumps({"__metadata__": metadata, "vectors": vectors}, ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)  # so that the numbers are aligned
+    if len(header) > _LARGEST_HEADER:
+        most = f"a safetensors header has at most {_LARGEST_HEADER:,}"
+        msg = f"tokens and card take {len(header):,} bytes, and {most}; write a folder (format='matembed')"
+        raise ValueError(msg)
+    file.write(len(header).to_bytes(8, "little") + header + data)
 
 
 def _write_text(table: EmbeddingTable, file: IO[bytes]) -> None:

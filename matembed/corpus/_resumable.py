@@ -3,7 +3,7 @@
 import math
 import os
 import shutil
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
@@ -13,11 +13,12 @@ from typing import Any
 from matembed._atomic import refuse_occupied, whole_folder
 from matembed._lock import held
 from matembed.cards import Card, package_versions
+from matembed.corpus._first_rows import FirstRows
 from matembed.corpus._heap import frozen_heap
 from matembed.corpus._row_tables import write_rejected
 from matembed.corpus._shards import ROWS_PER_SHARD, Recipe, Shard, Summary, make_shard, read_summary
 from matembed.corpus._workers import run_shards
-from matembed.sources.rows import Row, Rows, StructureRow, UnreadableRow, shortened
+from matembed.sources.rows import FormulaRow, Row, Rows, StructureRow, UnreadableRow, shortened
 
 __all__ = ["SCHEDULERS", "TooManyRejectedError", "build_folder", "check_choices", "check_numbers", "filled_in"]
 
@@ -147,22 +148,27 @@ def _scheduled(
 
 
 def _shards(rows: Iterable[Row], recipe: Recipe) -> Iterator[Shard]:
-    first_rows: dict[str, int] = {}
-
-    def unique() -> Iterator[Row]:
-        for row in rows:
-            if isinstance(row, UnreadableRow) or (first := first_rows.setdefault(row.id, row.row)) == row.row:
-                yield row
-            else:
-                shown = row.input if isinstance(row, StructureRow) else str(row.formula)
-                yield UnreadableRow(row.row, row.id, shortened(shown), f"id {row.id!r} is that of row {first}")
-
+    seen = FirstRows()
     versions = package_versions()
-    waiting = unique()
+    waiting = iter(rows)
     position = 0
-    while some := tuple(islice(waiting, ROWS_PER_SHARD[recipe.speed])):
-        yield make_shard(position, some, recipe, versions)
+    while some := list(islice(waiting, ROWS_PER_SHARD[recipe.speed])):
+        yield make_shard(position, _without_repeated_ids(some, seen), recipe, versions)
         position += 1
+
+
+def _without_repeated_ids(rows: Sequence[Row], seen: FirstRows) -> list[Row]:
+    """Replace each row whose id came before by one that says so."""
+    readable = [row for row in rows if not isinstance(row, UnreadableRow)]
+    first = iter(seen.add([row.id for row in readable], [row.row for row in readable]))
+    return [row if isinstance(row, UnreadableRow) else _checked(row, next(first)) for row in rows]
+
+
+def _checked(row: FormulaRow | StructureRow, first: int) -> Row:
+    if first == row.row:
+        return row
+    shown = row.input if isinstance(row, StructureRow) else str(row.formula)
+    return UnreadableRow(row.row, row.id, shortened(shown), f"id {row.id!r} is that of row {first}")
 
 
 def _refuse_too_many(shards: dict[Path, Summary], work: Path, max_rejected: float) -> None:

@@ -1,5 +1,6 @@
 """Run shards on a Dask cluster, and survive the death of a worker."""
 
+import warnings
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -70,19 +71,17 @@ def run_on_dask(
     with _client(distributed, workers, address) as client:
         _refuse_other_versions(client)
         running: dict[Any, Shard] = {}
-        done = distributed.as_completed()
         while shard is not None or running:
             while shard is not None and len(running) < 2 * max(1, sum(client.nthreads().values())):
                 future = client.submit(run_shard, shard, recipe, folder, pure=False)
                 running[future] = shard
-                done.add(future)
                 shard = next(waiting, None)
-            future = next(done)
+            future = _first_done(list(running), client, distributed)
             finished = running.pop(future)
             try:
-                summary: Summary = future.result()
+                summary: Summary = _result(future, client)
             except distributed.KilledWorker:
-                summary = _run_row_by_row(finished, recipe, folder, client, distributed.KilledWorker)
+                summary = _run_row_by_row(finished, recipe, folder, client, distributed)
             path = finished.path(folder)
             if read_summary(path) != summary:
                 msg = f"a worker wrote {path}, which is not to be seen here; choose a folder that all workers share"
@@ -90,12 +89,32 @@ def run_on_dask(
             yield path, summary
 
 
-def _run_row_by_row(shard: Shard, recipe: Recipe, folder: Path, client: Any, killed: type[Exception]) -> Summary:
+def _first_done(futures: list[Any], client: Any, distributed: Any) -> Any:
+    """Wait for the first of some futures to be done, as long as there are workers that can do them."""
+    while True:
+        try:
+            return distributed.wait(futures, _SECONDS_TO_FIND_WORKERS, return_when="FIRST_COMPLETED").done.pop()
+        except TimeoutError:
+            _wait_for_workers(client)
+
+
+def _result(future: Any, client: Any) -> Any:
+    """Wait for a result, as long as there are workers; one that is lost with its worker is made again."""
+    while True:
+        try:
+            return future.result(_SECONDS_TO_FIND_WORKERS)
+        except TimeoutError:
+            if future.status == "error":  # the task's own
+                raise
+            _wait_for_workers(client)
+
+
+def _run_row_by_row(shard: Shard, recipe: Recipe, folder: Path, client: Any, distributed: Any) -> Summary:
     records: list[Record] = []
     for row in shard.rows:
         try:
-            records.append(client.submit(_prepared, row, recipe, pure=False).result())
-        except killed:
+            records.append(_result(client.submit(_prepared, row, recipe, pure=False), client))
+        except distributed.KilledWorker:
             records.append(rejected(row, DIED))
     return write_shard(shard, records, recipe, folder)
 
@@ -112,7 +131,8 @@ def _client(distributed: Any, workers: int, address: str | None) -> Iterator[Any
     with ExitStack() as stack:
         if address is None:
             # A shard, and then each of its rows, has one more try: a worker may die of something else.
-            with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+            with dask.config.set({"distributed.scheduler.allowed-failures": 1}), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Port 8787 is already in use")  # of a page that nobody asked for
                 cluster = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
@@ -124,12 +144,16 @@ def _client(distributed: Any, workers: int, address: str | None) -> Iterator[Any
             client = stack.enter_context(distributed.Client(stack.enter_context(cluster)))
         else:
             client = stack.enter_context(distributed.Client(address))
-        try:
-            client.wait_for_workers(1, timeout=_SECONDS_TO_FIND_WORKERS)
-        except TimeoutError:
-            msg = f"the Dask cluster at {client.scheduler.address} has no workers; start some and run again"
-            raise RuntimeError(msg) from None
+        _wait_for_workers(client)
         yield client
+
+
+def _wait_for_workers(client: Any) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_SECONDS_TO_FIND_WORKERS)
+    except TimeoutError:
+        msg = f"the Dask cluster at {client.scheduler.address} has no workers; start some and run again"
+        raise RuntimeError(msg) from None
 
 
 def _refuse_other_versions(client: Any) -> None:

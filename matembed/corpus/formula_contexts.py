@@ -10,11 +10,13 @@ Each reduced formula counts once, however often it is listed. A pure element has
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from matembed.cards import Card
+from matembed.corpus._first_rows import FirstRows
 from matembed.corpus.context_counts import ContextCounts, ContextTally
 from matembed.corpus.contexts import formula_sentences
 from matembed.tokens import parse_token
@@ -26,6 +28,8 @@ __all__ = ["FORMULA_CONTEXTS", "FormulaContexts", "count_formula_contexts"]
 
 FormulaContexts = Literal["rest", "ratios", "templates"]
 FORMULA_CONTEXTS: tuple[FormulaContexts, ...] = get_args(FormulaContexts)
+
+_AT_ONCE = 20_000
 
 
 def count_formula_contexts(
@@ -84,15 +88,23 @@ def count_formula_contexts(
         msg = f"exclude is a list of formulas, got the text {exclude!r}; pass [{exclude!r}] for one"
         raise TypeError(msg)
     left_out = {_environments(formula) for formula in exclude}
-    listed = {pairs for pairs in map(_environments, formulas) if pairs}
-    seen, n_excluded = listed - left_out, len(listed & left_out)
-    if not seen:
+    tallies = {view: ContextTally() for view in wanted}
+    seen, n_seen, n_excluded = FirstRows(), 0, 0
+    numbered = enumerate(filter(None, map(_environments, formulas)))
+    while some := list(islice(numbered, _AT_ONCE)):
+        first = seen.add([str(pairs) for _, pairs in some], [row for row, _ in some])
+        new = [pairs for (row, pairs), before in zip(some, first, strict=True) if before == row]
+        kept = [pairs for pairs in new if pairs not in left_out]
+        n_seen, n_excluded = n_seen + len(kept), n_excluded + len(new) - len(kept)
+        for view, tally in tallies.items():
+            _add(tally, view, kept)
+    if not n_seen:
         msg = "wanted formulas of two elements or more, got none; nothing can be counted"
         raise ValueError(msg)
     behind = card or Card("formulas")
-    counts = {"formulas": len(seen), "excluded": n_excluded}
+    counts = {"formulas": n_seen, "excluded": n_excluded}
     return {
-        view: _counted(view, sorted(seen)).counts(
+        view: tally.counts(
             view,
             Card(
                 name=f"{behind.name}-{view}",
@@ -106,7 +118,7 @@ def count_formula_contexts(
                 versions=behind.versions,
             ),
         )
-        for view in wanted
+        for view, tally in tallies.items()
     }
 
 
@@ -115,7 +127,7 @@ def _environments(formula: "str | Composition") -> tuple[tuple[str, str], ...]:
     return tuple((element, rest) for element, rest in formula_sentences(formula, "environments"))
 
 
-def _counted(view: str, formulas: Sequence[tuple[tuple[str, str], ...]]) -> ContextTally:
+def _add(tally: ContextTally, view: str, formulas: Iterable[tuple[tuple[str, str], ...]]) -> None:
     elements: dict[str, int] = {}
     contexts: dict[str, int] = {}
     rows: list[int] = []
@@ -126,10 +138,8 @@ def _counted(view: str, formulas: Sequence[tuple[tuple[str, str], ...]]) -> Cont
                 rows.append(elements.setdefault(element, len(elements)))
                 columns.append(contexts.setdefault(context, len(contexts)))
     words = list(contexts)
-    tally = ContextTally()
     codes = [np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64)]
     tally.add((list(elements), lambda column: words[column]), codes, np.ones(len(rows)))
-    return tally
 
 
 def _contexts(view: str, rest: str) -> list[str]:

@@ -109,6 +109,11 @@ class ContextSVD:
     matembed.count_contexts, matembed.count_formula_contexts : Make views.
     matembed.Word2Vec : Learns from sentences by stochastic gradient descent.
 
+    Notes
+    -----
+    Sentences are read twice and never held. In memory are the distinct tokens with their counts, and a count for each
+    context that a token with a vector was met in; ``benchmarks/scale.md`` has what 50 million sentences take.
+
     References
     ----------
     .. [1] O. Levy, Y. Goldberg, I. Dagan, Trans. Assoc. Comput. Linguist. 3, 211 (2015).
@@ -244,16 +249,16 @@ class ContextSVD:
         """Count the tokens of sentences as each other's contexts."""
         reading = read_sentences(sentences, min_count=self.min_count)
         vocabulary = reading.vocabulary
-        counts = _count_pairs(sentences, vocabulary, self.window)
+        chosen = row_tokens(vocabulary.tokens, self.rows)
+        counts = _count_pairs(sentences, vocabulary, self.window, np.array(vocabulary.ids(chosen)))
         met = np.flatnonzero(counts.sum(axis=1))
         if not len(met):
             msg = "no two tokens share a sentence, so there is no context to learn from; choose another view or window"
             raise ValueError(msg)
-        tokens = row_tokens([vocabulary.tokens[idx] for idx in met], self.rows)
-        rows_idx = vocabulary.ids(tokens)
-        matrix = self._weighted(counts[rows_idx], "")
-        seen = tuple(vocabulary.counts[idx] for idx in rows_idx)
-        return _Known(tuple(tokens), seen, (_Block(matrix, np.ones(len(tokens), dtype=bool)),), reading)
+        tokens = tuple(chosen[idx] for idx in met)
+        matrix = self._weighted(counts[met], "")
+        seen = tuple(vocabulary.counts[idx] for idx in vocabulary.ids(tokens))
+        return _Known(tokens, seen, (_Block(matrix, np.ones(len(tokens), dtype=bool)),), reading)
 
     def _put_together(self, views: Mapping[str, View]) -> "_Known":
         """Weight each view, and line their rows up."""
@@ -462,37 +467,57 @@ def _chunks(sentences: Sentences, vocabulary: Vocabulary) -> Iterator[tuple[NDAr
         yield np.array(ids), np.repeat(np.arange(len(lengths)), lengths)
 
 
-def _count_pairs(sentences: Sentences, vocabulary: Vocabulary, window: int | None) -> sparse.csr_array:
-    """Count ordered pairs of positions of a sentence at most `window` apart: int64, shape (n_tokens, n_tokens)."""
+def _count_pairs(
+    sentences: Sentences, vocabulary: Vocabulary, window: int | None, rows_idx: NDArray[np.int64]
+) -> sparse.csr_array:
+    """Count pairs of positions of a sentence at most `window` apart: int64, shape (n_rows, n_tokens)."""
     n_tokens = len(vocabulary)
-    counts = sparse.csr_array((n_tokens, n_tokens), dtype=np.int64)
+    place = np.full(n_tokens, -1)
+    place[rows_idx] = np.arange(len(rows_idx))
+    # Sums of chunks, each at least twice as large as the next: then no count is added more than log(n_chunks) times.
+    sums = [sparse.csr_array((len(rows_idx), n_tokens), dtype=np.int64)]
     for ids, sentence in _chunks(sentences, vocabulary):
         if window is None:
-            counts = counts + _pairs_anywhere(ids, sentence, n_tokens)
+            sums.append(_pairs_anywhere(ids, sentence, place, rows_idx))
         else:
-            half = _pairs_within(ids, sentence, n_tokens, window)
-            counts = counts + half + half.T
+            sums.append(_pairs_within(ids, sentence, place, len(rows_idx), window))
+        while len(sums) > 1 and sums[-2].nnz < 2 * sums[-1].nnz:
+            sums[-2:] = [sums[-2] + sums[-1]]
+    while len(sums) > 1:
+        sums[-2:] = [sums[-2] + sums[-1]]
+    counts = sums[0]
     counts.eliminate_zeros()
     counts.sort_indices()
     return counts
 
 
-def _pairs_anywhere(ids: NDArray[np.int64], sentence: NDArray[np.int64], n_tokens: int) -> sparse.csr_array:
-    shape = (int(sentence[-1]) + 1, n_tokens)
-    present = sparse.coo_array((np.ones_like(ids), (sentence, ids)), shape=shape).tocsr()
-    own = np.bincount(ids, minlength=n_tokens)
-    return sparse.csr_array(present.T @ present - sparse.diags_array(own, dtype=np.int64))
+def _pairs_anywhere(
+    ids: NDArray[np.int64], sentence: NDArray[np.int64], place: NDArray[np.int64], rows_idx: NDArray[np.int64]
+) -> sparse.csr_array:
+    n_sentences = int(sentence[-1]) + 1
+    present = sparse.coo_array((np.ones_like(ids), (sentence, ids)), shape=(n_sentences, len(place))).tocsr()
+    of_row = place[ids] >= 0
+    rows, within = place[ids[of_row]], sentence[of_row]
+    having = sparse.coo_array((np.ones_like(rows), (rows, within)), shape=(len(rows_idx), n_sentences)).tocsr()
+    own = np.bincount(rows, minlength=len(rows_idx))
+    itself = sparse.coo_array((own, (np.arange(len(rows_idx)), rows_idx)), shape=(len(rows_idx), len(place)))
+    return sparse.csr_array(having @ present - itself.tocsr())
 
 
-def _pairs_within(ids: NDArray[np.int64], sentence: NDArray[np.int64], n_tokens: int, window: int) -> sparse.csr_array:
-    half = sparse.csr_array((n_tokens, n_tokens), dtype=np.int64)
+def _pairs_within(
+    ids: NDArray[np.int64], sentence: NDArray[np.int64], place: NDArray[np.int64], n_rows: int, window: int
+) -> sparse.csr_array:
+    counts = sparse.csr_array((n_rows, len(place)), dtype=np.int64)
     for distance in range(1, window + 1):
         together = sentence[distance:] == sentence[:-distance]
         if not together.any():
             break
-        first, second = ids[:-distance][together], ids[distance:][together]
-        half = half + sparse.coo_array((np.ones_like(first), (first, second)), shape=half.shape).tocsr()
-    return half
+        ends = ids[:-distance][together], ids[distance:][together]
+        for one, other in (ends, ends[::-1]):
+            of_row = place[one] >= 0
+            rows, columns = place[one[of_row]], other[of_row]
+            counts = counts + sparse.coo_array((np.ones_like(rows), (rows, columns)), shape=counts.shape).tocsr()
+    return counts
 
 
 def _positive_information(counts: sparse.csr_array, *, smoothing: float, shift: float) -> sparse.csr_array:

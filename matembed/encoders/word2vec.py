@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -84,6 +85,9 @@ class Word2Vec:
     -----
     A sentence longer than 10,000 tokens is trained in pieces of 10,000.
 
+    Sentences are never held in memory. The distinct tokens are, and of those seen `min_count` times or more two vectors
+    each; ``benchmarks/scale.md`` has what 50 million sentences take.
+
     References
     ----------
     .. [1] T. Mikolov et al., Adv. Neural Inf. Process. Syst. 26, 3111 (2013).
@@ -150,11 +154,15 @@ class Word2Vec:
         models = gensim_models()
         reading = read_sentences(sentences, min_count=self.min_count)
         known = reading.vocabulary
-        met = {idx for sentence in sentences if len(ids := known.ids(sentence)) > 1 for idx in ids}
-        if not met:
+        met = bytearray(len(known))
+        for sentence in sentences:
+            if len(ids := known.ids(sentence)) > 1:
+                for idx in ids:
+                    met[idx] = True
+        if not any(met):
             msg = "no two tokens share a sentence, so there is no context to learn from; choose another view"
             raise ValueError(msg)
-        tokens = row_tokens([known.tokens[idx] for idx in sorted(met)], self.rows)
+        tokens = row_tokens(list(compress(known.tokens, met)), self.rows)
         model = models.Word2Vec(
             vector_size=self.dim,
             window=min(self.window or reading.longest, _LONGEST),

@@ -4,6 +4,7 @@ import pytest
 from pymatgen.core import Composition
 
 from matembed import Card, count_formula_contexts
+from matembed.corpus import formula_contexts
 from matembed.corpus.formula_contexts import FORMULA_CONTEXTS
 
 
@@ -21,6 +22,18 @@ def test_spelling_and_repetition_do_not_matter():
         assert once[view].tokens == often[view].tokens
         assert once[view].contexts == often[view].contexts
         assert (once[view].counts != often[view].counts).nnz == 0
+
+
+def test_how_many_formulas_are_counted_at_a_time_does_not_matter(monkeypatch):
+    formulas = ["SrTiO3", "BaTiO3", "NaCl", "Fe", "Sr2Ti2O6", "KCl", "TiO2", "KCl", "NaCl"]
+    whole = count_formula_contexts(formulas, FORMULA_CONTEXTS, exclude=["TiO2"])
+    monkeypatch.setattr(formula_contexts, "_AT_ONCE", 2)
+    parts = count_formula_contexts(iter(formulas), FORMULA_CONTEXTS, exclude=["TiO2"])
+    for view in FORMULA_CONTEXTS:
+        assert whole[view].card == parts[view].card
+        assert whole[view].card.counts == {"formulas": 4, "excluded": 1}
+        assert (whole[view].tokens, whole[view].contexts) == (parts[view].tokens, parts[view].contexts)
+        assert (whole[view].counts != parts[view].counts).nnz == 0
 
 
 def test_excluded_formulas_are_left_out_in_any_spelling():
