@@ -12,9 +12,9 @@ from pathlib import Path
 from time import monotonic, time
 
 import pytest
+from faulty_server import Answer, Fault, FaultyServer
 
 from matembed._http import HashMismatchError, HttpError, OfflineError, download, get_json, open_session
-from tests.faulty_server import Answer, Fault, FaultyServer
 
 FILE = os.urandom(1 << 18) * 12  # 3 MiB: several chunks
 FIRST = 1 << 19

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faulty_server import Fault, FaultyServer
 
 import matembed as me
 from matembed._atomic import sha256_of
 from matembed.pretrained import build_registry, fetch
 from matembed.pretrained.cache import cache_folder
-from tests.faulty_server import Fault, FaultyServer
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import sys
 
 import numpy as np
 import pytest
+from faulty_server import Answer, FaultyServer
 from huggingface_hub import constants
 
 import matembed as me
 from matembed.pretrained import fetch, push_to_hub
-from tests.faulty_server import Answer, FaultyServer
 
 TOKEN = "hf_right"
 

@@ -8,13 +8,13 @@ import zipfile
 
 import numpy as np
 import pytest
+from faulty_server import FaultyServer
 from safetensors.numpy import save_file
 
 import matembed as me
 from matembed._atomic import sha256_of
 from matembed.pretrained import build_registry, fetch
 from matembed.pretrained.registry import find_registry
-from tests.faulty_server import FaultyServer
 
 
 def rewrite(folder, change):

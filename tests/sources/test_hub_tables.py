@@ -9,11 +9,11 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from faulty_server import Answer, Fault, FaultyServer
 
 from matembed._http import HashMismatchError, HttpError, OfflineError
 from matembed.sources._partial import partial_of
 from matembed.sources.hub_tables import fetch_hub_table, is_hub_table, open_hub_table
-from tests.faulty_server import Answer, Fault, FaultyServer
 
 JSON = {"Content-Type": "application/json"}
 REPO = "lab/crystals"

@@ -4,13 +4,13 @@ import gzip
 import json
 
 import pytest
+from faulty_server import Answer, Fault, FaultyServer
 from pymatgen.core import Lattice, Structure
 
 from matembed._http import HttpError
 from matembed.sources._partial import partial_of
 from matembed.sources.downloads import read_download
 from matembed.sources.materials_project import fetch_materials_project
-from tests.faulty_server import Answer, Fault, FaultyServer
 
 MPRester = pytest.importorskip("mp_api.client", reason='needs mp-api; run: pip install "matembed[mp]"').MPRester
 

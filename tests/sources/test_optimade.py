@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+from faulty_server import Answer, Fault, FaultyServer
 from pymatgen.core import Lattice, Structure
 
 from matembed._http import HttpError
@@ -21,7 +22,6 @@ from matembed.corpus.corpus import Corpus
 from matembed.sources._partial import partial_of
 from matembed.sources.downloads import read_download
 from matembed.sources.optimade import fetch_optimade
-from tests.faulty_server import Answer, Fault, FaultyServer
 
 ELEMENTS = ("Li", "Na", "K", "Rb", "Cs")
 HALOGENS = ("F", "Cl", "Br", "I")
