@@ -17,7 +17,7 @@ these, changes with the grid, by up to 12 mHa (argon); errors of it are of level
 
 Self-consistent: the calm functional of s and alpha, learned from all species, with PBE correlation, in every species of
 up to {most_electrons} electrons, from PySCF's own guess, {max_cycle} cycles at most, no species left out. Its
-exchange stands beside the exact exchange of its own orbitals.
+exchange stands beside the exact exchange of its own orbitals. With the averaged density: density_scf.md.
 
 Energies of molecules leave F_x free to trade one point for another: for alpha = 1 the learned one falls with s, where
 the gradient expansion rises, as the scorecard says of it. It is right in sums, not point by point.

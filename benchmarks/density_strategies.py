@@ -12,7 +12,8 @@ seeds. *Contrastive* learns by contrast for 300 steps first, and so has more com
 plain* is then tuned by energies at g = 1 alone.
 
 Intervals are 95 % by Student's t over the seeds; test sets of different seeds overlap, so that they are rather too
-narrow. Differences are paired: within each seed.
+narrow. Differences are paired: within each seed. Each is judged by itself: of many that are none, one in twenty is told
+apart by chance.
 """
 
 import argparse

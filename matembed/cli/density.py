@@ -13,7 +13,7 @@ def add_commands(commands: Commands) -> None:
     """Add them to the parser."""
     of_density = add_group(commands, "density", "Density functionals: exact conditions, and learned exchange.")
     command = add_command(of_density, "scorecard", _scorecard, "Which exact conditions functionals meet.")
-    command.add_argument("functional", nargs="+", help="names of libxc (PBE, B88,), or files that density fit wrote")
+    command.add_argument("functional", nargs="+", help="names of libxc (PBE, PBE0), or files that density fit wrote")
     command.add_argument("--correlation", help="of functionals that are exchange alone, such as PBE")
     command.add_argument("--json", type=Path, help="file to write; one functional")
     command.add_argument("--figure", type=Path, help="picture to write: .png, .svg or .pdf")

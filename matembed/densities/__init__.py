@@ -4,8 +4,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matembed.densities.averaging import AveragedFunctional
     from matembed.densities.exchange import LIEB_OXFORD, EnhancementFactor
-    from matembed.densities.functionals import LibxcFunctional, SpinPoints, TorchFunctional, as_functional
+    from matembed.densities.functionals import (
+        ExactShare,
+        LibxcFunctional,
+        LibxcHybrid,
+        SpinPoints,
+        TorchFunctional,
+        as_functional,
+    )
     from matembed.densities.molecules import record_of
     from matembed.densities.pyscf_plug import PotentialCheck, attach, check_potential
     from matembed.densities.records import DensityRecord, load_records, read_records, write_records
@@ -15,10 +23,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "LIEB_OXFORD": "exchange",
+    "AveragedFunctional": "averaging",
     "DensityRecord": "records",
     "EnhancementFactor": "exchange",
+    "ExactShare": "functionals",
     "LearnedEnergy": "strategies",
     "LibxcFunctional": "functionals",
+    "LibxcHybrid": "functionals",
     "PotentialCheck": "pyscf_plug",
     "Scorecard": "scorecards",
     "SpinPoints": "functionals",
@@ -39,10 +50,13 @@ _HOMES = {
 }
 __all__ = [
     "LIEB_OXFORD",
+    "AveragedFunctional",
     "DensityRecord",
     "EnhancementFactor",
+    "ExactShare",
     "LearnedEnergy",
     "LibxcFunctional",
+    "LibxcHybrid",
     "PotentialCheck",
     "Scorecard",
     "SpinPoints",

@@ -4,6 +4,11 @@ Atomic units: r_s in bohr, n in e/bohr^3, sigma in e^2/bohr^8, tau in hartree/bo
 
 F_x is the exchange energy per volume over that of the uniform gas of the same density, ``-0.7386 n^(4/3)``; eps_c the
 correlation energy per electron; ``n_g(r) = g^3 n(g r)`` the density whose coordinates are scaled by g.
+
+A functional may say by an attribute `exact`, an `ExactShare`, which exact exchange goes with what it evaluates. Exact
+exchange obeys every condition of exchange. So it is added where it is known: of the uniform gas, of a slowly varying
+density, of hydrogen, of densities that come with it. It changes nothing where a condition compares energies that it
+scales alike; and where points are asked for a bound, it is taken to be as large as the bound lets it.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +20,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from matembed.densities.electrons import HYDROGEN_REPULSION, Electrons, hydrogen, slater_exchange
-from matembed.densities.functionals import Functional, SpinPoints
+from matembed.densities.exact_exchange import SECOND_ORDER
+from matembed.densities.exact_exchange import hydrogen_exchange as exact_of_hydrogen
+from matembed.densities.exact_exchange import uniform_gas_exchange as exact_of_gas
+from matembed.densities.functionals import PW92, PW92_CURVATURE, ExactShare, Functional, SpinPoints
 
 Floats = NDArray[np.float64]
 _FACTORS = (0.1, 0.2, 0.5, 2.0, 5.0, 10.0)  # g
@@ -29,6 +37,10 @@ class Measurement(NamedTuple):
 
     value: float
     where: str
+
+
+class NotApplicableError(Exception):
+    """A condition says nothing of a functional; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,12 +139,9 @@ def uniform_gas_correlation(r_s: ArrayLike, zeta: ArrayLike) -> Floats:
         series = 2 * a * (b1 * root + b2 * radius + b3 * radius * root + b4 * radius**2)
         return np.asarray(-2 * a * (1 + a1 * radius) * np.log1p(1 / series))
 
-    none = fit(0.0310907, 0.21370, 7.5957, 3.5876, 1.6382, 0.49294)
-    full = fit(0.01554535, 0.20548, 14.1189, 6.1977, 3.3662, 0.62517)
-    stiffness = -fit(0.0168869, 0.11125, 10.357, 3.6231, 0.88026, 0.49671)
+    none, full, minus_stiffness = (fit(*constants) for constants in PW92)
     f = ((1 + spin) ** (4 / 3) + (1 - spin) ** (4 / 3) - 2) / (2 ** (4 / 3) - 2)
-    curvature = 8 / (9 * (2 ** (4 / 3) - 2))
-    return np.asarray(none + stiffness * f / curvature * (1 - spin**4) + (full - none) * f * spin**4)
+    return np.asarray(none - minus_stiffness * f / PW92_CURVATURE * (1 - spin**4) + (full - none) * f * spin**4)
 
 
 # Exchange
@@ -140,18 +149,20 @@ def uniform_gas_correlation(r_s: ArrayLike, zeta: ArrayLike) -> Floats:
 
 def scaling(exchange: Functional) -> Measurement:
     """Largest change of F_x when coordinates are scaled, g from 0.1 to 10."""
+    told = _said(exchange, "exact exchange scales")
     grid = _grid((0, 0.5))
     slater = slater_exchange(grid.points)
     kept = exchange.derivatives(grid.points).energy / slater
     changes = [exchange.derivatives(grid.points.scaled(g)).energy / (slater * g**4) - kept for g in _FACTORS]
-    return _largest(np.abs(changes).max(axis=0), grid.name)
+    return _largest(np.abs(changes).max(axis=0), grid.name, told)
 
 
 def scaling_derivatives(exchange: Functional) -> Measurement:
     """Largest ``|3 n e_n + 8 sigma e_sigma + 5 tau e_tau - 4 e|``, over exchange of the uniform gas."""
+    told = _said(exchange, "exact exchange scales")
     grid, spins = _grid((0, 0.5)), _random_spins()
-    on_grid = _largest(np.abs(_scaling_slope(exchange, grid.points) / slater_exchange(grid.points)), grid.name)
-    on_spins = _largest(np.abs(_scaling_slope(exchange, spins) / slater_exchange(spins)), _random_name)
+    on_grid = _largest(np.abs(_scaling_slope(exchange, grid.points) / slater_exchange(grid.points)), grid.name, told)
+    on_spins = _largest(np.abs(_scaling_slope(exchange, spins) / slater_exchange(spins)), _random_name, told)
     return on_grid if on_grid.value > on_spins.value else on_spins
 
 
@@ -161,24 +172,29 @@ def uniform_gas_exchange(exchange: Functional) -> Measurement:
     zeta = gas.variables["zeta"]
     polarised = ((1 + zeta) ** (4 / 3) + (1 - zeta) ** (4 / 3)) / 2
     exact = slater_exchange(gas.points) * polarised
-    return _largest(np.abs(exchange.derivatives(gas.points).energy / exact - 1), gas.name)
+    energy = exchange.derivatives(gas.points).energy + exact_of_gas(_exact(exchange), gas.points.n)
+    return _largest(np.abs(energy / exact - 1), gas.name, _said(exchange, "exact exchange added", ranged=True))
 
 
-def enhancement(exchange: Functional) -> Measurement:
-    """Largest F_x of densities without spin."""
+def enhancement(exchange: Functional, *, bound: float) -> Measurement:
+    """Largest F_x of densities without spin; of exact exchange the bound is taken."""
+    told = _said(exchange, f"exact exchange counts as {bound:.4g}")
     grid = _grid((0,))
-    return _largest(exchange.derivatives(grid.points).energy / slater_exchange(grid.points), grid.name)
+    factor = exchange.derivatives(grid.points).energy / slater_exchange(grid.points)
+    return _largest(factor + _exact(exchange).short * bound, grid.name, told)
 
 
 def least_enhancement(exchange: Functional) -> Measurement:
     """Smallest F_x."""
     grid = _grid((0, 0.5, 0.9))
-    return _least(exchange.derivatives(grid.points).energy / slater_exchange(grid.points), grid.name)
+    told = _said(exchange, "without exact exchange, which is never above 0", ranged=True)
+    return _least(exchange.derivatives(grid.points).energy / slater_exchange(grid.points), grid.name, told)
 
 
 def real_enhancement(functional: Functional, electrons: Electrons) -> Measurement:
     """Largest energy of a density, over that of exchange of the uniform gas."""
-    return _largest(electrons.energies(functional) / electrons.slater(), electrons.names.__getitem__)
+    energies = electrons.energies(functional) + _exact_of(functional, electrons)
+    return _largest(energies / electrons.slater(), electrons.names.__getitem__, _added(functional))
 
 
 def spin_scaling(exchange: Functional) -> Measurement:
@@ -190,7 +206,8 @@ def spin_scaling(exchange: Functional) -> Measurement:
     ]
     up, down = (exchange.derivatives(points).energy for points in doubled)
     errors = exchange.derivatives(spins).energy - (up + down) / 2
-    return _largest(np.abs(errors / slater_exchange(spins)), _random_name)
+    told = _said(exchange, "exact exchange obeys it", ranged=True)
+    return _largest(np.abs(errors / slater_exchange(spins)), _random_name, told)
 
 
 def gradient_expansion(exchange: Functional) -> Measurement:
@@ -200,11 +217,13 @@ def gradient_expansion(exchange: Functional) -> Measurement:
     Laplacian q; integrated by parts, ``n^(4/3) q`` is ``n^(4/3) s^2 / 3``. To second order the integral is therefore
     that along ``alpha = 1 - (20/27) s^2``, where the limit of ``(F_x - 1) / s^2`` is the coefficient.
     """
+    told = _said(exchange, "exact exchange added")
     s = np.array([0, 0.01, 0.02])
     points = SpinPoints.unpolarised(np.full(3, 3 / (4 * np.pi)), s, 1 - 20 / 27 * s**2)
     ratio = exchange.derivatives(points).energy / slater_exchange(points)
     first, second = (ratio[1:] - ratio[0]) / s[1:] ** 2
-    return Measurement(float((4 * first - second) / 3), "r_s = 1")  # terms of s^4 cancel; rounding is 1e-11
+    found = (4 * first - second) / 3  # terms of s^4 cancel; rounding is 1e-11
+    return Measurement(float(found + SECOND_ORDER * _exact(exchange).short), f"r_s = 1{told}")
 
 
 def hydrogen_exchange(exchange: Functional) -> Measurement:
@@ -228,15 +247,17 @@ def real_correlation_sign(correlation: Functional, electrons: Electrons) -> Meas
 
 def scaling_inequality(correlation: Functional) -> Measurement:
     """Smallest ``-d(r_s eps_c) / d r_s`` at constant zeta, s and alpha, hartree."""
+    told = _said(correlation, "exact exchange scales")
     grid = _grid((0, 0.5, 0.9))
-    return _least(_scaling_slope(correlation, grid.points) / grid.points.n.sum(axis=0), grid.name)
+    return _least(_scaling_slope(correlation, grid.points) / grid.points.n.sum(axis=0), grid.name, told)
 
 
 def real_scaling_inequality(correlation: Functional, electrons: Electrons) -> Measurement:
     """Smallest ``E_c[n_g] / g - E_c[n]`` for g above 1, and of its negative below 1, hartree."""
+    told = _said(correlation, "exact exchange scales")
     kept = electrons.energies(correlation)
     gains = [np.sign(g - 1) * (electrons.energies(correlation, g) / g - kept) for g in _FACTORS]
-    return _least(np.min(gains, axis=0), electrons.names.__getitem__)
+    return _least(np.min(gains, axis=0), electrons.names.__getitem__, told)
 
 
 def high_density(correlation: Functional, electrons: Electrons) -> Measurement:
@@ -263,8 +284,9 @@ def hydrogen_correlation(correlation: Functional) -> Measurement:
 
 def high_density_exchange(functional: Functional, electrons: Electrons) -> Measurement:
     """Largest relative change of ``E_xc[n_g] / g`` from g = 100,000 to 1,000,000."""
-    first, second = (electrons.energies(functional, g) / g for g in (1e5, 1e6))
-    return _largest(np.abs(second / first - 1), electrons.names.__getitem__)
+    exact = _exact_of(functional, electrons)  # of any g, over g
+    first, second = (electrons.energies(functional, g) / g + exact for g in (1e5, 1e6))
+    return _largest(np.abs(second / first - 1), electrons.names.__getitem__, _added(functional))
 
 
 def one_electron(functional: Functional) -> Measurement:
@@ -311,15 +333,50 @@ def _scaling_slope(functional: Functional, points: SpinPoints) -> Floats:
 
 
 def _in_hydrogen(functional: Functional, more: float) -> Measurement:
-    energy = Electrons.of({"H": hydrogen()}).energies(functional)[0]
-    return Measurement(1000 * float(energy + more), "H")
+    energy = Electrons.of({"H": hydrogen()}).energies(functional)[0] + exact_of_hydrogen(_exact(functional))
+    return Measurement(1000 * float(energy + more), f"H{_added(functional)}")
 
 
-def _largest(values: Floats, name: Callable[[int], str]) -> Measurement:
+def _largest(values: Floats, name: Callable[[int], str], told: str = "") -> Measurement:
     at = int(np.argmax(values))  # nan, where there is one
-    return Measurement(float(values[at]), name(at))
+    return Measurement(float(values[at]), name(at) + told)
 
 
-def _least(values: Floats, name: Callable[[int], str]) -> Measurement:
+def _least(values: Floats, name: Callable[[int], str], told: str = "") -> Measurement:
     at = int(np.argmin(values))  # nan, where there is one
-    return Measurement(float(values[at]), name(at))
+    return Measurement(float(values[at]), name(at) + told)
+
+
+# Exact exchange ------------------------------------------------------------------------------------------------------
+
+
+def _exact(functional: Functional) -> ExactShare:
+    share: ExactShare = getattr(functional, "exact", ExactShare())
+    return share
+
+
+def _said(functional: Functional, words: str, *, ranged: bool = False) -> str:
+    """Say what was done about exact exchange, if there is any; refuse one of a range unless that is no matter."""
+    share = _exact(functional)
+    if share.ranged and not ranged:
+        msg = f"no closed form of exact exchange with a range of {share.omega:.3g}/bohr"
+        raise NotApplicableError(msg)
+    return f"; {words}" if share != ExactShare() else ""
+
+
+def _added(functional: Functional) -> str:
+    return _said(functional, "exact exchange added", ranged=True)
+
+
+def _exact_of(functional: Functional, electrons: Electrons) -> Floats:
+    """Exact exchange of real densities, hartree."""
+    share = _exact(functional)
+    if share == ExactShare():
+        return np.zeros(len(electrons.names))
+    if share.ranged:
+        msg = f"exact exchange with a range of {share.omega:.3g}/bohr is not known of these densities"
+        raise NotApplicableError(msg)
+    if electrons.exact_exchange is None:
+        msg = "exact exchange of these densities is not given"
+        raise NotApplicableError(msg)
+    return share.short * electrons.exact_exchange

@@ -1,4 +1,7 @@
-"""Pictures of scorecards: green where a condition is met, orange where it is broken, grey where it does not apply.
+"""Pictures of scorecards, a colored cell a condition.
+
+Green where it is met, orange where it is broken, yellow where the functional gave no number, grey where it does not
+apply.
 
 Energies in the cells are in hartree (mHa for hydrogen), everything else has no unit.
 """
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_one", "draw_several"]
 
-_COLORS = {"pass": "#cfe8dc", "fail": "#f4b183", "not applicable": "#ececec"}
+_COLORS = {"pass": "#cfe8dc", "fail": "#f4b183", "no number": "#fff2b3", "not applicable": "#ececec"}
 _CELL = 0.58, 0.28  # inches
 _DARK, _DIM = "#222222", "#555555"
 

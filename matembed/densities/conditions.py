@@ -8,20 +8,28 @@ one, not necessary: a functional that breaks it at large s may hold for every mo
 
 F_x is the exchange energy per volume over that of the uniform gas of the same density, ``-0.7386 n^(4/3)``; eps_c the
 correlation energy per electron; ``n_g(r) = g^3 n(g r)`` the density whose coordinates are scaled by g.
+
+Of hybrids the exact exchange is added where it is known in closed form or comes with the densities, and left out where
+it obeys the condition by itself; bounds on F_x at points count it as large as they let it be, so that they imply what
+they do for others. Notes say which.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from matembed.densities import _measures as measures
-from matembed.densities._measures import Measurement
+from matembed.densities._measures import Measurement, NotApplicableError
 from matembed.densities.electrons import Electrons
 from matembed.densities.functionals import Functional, Kind
 
-__all__ = ["CONDITIONS", "Condition", "Outcome"]
+__all__ = ["CONDITIONS", "Condition", "Outcome", "Verdict"]
+
+
+Verdict = Literal["pass", "fail", "no number", "not applicable"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +45,11 @@ class Outcome:
     wanted : str
         In words, with the tolerance and the unit.
     measured : float or None
-        None where the condition does not apply, or where the functional gave no number.
-    passed : bool or None
-        None where the condition does not apply.
+        None where there is no number.
+    verdict : {"pass", "fail", "no number", "not applicable"}
+        "no number" where the functional gave one that is not finite, such as 0/0.
     note : str
-        Where the number was found, or why there is none.
+        Where the number was found and what was done about exact exchange, or why there is none.
     source : str
         The paper.
     """
@@ -50,20 +58,20 @@ class Outcome:
     name: str
     wanted: str
     measured: float | None
-    passed: bool | None
+    verdict: Verdict
     note: str
     source: str
 
     @property
-    def verdict(self) -> str:
-        """``"pass"``, ``"fail"`` or ``"not applicable"``."""
-        return "not applicable" if self.passed is None else "pass" if self.passed else "fail"
+    def passed(self) -> bool | None:
+        """Whether it is met; None where nothing was measured."""
+        return {"pass": True, "fail": False}.get(self.verdict)
 
     @property
     def number(self) -> str:
         """What was measured, short enough for a cell of a table."""
         if self.measured is None:
-            return "–" if self.passed is None else "none"
+            return "none" if self.verdict == "no number" else "–"
         if self.measured and not 1e-3 <= abs(self.measured) < 1e3:
             return f"{self.measured:.0e}".replace("e-0", "e-").replace("e+0", "e")
         return f"{self.measured:#.3g}".rstrip(".") if self.measured else "0"
@@ -110,22 +118,24 @@ class Condition:
         Parameters
         ----------
         functional : Functional
-            Its part that the condition is about.
+            Its part that the condition is about; with an attribute `exact` where exact exchange goes with it.
         electrons : Electrons
             Real densities.
 
         Returns
         -------
         Outcome
-            The number and the verdict; a number that is not finite fails.
+            The number and the verdict.
         """
-        # infinity and nan are told, not warned of
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            value, where = self.measure(*((functional, electrons) if self.on == "densities" else (functional,)))
+        try:
+            # infinity and nan are told, not warned of
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                value, where = self.measure(*((functional, electrons) if self.on == "densities" else (functional,)))
+        except NotApplicableError as reason:
+            return self.skip(str(reason))
         if not np.isfinite(value):
-            return Outcome(self.part, self.name, self.wanted, None, False, f"not finite at {where}", self.source)
-        passed = bool(self.low <= value <= self.high)
-        return Outcome(self.part, self.name, self.wanted, value, passed, where, self.source)
+            return self._outcome(None, "no number", f"not finite at {where}")
+        return self._outcome(value, "pass" if self.low <= value <= self.high else "fail", where)
 
     def skip(self, reason: str) -> Outcome:
         """Say why it does not apply.
@@ -140,7 +150,10 @@ class Condition:
         Outcome
             Without number.
         """
-        return Outcome(self.part, self.name, self.wanted, None, None, reason, self.source)
+        return self._outcome(None, "not applicable", reason)
+
+    def _outcome(self, measured: float | None, verdict: Verdict, note: str) -> Outcome:
+        return Outcome(self.part, self.name, self.wanted, measured, verdict, note, self.source)
 
 
 _LEVY = "M. Levy, J. P. Perdew, Phys. Rev. A 32, 2010 (1985)"
@@ -219,7 +232,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "local Lieb-Oxford",
         "F_x at most 1.804",
         "points",
-        measures.enhancement,
+        partial(measures.enhancement, bound=1.804),
         -np.inf,
         1.804 * (1 + 1e-6),  # 1 + kappa of RPBE, reached to rounding
         "J. P. Perdew, K. Burke, M. Ernzerhof, Phys. Rev. Lett. 77, 3865 (1996)",
@@ -229,7 +242,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "tight Lieb-Oxford",
         "F_x at most 1.174, proven for two electrons",
         "points",
-        measures.enhancement,
+        partial(measures.enhancement, bound=1.174),
         -np.inf,
         1.174 * (1 + 1e-6),  # reached by SCAN
         "J. P. Perdew, A. Ruzsinszky, J. Sun, K. Burke, J. Chem. Phys. 140, 18A533 (2014)",

@@ -21,8 +21,8 @@ from matembed.densities.functionals import LDA_EXCHANGE, Functional, SpinPoints
 __all__ = ["HYDROGEN_REPULSION", "Density", "Electrons", "default_densities", "hydrogen", "slater_exchange"]
 
 Floats = NDArray[np.float64]
-Density: TypeAlias = tuple[ArrayLike, SpinPoints]
-"""Weights of points, bohr^3, shape (n_points,), and what the density is there."""
+Density: TypeAlias = tuple[ArrayLike, SpinPoints] | tuple[ArrayLike, SpinPoints, float]
+"""Weights of points, bohr^3, shape (n_points,), what the density is there, and if known its exact exchange, hartree."""
 
 HYDROGEN_REPULSION = 5 / 16
 """Hartree's energy of the electron of hydrogen with itself, hartree; its exact exchange energy is as much below 0."""
@@ -46,12 +46,15 @@ class Electrons:
         n_points of them.
     starts : int64 array, shape (n_densities,)
         Where each density begins.
+    exact_exchange : float64 array, shape (n_densities,), or None
+        Hartree; None unless all are known.
     """
 
     names: tuple[str, ...]
     weights: Floats
     points: SpinPoints
     starts: NDArray[np.int64]
+    exact_exchange: Floats | None = None
 
     @classmethod
     def of(cls, densities: Mapping[str, Density]) -> Self:
@@ -59,8 +62,8 @@ class Electrons:
 
         Parameters
         ----------
-        densities : mapping of str to (weights, SpinPoints)
-            By name; weights are volumes, bohr^3.
+        densities : mapping of str to (weights, SpinPoints) or (weights, SpinPoints, exact exchange)
+            By name; weights are volumes, bohr^3, exact exchange is in hartree.
 
         Returns
         -------
@@ -72,7 +75,8 @@ class Electrons:
         TypeError
             If they are no mapping, or a density is no such pair.
         ValueError
-            If there is none, a weight is negative or not finite, there are not as many as points, or no electron.
+            If there is none, a weight is negative or not finite, there are not as many as points, no electron, or exact
+            exchange that is not below 0.
         """
         if not isinstance(densities, Mapping):
             msg = f"densities must map names to (weights, SpinPoints), got {type(densities).__name__}"
@@ -80,11 +84,12 @@ class Electrons:
         if not densities:
             msg = "densities must hold at least one density; leave them out for those of atoms"
             raise ValueError(msg)
-        pairs = [_checked(name, density) for name, density in densities.items()]
-        weights, points = [weight for weight, _ in pairs], [point for _, point in pairs]
+        several = [_checked(name, density) for name, density in densities.items()]
+        weights, points, exact = zip(*several, strict=True)
         joined = (np.concatenate([getattr(one, what) for one in points], axis=1) for what in ("n", "sigma", "tau"))
         starts = np.cumsum([0, *(len(one) for one in points[:-1])])
-        return cls(tuple(densities), np.concatenate(weights), SpinPoints(*joined), starts)
+        known = None if None in exact else np.array(exact, dtype=np.float64)
+        return cls(tuple(densities), np.concatenate(weights), SpinPoints(*joined), starts, known)
 
     def energies(self, functional: Functional, g: float = 1.0) -> Floats:
         """Integrate a functional.
@@ -133,7 +138,7 @@ def slater_exchange(points: SpinPoints) -> Floats:
     return np.asarray(LDA_EXCHANGE * points.n.sum(axis=0) ** (4 / 3))
 
 
-def hydrogen(*, n_points: int = 160) -> Density:
+def hydrogen(*, n_points: int = 160) -> tuple[Floats, SpinPoints]:
     """Make the density of the hydrogen atom, ``exp(-2 r) / pi``, all of one spin.
 
     Parameters
@@ -175,17 +180,17 @@ def default_densities() -> Mapping[str, Density]:
 
     Returns
     -------
-    mapping of str to (weights, SpinPoints)
+    mapping of str to (weights, SpinPoints, exact exchange)
         By symbol; computed once, then kept.
 
     Examples
     --------
-    >>> weights, points = default_densities()["Ne"]
-    >>> f"{weights @ points.n.sum(axis=0):.6f}"
-    '10.000000'
+    >>> weights, points, exact_exchange = default_densities()["Ne"]
+    >>> f"{weights @ points.n.sum(axis=0):.6f}, {exact_exchange:.3f}"
+    '10.000000, -12.110'
     """
     atoms = {symbol: _hartree_fock(symbol, unpaired) for symbol, unpaired in _UNPAIRED.items()}
-    return MappingProxyType({"H": hydrogen(), **atoms})
+    return MappingProxyType({"H": (*hydrogen(), -HYDROGEN_REPULSION), **atoms})
 
 
 def _hartree_fock(symbol: str, unpaired: int, n_points: int = 160) -> Density:
@@ -194,13 +199,15 @@ def _hartree_fock(symbol: str, unpaired: int, n_points: int = 160) -> Density:
     field: Any = scf.UHF(atom).run()
     radii, weights = _radial(n_points, 30.0)
     orbitals = numint.eval_ao(atom, np.outer(radii, [0.0, 0.0, 1.0]), deriv=1)
-    up, down = (numint.eval_rho(atom, orbitals, one, xctype="MGGA", with_lapl=False) for one in field.make_rdm1())
+    matrices = field.make_rdm1()
+    exact_exchange = float(-0.5 * np.einsum("sij,sji->", field.get_k(), matrices))
+    up, down = (numint.eval_rho(atom, orbitals, one, xctype="MGGA", with_lapl=False) for one in matrices)
     kept = up[0] + down[0] > _LEAST_DENSITY
     up, down = up[:, kept], down[:, kept]
     sigma = [(one[1:4] * other[1:4]).sum(axis=0) for one, other in ((up, up), (up, down), (down, down))]
     # rounding must not bring tau below von Weizsaecker's of either spin, which one orbital has
     tau = [np.maximum(one[4], square / (8 * one[0])) for one, square in ((up, sigma[0]), (down, sigma[2]))]
-    return weights[kept], SpinPoints(np.array([up[0], down[0]]), np.array(sigma), np.array(tau))
+    return weights[kept], SpinPoints(np.array([up[0], down[0]]), np.array(sigma), np.array(tau)), exact_exchange
 
 
 def _radial(n_points: int, longest: float) -> tuple[Floats, Floats]:
@@ -210,11 +217,15 @@ def _radial(n_points: int, longest: float) -> tuple[Floats, Floats]:
     return radii, 4 * np.pi * radii**3 * step
 
 
-def _checked(name: str, density: Density) -> tuple[Floats, SpinPoints]:
-    if not (isinstance(density, tuple) and len(density) == 2 and isinstance(density[1], SpinPoints)):
-        msg = f"the density {name!r} must be a pair (weights, SpinPoints), got {type(density).__name__}"
+def _checked(name: str, density: Density) -> tuple[Floats, SpinPoints, float | None]:
+    if not (isinstance(density, tuple) and len(density) in (2, 3) and isinstance(density[1], SpinPoints)):
+        msg = f"the density {name!r} must be (weights, SpinPoints) or with exact exchange, got {type(density).__name__}"
         raise TypeError(msg)
     weights, points = np.asarray(density[0], dtype=np.float64), density[1]
+    exact = float(density[2]) if len(density) == 3 else None
+    if exact is not None and not -np.inf < exact < 0:
+        msg = f"exact exchange must be below 0 hartree, that of the density {name!r} is {exact:g}"
+        raise ValueError(msg)
     if weights.shape != (len(points),):
         msg = f"the density {name!r} has {len(points)} points and weights of shape {weights.shape}"
         raise ValueError(msg)
@@ -225,4 +236,4 @@ def _checked(name: str, density: Density) -> tuple[Floats, SpinPoints]:
     if not weights @ points.n.sum(axis=0) > 0:
         msg = f"the density {name!r} holds no electron"
         raise ValueError(msg)
-    return weights, points
+    return weights, points, exact

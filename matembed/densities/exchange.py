@@ -35,6 +35,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from matembed._atomic import whole_file
 from matembed._optional import import_extra
+from matembed.densities.averaging import AveragedFunctional
 from matembed.densities.functionals import LDA_EXCHANGE
 from matembed.densities.records import DensityRecord
 
@@ -62,7 +63,9 @@ class EnhancementFactor(BaseEstimator):
     Parameters
     ----------
     averaged : bool, default False
-        See the averaged density too, which is not local: more exact, but not yet for self-consistent calculations.
+        See the averaged density too, which is not local. It is more exact on given densities. Self-consistent
+        calculations want a bound, take some sixty times the CPU time of PBE, and find densities where
+        it is less exact: see ``benchmarks/density_scf.md``.
     bound : float, optional
         Keep 0 < F_x < bound; 1.804 implies the Lieb-Oxford bound. By default F_x is free.
     length : float, default 0.5
@@ -70,8 +73,9 @@ class EnhancementFactor(BaseEstimator):
         those that were learned from more closely, and others worse.
     noise : float, default 0.002
         How far an energy may be missed, in hartree for the square root of an electron. For self-consistent
-        calculations take 0.01: energies are a tenth worse, and F_x bends so little that they converge like those of
-        known functionals.
+        calculations take 0.01 or more: energies of given densities are a tenth worse (half, with the averaged density),
+        F_x bends so little that they converge like those of known functionals, and energies of the densities that they
+        find are better.
 
     Attributes
     ----------
@@ -226,7 +230,7 @@ class EnhancementFactor(BaseEstimator):
         rows = _Rows.of(records, averaged=self.averaged)
         return rows.energies(self._bounded(rows, self._terms.columns(rows.ingredients) @ self._weights))
 
-    def functional(self, name: str = "learned exchange") -> "LearnedExchange":
+    def functional(self, name: str = "learned exchange") -> "LearnedExchange | AveragedFunctional":
         """Make the torch function that `matembed.densities.pyscf_plug.attach` and the scorecard take.
 
         Parameters
@@ -236,27 +240,27 @@ class EnhancementFactor(BaseEstimator):
 
         Returns
         -------
-        LearnedExchange
-            ``f(n, sigma, tau) -> energy per volume``, of the family "MGGA".
-
-        Raises
-        ------
-        ValueError
-            If the model sees the averaged density, which is no function of the density at a point.
+        LearnedExchange or AveragedFunctional
+            ``f(n, sigma, tau) -> energy per volume``, of the family "MGGA". Of a model that sees the averaged density
+            what `attach` alone takes.
 
         Warns
         -----
         UserWarning
-            If `noise` is below 0.005: F_x may bend so much that calculations take many cycles.
+            If `noise` is below 0.005: F_x may bend so much that calculations take many cycles. If the averaged density
+            is seen and there is no bound: F_x falls below 0 at points, and they may not converge.
         """
         check_is_fitted(self)
-        if self.averaged:
-            msg = "a model of averaged densities is no function of n, sigma and tau; fit one with averaged=False"
-            raise ValueError(msg)
-        if self.noise < _CALM:
+        if self.averaged and self.bound is None:
+            msg = (
+                "without a bound F_x of the averaged density falls below 0; calculations may not converge; fit with one"
+            )
+            warnings.warn(msg, stacklevel=2)
+        elif self.noise < _CALM and not self.averaged:
             msg = f"with noise {self.noise:g} F_x bends much, and calculations may not converge; fit with noise=0.01"
             warnings.warn(msg, stacklevel=2)
-        return LearnedExchange(self._terms.centres, self._terms.mix @ self._weights, self.length, self.bound, name)
+        told = LearnedExchange(self._terms.centres, self._terms.mix @ self._weights, self.length, self.bound, name)
+        return AveragedFunctional(told, "exchange", name) if self.averaged else told
 
     # On disk ---------------------------------------------------------------------------------------------------------
 
@@ -318,6 +322,8 @@ class EnhancementFactor(BaseEstimator):
 class LearnedExchange:
     """What `EnhancementFactor.functional` makes: exchange as a torch function of n, sigma and tau.
 
+    One that was made of centres with three columns takes the averaged spin densities as fourth argument.
+
     Attributes
     ----------
     name : str
@@ -332,16 +338,17 @@ class LearnedExchange:
         torch = import_extra("torch", extra="density")
         self.name = name
         self._bound, self._length = bound, length
-        self._centres = torch.from_numpy(np.array(centres))
-        self._weights = torch.from_numpy(np.array(weights))
-        at_origin = torch.exp(-0.5 * (self._centres**2).sum(dim=1) / length**2)
-        self._at_origin = at_origin @ self._weights
+        self._directions = torch.from_numpy(centres.T / length**2)
+        self._weights = torch.from_numpy(weights * np.exp(-0.5 * (centres**2).sum(axis=1) / length**2))
 
-    def __call__(self, n: Any, sigma: Any, tau: Any) -> Any:
+    def __call__(self, n: Any, sigma: Any, tau: Any, averaged: Any = None) -> Any:
         """Tell the energy per volume, hartree/bohr^3, shape (n_points,)."""
-        return 0.5 * sum(self._of_one_spin(2 * n[row], 4 * sigma[2 * row], 2 * tau[row]) for row in (0, 1))
+        several = [() if averaged is None else (2 * averaged[row],) for row in (0, 1)]
+        return 0.5 * sum(
+            self._of_one_spin(2 * n[row], 4 * sigma[2 * row], 2 * tau[row], *several[row]) for row in (0, 1)
+        )
 
-    def _of_one_spin(self, n: Any, sigma: Any, tau: Any) -> Any:
+    def _of_one_spin(self, n: Any, sigma: Any, tau: Any, *averaged: Any) -> Any:
         """Tell the energy per volume of a density without spin."""
         torch = import_extra("torch", extra="density")
         there = n.clamp(min=1e-25)
@@ -350,9 +357,9 @@ class LearnedExchange:
         excess = torch.maximum(tau - sigma / (8 * there), -0.5 * uniform)  # of rounding alone it is below 0
         x = 0.3 * sigma / (0.3 * sigma + 4 * k2 * there**2)
         u = 0.5 * (uniform - excess) / (uniform + excess)
-        squares = (x[:, None] - self._centres[:, 0]) ** 2 + (u[:, None] - self._centres[:, 1]) ** 2
-        near_origin = torch.exp(-0.5 * (x**2 + u**2) / self._length**2)
-        learned = torch.exp(-0.5 * squares / self._length**2) @ self._weights - near_origin * self._at_origin
+        seen = torch.stack([x, u, *((one - there) / (one + there) for one in averaged)], dim=1)
+        near_origin = torch.exp(-0.5 * (seen**2).sum(dim=1) / self._length**2)
+        learned = near_origin * (torch.expm1(seen @ self._directions) @ self._weights)
         factor = _prior_factor(x, self._bound)
         if self._bound is None:
             factor = factor + learned

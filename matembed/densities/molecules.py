@@ -1,19 +1,4 @@
-"""Molecules: a calculation of PySCF -> `DensityRecord`.
-
-Atomic units. The averaged density about a point r is
-
-    <n>(r) = integral of n(r') (a / pi)^(3/2) exp(-a |r - r'|^2),   a = B (k_F^2 + k_tau^2) / 2,
-
-with the Fermi wave vector k_F = (3 pi^2 n)^(1/3), and k_tau^2 = 10/3 tau/n, which is k_F^2 for the uniform gas: the
-Gaussian is as wide as electrons there are long. Averaged densities are the oldest nonlocal ingredient of functionals
-[1]_; with a width that scales as the density does [2]_ the ratio <n>/n does not change under uniform scaling. It is
-made of three-center overlap integrals, exact for the basis.
-
-References
-----------
-.. [1] O. Gunnarsson, M. Jonson, B. I. Lundqvist, Phys. Rev. B 20, 3136 (1979).
-.. [2] K. Bystrom, B. Kozinsky, J. Chem. Theory Comput. 18, 2180 (2022).
-"""
+"""Molecules: a calculation of PySCF -> `DensityRecord`. Atomic units."""
 
 import heapq
 from typing import Any
@@ -22,18 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matembed._optional import import_extra
+from matembed.densities.averaging import averaged_density, averaging_exponents
 from matembed.densities.records import DensityRecord
 
-__all__ = ["AVERAGING", "averaged_density", "record_of"]
+__all__ = ["record_of"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-AVERAGING = 1.0  # B
 _LEAST_DENSITY = 1e-7  # e/bohr^3; thinner points have less than a microhartree of exchange together
 _MOST_LOST = 5e-3  # share of the electrons that a grid may lose
 _LARGEST_ALPHA = 1e4  # in tails, where nothing depends on it any more
-_MOST_INTEGRALS = 20_000_000  # three-center integrals held at once, 160 MB
 REFERENCES = ("LDA", "PBE", "B88", "TPSS", "SCAN", "r2SCAN")
 
 
@@ -116,39 +100,6 @@ def record_of(mf: Any, *, name: str = "", n_points: int = 500, grid_level: int =
     return _gathered(cells, weights, (n, s, alpha, averaged), s_total, mol, name or "".join(mol.elements), energies)
 
 
-def averaged_density(mol: Any, density_matrix: Floats, coords: Floats, exponents: Floats) -> Floats:
-    """Average a density with a normalised Gaussian about each point, analytically.
-
-    Parameters
-    ----------
-    mol : pyscf.gto.Mole
-        With the basis of the density matrix.
-    density_matrix : float64 array, shape (n_basis, n_basis)
-        Symmetric.
-    coords : float64 array, shape (n_points, 3)
-        Points, bohr.
-    exponents : float64 array, shape (n_points,)
-        Of the Gaussian at each, 1/bohr^2; above 0.
-
-    Returns
-    -------
-    float64 array, shape (n_points,)
-        e/bohr^3.
-    """
-    gto = import_extra("pyscf.gto", extra="density")
-    df = import_extra("pyscf.df", extra="density")
-    below = np.tril_indices(mol.nao)
-    doubled = (density_matrix + density_matrix.T - np.diag(density_matrix.diagonal()))[below]
-    found = np.zeros(len(exponents))
-    step = max(100, _MOST_INTEGRALS // len(doubled))
-    for start in range(0, len(exponents), step):
-        some = slice(start, start + step)
-        gaussians = gto.fakemol_for_charges(coords[some], exponents[some])
-        gaussians.cart = mol.cart
-        found[some] = doubled @ df.incore.aux_e2(mol, gaussians, intor="int3c1e", aosym="s2ij")
-    return found
-
-
 def _by_spin(matrices: Any) -> Floats:
     array = np.asarray(matrices)
     return np.array([array / 2, array / 2]) if array.ndim == 2 else array
@@ -167,7 +118,7 @@ def _channel(mol: Any, rho: Floats, matrix: Floats, coords: Floats) -> tuple[Flo
     s[there] = _reduced_gradient(n[there], sigma[there])
     indicator = (tau[there] - sigma[there] / (8 * n[there])) / (0.3 * k2 * n[there])
     alpha[there] = np.clip(indicator, 0, _LARGEST_ALPHA)
-    exponents = AVERAGING * (k2 + 10 / 3 * tau[there] / n[there]) / 2
+    exponents = averaging_exponents(n[there], tau[there])
     averaged[there] = averaged_density(mol, matrix, coords[there], exponents) / n[there]
     return np.where(there, n / 2, 0), s, alpha, averaged
 

@@ -12,34 +12,26 @@ Atomic units: energies in hartree, lengths in bohr (but PySCF reads geometries i
 All that PySCF makes of energies, potentials and nuclear gradients works: ``mf.kernel()``, ``mf.nuc_grad_method()``, and
 geometry optimisation by ``pyscf.geomopt.geometric_solver.optimize(mf)`` or ``pyscf.geomopt.berny_solver.optimize(mf)``,
 which need geomeTRIC or pyberny. What needs second derivatives (``mf.newton()``, ``mf.stability()``, Hessians, TDDFT)
-raises an error.
+raises an error. A functional of the averaged density (`matembed.densities.averaging`) has energies and potentials, and
+no forces; its integrals take tens of times the CPU time of a local functional. Calculations can be copied and pickled
+as far as their functionals can: torch functions that a module defines, and all of this package.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matembed._optional import import_extra
-from matembed.densities.functionals import (
-    Family,
-    Functional,
-    LibxcFunctional,
-    SpinPoints,
-    TorchCallable,
-    complete,
-)
+from matembed.densities.averaging import AveragedFunctional
+from matembed.densities.functionals import Functional, LibxcHybrid, TorchCallable, complete
 
 __all__ = ["PotentialCheck", "attach", "check_potential"]
 
 Floats = NDArray[np.float64]
 
-_FAMILIES: tuple[Family, ...] = get_args(Family)
-_N_ROWS = {"LDA": 1, "GGA": 4, "MGGA": 5}  # of PySCF's rho: density, its gradient, tau
-_LAPLACIAN = 4  # its row, where there are six
-_LEAST_DENSITY = 1e-15  # e/bohr^3; no functional but libxc's is asked below, which moves no energy
 _STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _STENCIL = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # central differences, error of order step^6
 _AGREE = 1e-10  # relative; of slopes of two steps
@@ -81,7 +73,8 @@ def attach(
         A molecule's calculation; it is changed. What it converged to before is forgotten, and so is ``mf.xc`` with all
         that this name meant: exact exchange, dispersion. Where an error is raised it stays as it was.
     functional : str, callable or Functional
-        Anything that `as_functional` takes: exchange and correlation, or exchange alone.
+        Anything that `as_functional` takes but hybrids: exchange and correlation, or exchange alone. Or an
+        `AveragedFunctional`, such as what `EnhancementFactor.functional` makes of a model of the averaged density.
     correlation : str, callable or Functional, optional
         What completes an exchange. A name without comma stands for its correlation: ``"PBE"`` is ``",PBE"``.
         ``"none"`` says that exchange alone is meant.
@@ -122,10 +115,9 @@ def attach(
     """
     _check_molecular(mf)
     parts = _parts(functional, correlation)
-    family: Family = max((part.family for part in parts), key=_FAMILIES.index)
     before = mf.xc, mf._numint
     # for libxc an empty name is nothing, which neither is a hybrid nor has nonlocal correlation
-    mf.xc, mf._numint = "", _integrator(parts, family)
+    mf.xc, mf._numint = "", _integrator(parts)
     try:
         check_potential(mf, tolerance=tolerance)
     except Exception:
@@ -226,6 +218,12 @@ def _parts(
     functional: str | TorchCallable | Functional, correlation: str | TorchCallable | Functional | None
 ) -> tuple[Functional, ...]:
     parts = complete(functional, correlation)
+    hybrid = next((part for part in parts if isinstance(part, LibxcHybrid)), None)
+    if hybrid:
+        msg = (
+            f"{hybrid.name!r} is a hybrid, which PySCF runs by itself (mf.xc = {hybrid.name!r}); pass one that is none"
+        )
+        raise ValueError(msg)
     if parts[0].kind == "correlation":
         msg = f"{parts[0].name} is correlation alone; pass an exchange first, and it as `correlation`"
         raise ValueError(msg)
@@ -235,72 +233,13 @@ def _parts(
     return parts
 
 
-def _integrator(parts: tuple[Functional, ...], family: Family) -> Any:
-    """Make PySCF's integrator evaluate these parts, as ``define_xc_`` does: by replacing methods of one object."""
-    integrator = import_extra("pyscf.dft.numint", extra="density").NumInt()
+def _integrator(parts: tuple[Functional, ...]) -> Any:
+    import_extra("pyscf.dft.numint", extra="density")
+    from matembed.densities._integrator import AveragingIntegrator, LocalIntegrator
 
-    def eval_xc_eff(xc_code: str, rho: Any, deriv: int = 1, **_: Any) -> list[Any]:
-        if xc_code:
-            msg = f"mf.xc became {xc_code!r} after attach; attach the functional you want, or make a new calculation"
-            raise ValueError(msg)
-        if deriv > 1:
-            msg = "an attached functional has no second derivatives; newton, stability, Hessians and TDDFT need them"
-            raise NotImplementedError(msg)
-        given = np.asarray(rho, dtype=np.float64)
-        polarised = given.ndim == (2 if family == "LDA" else 3)
-        spins = given.reshape(1 + polarised, -1, given.shape[-1])
-        if spins.shape[1] > _N_ROWS["MGGA"]:
-            spins = np.delete(spins, _LAPLACIAN, axis=1)
-        energy = np.zeros(given.shape[-1])
-        potential = np.zeros((len(spins), _N_ROWS[family], given.shape[-1]))
-        for part in parts:
-            n_rows = _N_ROWS[part.family]
-            of_part = _libxc_part if isinstance(part, LibxcFunctional) else _other_part
-            part_energy, part_potential = of_part(part, spins[:, :n_rows])
-            energy += part_energy
-            potential[:, :n_rows] += part_potential
-        total = spins[:, 0].sum(axis=0)
-        per_electron = np.divide(energy, total, out=np.zeros_like(total), where=total > 0)
-        return [per_electron, potential if polarised else potential[0], None, None]
-
-    integrator.eval_xc_eff = eval_xc_eff
-    integrator._xc_type = lambda *_: family
-    return integrator
-
-
-def _libxc_part(part: Functional, spins: Floats) -> tuple[Floats, Floats]:
-    """Energy per volume, and its derivative by each number of ``spins``."""
-    rho = spins[:, 0] if part.family == "LDA" else spins
-    libxc = import_extra("pyscf.dft.numint", extra="density").NumInt()
-    told = libxc.eval_xc_eff(part.name, rho if len(spins) == 2 else rho[0], deriv=1, xctype=part.family)
-    return told[0] * spins[:, 0].sum(axis=0), told[1].reshape(spins.shape)
-
-
-def _other_part(part: Functional, spins: Floats) -> tuple[Floats, Floats]:
-    """Energy per volume, and its derivative by each number of ``spins``."""
-    present = spins[:, 0].sum(axis=0) > _LEAST_DENSITY
-    rho = spins[..., present] if len(spins) == 2 else np.repeat(spins[..., present] / 2, 2, axis=0)
-    n_points = rho.shape[-1]
-    gradient = rho[:, 1:4] if part.family != "LDA" else np.zeros((2, 3, n_points))
-    tau = rho[:, 4] if part.family == "MGGA" else np.zeros((2, n_points))
-    sigma = np.array([(gradient[a] * gradient[b]).sum(axis=0) for a, b in ((0, 0), (0, 1), (1, 1))])
-    told = part.derivatives(SpinPoints(np.maximum(rho[:, 0], 0), sigma, np.maximum(tau, 0)))
-    for unused, slopes in (("tau", told.v_tau), ("sigma", told.v_sigma))[: 2 - _FAMILIES.index(part.family)]:
-        if slopes.any():
-            msg = f"{part.name} says that it is of family {part.family}, but depends on {unused}; correct its `family`"
-            raise ValueError(msg)
-    potential = np.empty_like(rho)
-    potential[:, 0] = told.v_n
-    if part.family != "LDA":
-        up, across, down = told.v_sigma
-        potential[0, 1:4] = 2 * up * gradient[0] + across * gradient[1]
-        potential[1, 1:4] = 2 * down * gradient[1] + across * gradient[0]
-    if part.family == "MGGA":
-        potential[:, 4] = told.v_tau
-    energy, everywhere = np.zeros(len(present)), np.zeros(spins.shape)
-    energy[present] = told.energy
-    everywhere[..., present] = potential if len(spins) == 2 else potential.mean(axis=0, keepdims=True)
-    return energy, everywhere
+    averaged = tuple(part for part in parts if isinstance(part, AveragedFunctional))
+    local = tuple(part for part in parts if not isinstance(part, AveragedFunctional))
+    return AveragingIntegrator(averaged, local) if averaged else LocalIntegrator(local)
 
 
 def _few_points(mol: Any, n_points: int, rng: np.random.Generator) -> Any:

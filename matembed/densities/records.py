@@ -69,7 +69,7 @@ class DensityRecord:
     alpha : float64 array, shape (n_channels, n_points)
         ``(tau - tau_W) / tau_unif`` of twice the spin densities: 0 for one orbital, 1 for the uniform gas.
     averaged : float64 array, shape (n_channels, n_points)
-        Averaged density about the point over the density there, see `matembed.densities.molecules`: 1 for the uniform
+        Averaged density about the point over the density there, see `matembed.densities.averaging`: 1 for the uniform
         gas.
     s_total : float64 array, shape (n_points,)
         Reduced gradient of the whole density.

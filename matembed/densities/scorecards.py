@@ -6,6 +6,10 @@ A name of libxc is split into exchange and correlation, which have conditions of
 split has exchange nevertheless: what ``E_xc[n_g] / g`` goes to as g grows [1]_, taken at g = 1,000,000; and the rest is
 its correlation. Conditions that such a limit meets by itself, or is not sharp enough for, are then not applicable.
 
+Hybrids are split in the same way, and their exact exchange goes with their exchange: see `conditions`. Where distances
+matter (HSE06) exchange does not scale with the density, so that it has no such limit; and exact exchange is known of
+the uniform gas and of hydrogen alone. What that leaves open is not applicable, with the reason.
+
 References
 ----------
 .. [1] M. Levy, J. P. Perdew, Phys. Rev. A 32, 2010 (1985).
@@ -26,10 +30,13 @@ from matembed.densities.conditions import CONDITIONS, Condition, Outcome
 from matembed.densities.electrons import Density, Electrons, default_densities
 from matembed.densities.functionals import (
     Derivatives,
+    Difference,
+    ExactShare,
     Family,
     Functional,
     Kind,
     LibxcFunctional,
+    LibxcHybrid,
     SpinPoints,
     TorchCallable,
     as_functional,
@@ -56,7 +63,9 @@ class Scorecard:
     kind : {"exchange", "correlation", "exchange-correlation"}
         What it tells of.
     family : {"LDA", "GGA", "MGGA"}
-        What it depends on.
+        What it depends on, exact exchange left out.
+    exact : ExactShare
+        How much exact exchange it has.
     densities : tuple of str
         Names of the real densities it was integrated over.
     outcomes : tuple of Outcome
@@ -66,6 +75,7 @@ class Scorecard:
     functional: str
     kind: Kind
     family: Family
+    exact: ExactShare
     densities: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
 
@@ -79,7 +89,12 @@ class Scorecard:
     def __repr__(self) -> str:
         broken = [one.name for one in self.outcomes if one.passed is False]
         tail = f"; not {', '.join(broken)}" if broken else ""
-        return f"Scorecard({self.functional}, {self.family}: {self.summary()}{tail})"
+        return f"Scorecard({self.functional}, {self.ingredients}: {self.summary()}{tail})"
+
+    @property
+    def ingredients(self) -> str:
+        """Family, and exact exchange if there is any."""
+        return self.family + (f" with {self.exact}" if self.exact != ExactShare() else "")
 
     @property
     def n_met(self) -> tuple[int, int]:
@@ -96,7 +111,8 @@ class Scorecard:
             Short.
         """
         met, of = self.n_met
-        return f"{met} of {of} conditions met"
+        missing = sum(one.verdict == "no number" for one in self.outcomes)
+        return f"{met} of {of} conditions met" + (f", {missing} without number" if missing else "")
 
     def to_frame(self) -> pd.DataFrame:
         """Make a table.
@@ -144,7 +160,8 @@ class Scorecard:
         try:
             values = json.loads(text)
             outcomes = tuple(Outcome(**one) for one in values.pop("outcomes"))
-            return cls(**values | {"densities": tuple(values["densities"]), "outcomes": outcomes})
+            given = {"exact": ExactShare(**values["exact"]), "densities": tuple(values["densities"])}
+            return cls(**values | given, outcomes=outcomes)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             msg = f"wanted the JSON of a scorecard, got {text[:60]!r} ({error})"
             raise ValueError(msg) from error
@@ -186,7 +203,7 @@ class Scorecard:
         lines = [
             f"# {self.functional}: {self.summary()}",
             "",
-            f"{self.family}, {self.kind}. Real densities: {', '.join(self.densities)}.",
+            f"{self.ingredients}, {self.kind}. Real densities: {', '.join(self.densities)}.",
             "",
             "| | condition | wanted | measured | verdict | where, or why not |",
             "|---|---|---|---|---|---|",
@@ -221,14 +238,16 @@ def scorecard(
     ----------
     functional : str, callable or Functional
         A name of libxc, a torch function of n, sigma and tau, or what has `derivatives`; see
-        `matembed.densities.functionals`. Hybrids are refused: their exact exchange is no function of the three.
+        `matembed.densities.functionals`. Of hybrids exact exchange is added where it is known, see
+        `matembed.densities.conditions`.
     correlation : str, callable or Functional, optional
         To go with a functional that is exchange alone, as in ``attach``.
     kind : {"exchange", "correlation", "exchange-correlation"}, optional
         Of a torch function; by default what it says itself, else "exchange-correlation".
-    densities : mapping of str to (weights, SpinPoints), optional
-        Real densities; weights are volumes, bohr^3. By default those of atoms, see `matembed.densities.electrons`; of
-        records, ``{name: (record.weights, record.points()) for name, record in records.items()}``.
+    densities : mapping of str to (weights, SpinPoints) or (weights, SpinPoints, exact exchange), optional
+        Real densities; weights are volumes, bohr^3, exact exchange, in hartree, is for hybrids alone. By default those
+        of atoms, see `matembed.densities.electrons`; of records,
+        ``{name: (one.weights, one.points(), one.energies["exact_exchange"]) for name, one in records.items()}``.
 
     Returns
     -------
@@ -240,9 +259,9 @@ def scorecard(
     TypeError
         If the functional or a density is of another type.
     ValueError
-        If libxc has no such functional, it is a hybrid, a torch function returns another shape, numbers that are not
-        finite or derivatives that are not those of its energy, a weight is negative, or `correlation` goes with what is
-        not exchange, or is none itself.
+        If libxc has no such functional, a torch function returns another shape, numbers that are not finite or
+        derivatives that are not those of its energy, a weight is negative, or `correlation` goes with what is not
+        exchange, or is none itself.
 
     Examples
     --------
@@ -251,20 +270,21 @@ def scorecard(
     ('fail', 1.76)
     >>> card
     Scorecard(PBE, GGA: 15 of 20 conditions met; not ...)
+    >>> scorecard("PBE0")
+    Scorecard(PBE0, GGA with exact exchange 0.25: 15 of 20 conditions met; not ...)
     """
     electrons = Electrons.of(default_densities() if densities is None else densities)
     several = complete(functional if kind is None else as_functional(functional, kind=kind), correlation)
     for one in several:
         _check_derivatives(one)
-    given, parts = several[0], _parts(several[0])
-    split = not isinstance(parts.get("exchange"), _HighDensity)
+    taken = _parts(several[0])
     if len(several) > 1:
         name = f"{several[0].name.strip(', ')} + {several[1].name.strip(', ')}"
-        given = _Sum(several[0], several[1], 1.0, "exchange-correlation", name)
-        parts = {"exchange": several[0], "correlation": several[1], "exchange-correlation": given}
-    outcomes = tuple(_judged(condition, parts, electrons, split=split) for condition in CONDITIONS)
-    known: Kind = "exchange-correlation" if len(parts) > 1 else next(iter(parts))
-    return Scorecard(given.name, known, given.family, electrons.names, outcomes)
+        taken = _joined(taken.parts["exchange"], several[1], name)
+    outcomes = tuple(_judged(condition, taken, electrons) for condition in CONDITIONS)
+    given = several[0] if len(several) == 1 else taken.parts["exchange-correlation"]
+    exact = getattr(given, "exact", ExactShare())
+    return Scorecard(given.name, given.kind, given.family, exact, electrons.names, outcomes)
 
 
 def page(scorecards: Sequence[Scorecard]) -> str:
@@ -298,6 +318,9 @@ def page(scorecards: Sequence[Scorecard]) -> str:
         ]
         head = f"| | {' | '.join(names)} |\n|---|{'---|' * len(names)}"
         blocks.append("\n".join([f"## {part.capitalize()}", "", head, *rows]))
+    unmeasured = _unmeasured(scorecards)
+    if unmeasured:
+        blocks += ["## Without a number", "\n".join(unmeasured)]
     wanted = [f"- {one.name}: {one.wanted}. {one.source}." for one in CONDITIONS]
     return "\n\n".join([*blocks, "## Conditions", "\n".join(wanted)]) + "\n"
 
@@ -313,7 +336,8 @@ def draw(scorecards: Sequence[Scorecard]) -> "Figure":
     Returns
     -------
     matplotlib.figure.Figure
-        Green where a condition is met, orange where it is broken, grey where it does not apply.
+        Green where a condition is met, orange where it is broken, yellow where the functional gave no number, grey
+        where the condition does not apply.
 
     Raises
     ------
@@ -346,34 +370,89 @@ class _HighDensity:
 
 @dataclass(frozen=True)
 class _Sum:
-    """A functional and `factor` times another."""
+    """Exchange and correlation."""
 
     first: Functional
     second: Functional
-    factor: float
-    kind: Kind
     name: str
+    kind: Kind = "exchange-correlation"
 
     @property
     def family(self) -> Family:
         return max(self.first.family, self.second.family, key=get_args(Family).index)
 
+    @property
+    def exact(self) -> ExactShare:
+        return getattr(self.first, "exact", ExactShare())
+
     def derivatives(self, points: SpinPoints) -> Derivatives:
         pairs = zip(self.first.derivatives(points), self.second.derivatives(points), strict=True)
-        return Derivatives(*(first + self.factor * second for first, second in pairs))
+        return Derivatives(*(first + second for first, second in pairs))
 
 
-def _parts(functional: Functional) -> dict[Kind, Functional]:
+@dataclass(frozen=True)
+class _WithExact:
+    """A function of points that exact exchange goes with, which measures add."""
+
+    rest: Functional
+    exact: ExactShare
+    name: str
+    kind: Kind
+
+    @property
+    def family(self) -> Family:
+        return self.rest.family
+
+    def derivatives(self, points: SpinPoints) -> Derivatives:
+        return self.rest.derivatives(points)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A functional as its conditions need it: its parts, and how they were told apart."""
+
+    parts: Mapping[Kind, Functional]
+    split: bool = True
+    ranged: bool = False
+
+
+def _joined(exchange: Functional, correlation: Functional, name: str) -> _Parts:
+    whole = _Sum(exchange, correlation, name)
+    return _Parts({"exchange": exchange, "correlation": correlation, "exchange-correlation": whole})
+
+
+def _parts(functional: Functional) -> _Parts:
     """Take a functional apart, as far as its conditions need it."""
+    if isinstance(functional, LibxcHybrid):
+        return _parts_of_hybrid(functional)
     if isinstance(functional, LibxcFunctional):
         parts = _libxc_parts(functional)
         if parts:
-            return parts
+            return _Parts(parts)
     elif functional.kind != "exchange-correlation":
-        return {functional.kind: functional}
+        return _Parts({functional.kind: functional})
+    return _Parts(_by_high_density(functional), split=False)
+
+
+def _by_high_density(functional: Functional) -> dict[Kind, Functional]:
     exchange = _HighDensity(functional)
-    correlation = _Sum(functional, exchange, -1.0, "correlation", f"correlation of {functional.name}")
+    correlation = Difference(functional, exchange, "correlation", f"correlation of {functional.name}")
     return {"exchange": exchange, "correlation": correlation, "exchange-correlation": functional}
+
+
+def _parts_of_hybrid(functional: LibxcHybrid) -> _Parts:
+    exact, name = functional.exact, functional.name
+    both = functional.split()
+    if both and functional.kind == "exchange":
+        return _Parts({"exchange": _WithExact(both[0], exact, name, "exchange")})
+    if both:
+        return _joined(_WithExact(both[0], exact, name, "exchange"), both[1], name)
+    parts = _by_high_density(functional.rest)
+    whole = _WithExact(parts["exchange-correlation"], exact, name, "exchange-correlation")
+    if exact.ranged:
+        return _Parts({"exchange-correlation": whole}, split=False, ranged=True)
+    exchange = _WithExact(parts["exchange"], exact, name, "exchange")
+    return _Parts({**parts, "exchange": exchange, "exchange-correlation": whole}, split=False)
 
 
 def _libxc_parts(functional: LibxcFunctional) -> dict[Kind, Functional]:
@@ -393,20 +472,35 @@ def _libxc_parts(functional: LibxcFunctional) -> dict[Kind, Functional]:
     }
 
 
-def _judged(condition: Condition, parts: Mapping[Kind, Functional], electrons: Electrons, *, split: bool) -> Outcome:
-    if condition.part not in parts:
-        return condition.skip(f"not {condition.part}")
-    if split:
+def _judged(condition: Condition, taken: _Parts, electrons: Electrons) -> Outcome:
+    parts = taken.parts
+    if taken.split:
+        if condition.part not in parts:
+            return condition.skip(f"not {condition.part}")
         return condition.judge(parts[condition.part], electrons)
     if condition.unsplit == "sum":
         return condition.judge(parts["exchange-correlation"], electrons)
+    if taken.ranged and condition.part != "exchange-correlation":
+        return condition.skip("exchange and correlation are one, and with a range high densities do not part them")
     if condition.unsplit == "skip":
         return condition.skip("exchange is the high-density limit of the sum")
     try:
         outcome = condition.judge(parts[condition.part], electrons)
     except ValueError:  # what is wrong at densities not so high is raised by the conditions of the sum
-        outcome = None
-    return condition.skip("no numbers at high density") if outcome is None or outcome.measured is None else outcome
+        return condition.skip("no numbers at high density")
+    return condition.skip("no numbers at high density") if outcome.verdict == "no number" else outcome
+
+
+def _unmeasured(scorecards: Sequence[Scorecard]) -> list[str]:
+    """Say why conditions of parts that a functional has were not measured."""
+    lines = []
+    for card in scorecards:
+        reasons: dict[str, list[str]] = {}
+        for one in card.outcomes:
+            if one.measured is None and one.note != f"not {one.part}":
+                reasons.setdefault(f"{one.verdict}, {one.note}", []).append(one.name)
+        lines += [f"- {card.functional}: {', '.join(names)}: {reason}." for reason, names in reasons.items()]
+    return lines
 
 
 def _loud(outcome: Outcome, text: str) -> str:
@@ -415,7 +509,7 @@ def _loud(outcome: Outcome, text: str) -> str:
 
 def _check_derivatives(functional: Functional) -> None:
     """Refuse derivatives of another shape, or not of the energy; libxc has its own tests."""
-    if isinstance(functional, LibxcFunctional):
+    if isinstance(functional, LibxcFunctional | LibxcHybrid):
         return
     points = SpinPoints.unpolarised([0.01, 0.1, 1.0, 10.0], s=[0.3, 0.8, 1.5, 0.6], alpha=[0.7, 0.4, 1.3, 2.1])
     told = functional.derivatives(points)

@@ -132,8 +132,17 @@ class LearnedEnergy:
         -------
         float
             Relative.
+
+        Raises
+        ------
+        ValueError
+            If there are no records, or no factor but 1.
         """
-        return float(self.violations(records, [g for g in factors if g != 1]).mean())
+        scaled = [g for g in factors if g != 1]
+        if not len(records) or not scaled:
+            msg = f"wanted records and a factor other than 1, got {len(records)} records and factors {list(factors)}"
+            raise ValueError(msg)
+        return float(self.violations(records, scaled).mean())
 
 
 def fit(

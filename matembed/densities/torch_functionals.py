@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, get_args
 
 from matembed._optional import import_extra
-from matembed.densities.functionals import Family, Kind, TorchCallable
+from matembed.densities.functionals import PW92, PW92_CURVATURE, Family, Kind, TorchCallable
 
 __all__ = ["add", "lda_exchange", "pbe_correlation", "pbe_exchange", "pw92_correlation"]
 
@@ -31,13 +31,6 @@ _BETA = 0.06672455060314922
 _GAMMA = (1 - math.log(2)) / math.pi**2
 _KAPPA = 0.8040
 _MU = _BETA * math.pi**2 / 3
-_F_CURVATURE = 8 / (9 * (2 ** (4 / 3) - 2))  # second derivative of f(zeta) at 0
-# a, alpha_1, beta_1 ... beta_4 of unpolarised and polarised gas, and of minus the spin stiffness
-_PW92 = (
-    (0.0310907, 0.21370, 7.5957, 3.5876, 1.6382, 0.49294),
-    (0.01554535, 0.20548, 14.1189, 6.1977, 3.3662, 0.62517),
-    (0.0168869, 0.11125, 10.357, 3.6231, 0.88026, 0.49671),
-)
 
 
 def _mark(name: str, kind: Kind, family: Family) -> Callable[[TorchCallable], TorchCallable]:
@@ -201,14 +194,24 @@ def add(exchange: TorchCallable, correlation: TorchCallable) -> TorchCallable:
         if kind != wanted:
             msg = f"wanted {wanted} alone, but {getattr(function, 'name', 'the function')} is {kind}"
             raise ValueError(msg)
-    families: list[Family] = [getattr(function, "family", "MGGA") for function, _ in parts]
-    names = [getattr(function, "name", kind) for function, kind in parts]
+    return _Both(exchange, correlation)
 
-    @_mark(" + ".join(names), "exchange-correlation", max(families, key=get_args(Family).index))
-    def both(n: Any, sigma: Any, tau: Any) -> Any:
+
+class _Both:
+    """A sum that can be pickled as far as its parts can."""
+
+    kind: Kind = "exchange-correlation"
+
+    def __init__(self, exchange: TorchCallable, correlation: TorchCallable) -> None:
+        self.parts = exchange, correlation
+        families: list[Family] = [getattr(part, "family", "MGGA") for part in self.parts]
+        self.family: Family = max(families, key=get_args(Family).index)
+        kinds = ("exchange", "correlation")
+        self.name = " + ".join(getattr(part, "name", kind) for part, kind in zip(self.parts, kinds, strict=True))
+
+    def __call__(self, n: Any, sigma: Any, tau: Any) -> Any:
+        exchange, correlation = self.parts
         return exchange(n, sigma, tau) + correlation(n, sigma, tau)
-
-    return both
 
 
 class _Spin(NamedTuple):
@@ -238,8 +241,8 @@ def _pw92(cube_root: Any, spin: _Spin) -> Any:
     root = r_s**0.5
     unpolarised, polarised, stiffness = (
         -2 * a * (1 + alpha * r_s) * torch.log1p(0.5 / a / (root * (b1 + root * (b2 + root * (b3 + root * b4)))))
-        for a, alpha, b1, b2, b3, b4 in _PW92
+        for a, alpha, b1, b2, b3, b4 in PW92
     )
     f = ((spin.roots**4).sum(dim=0) - 2) / (2 ** (4 / 3) - 2)
     z4 = spin.zeta**4
-    return unpolarised + f * (z4 * (polarised - unpolarised) - (1 - z4) * stiffness / _F_CURVATURE)
+    return unpolarised + f * (z4 * (polarised - unpolarised) - (1 - z4) * stiffness / PW92_CURVATURE)

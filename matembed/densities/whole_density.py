@@ -87,6 +87,11 @@ def density_rows(record: DensityRecord, *, spins: Spins = "apart") -> DensityRow
     DensityRows
         Of 1 density, or 2.
 
+    Raises
+    ------
+    ValueError
+        If `spins` is neither.
+
     References
     ----------
     .. [1] G. L. Oliver, J. P. Perdew, Phys. Rev. A 20, 397 (1979).
@@ -96,10 +101,11 @@ def density_rows(record: DensityRecord, *, spins: Spins = "apart") -> DensityRow
         raise ValueError(msg)
     points = record.points()
     if spins == "together":
-        n = points.n.sum(axis=0)
-        columns = _logarithms(n, points.sigma.sum(axis=0) + points.sigma[1], points.tau.sum(axis=0))
-        polarisation = np.abs(points.n[0] - points.n[1]) / n
-        parts = [_merged(np.column_stack([columns, polarisation]), record.weights * n)]
+        n, sigma, tau = points.n.sum(axis=0), points.sigma.sum(axis=0) + points.sigma[1], points.tau.sum(axis=0)
+        there = n > 0
+        columns = _logarithms(n[there], sigma[there], tau[there])
+        polarisation = np.abs(points.n[0] - points.n[1])[there] / n[there]
+        parts = [_merged(np.column_stack([columns, polarisation]), (record.weights * n)[there])]
     else:
         parts = []
         for row in range(len(record.n)):

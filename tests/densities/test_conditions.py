@@ -127,7 +127,7 @@ def test_pointwise_exchange_in_double_precision_scales_to_rounding(name, atoms):
     assert judge(TorchFunctional(form, "exchange"), name, atoms).measured < 1e-12
 
 
-def test_numbers_that_are_none_fail(atoms):
+def test_numbers_that_are_none_have_their_own_word(atoms):
     class Broken:
         name, kind, family = "broken", "exchange", "LDA"
 
@@ -137,7 +137,8 @@ def test_numbers_that_are_none_fail(atoms):
 
     for condition in CONDITIONS:
         outcome = condition.judge(Broken(), atoms)
-        assert (outcome.measured, outcome.passed) == (None, False)
+        assert (outcome.measured, outcome.passed, outcome.verdict) == (None, None, "no number")
+        assert outcome.number == "none"
         assert outcome.note.startswith("not finite at")
 
 

@@ -13,7 +13,7 @@ COUNTS = {"H": (1, 0), "He": (1, 1), "Be": (2, 2), "N": (5, 2), "Ne": (5, 5), "A
 
 @pytest.mark.parametrize("symbol", COUNTS)
 def test_atoms_have_their_electrons(symbol):
-    weights, points = default_densities()[symbol]
+    weights, points, _ = default_densities()[symbol]
     # the tail below 1e-12 e/bohr^3 is left out
     assert points.n @ weights == pytest.approx(COUNTS[symbol], abs=1e-8)
 
@@ -31,8 +31,18 @@ def test_the_virial_theorem_holds_for_atoms():
     # -E = T: Hartree-Fock limits, hartree; the basis leaves 0.06 %
     limits = {"He": 2.861680, "Be": 14.573023, "N": 54.400934, "Ne": 128.547098, "Ar": 526.817513}
     for symbol, energy in limits.items():
-        weights, points = default_densities()[symbol]
+        weights, points, _ = default_densities()[symbol]
         assert points.tau.sum(axis=0) @ weights == pytest.approx(energy, rel=1e-3)
+
+
+def test_exact_exchange_comes_with_atoms():
+    # Hartree-Fock limits, hartree; the basis leaves 0.1 %
+    limits = {"H": -0.3125, "He": -1.0258, "Be": -2.6669, "N": -6.596, "Ne": -12.1084, "Ar": -30.1850}
+    densities = default_densities()
+    joined = Electrons.of(densities)
+    np.testing.assert_allclose(joined.exact_exchange, list(limits.values()), rtol=2e-3)
+    some = {"H": densities["H"], "He": densities["He"][:2]}
+    assert Electrons.of(some).exact_exchange is None
 
 
 def test_a_ray_holds_the_open_shell_atom_as_a_whole_grid_does():
@@ -64,7 +74,7 @@ def test_joined_densities_are_as_each_alone():
     alone = [Electrons.of({name: density}).energies(LibxcFunctional("SCAN"))[0] for name, density in densities.items()]
     np.testing.assert_allclose(joined.energies(LibxcFunctional("SCAN")), alone, rtol=1e-13)
     assert joined.slater() == pytest.approx(
-        [weights @ slater_exchange(points) for weights, points in densities.values()]
+        [weights @ slater_exchange(points) for weights, points, _ in densities.values()]
     )
 
 
@@ -73,7 +83,7 @@ def test_joined_densities_are_as_each_alone():
     [
         ({}, ValueError, "at least one density"),
         ([hydrogen()], TypeError, "must map names to (weights, SpinPoints), got list"),
-        ({"H": hydrogen()[1]}, TypeError, "the density 'H' must be a pair"),
+        ({"H": hydrogen()[1]}, TypeError, "the density 'H' must be (weights, SpinPoints)"),
         ({"H": (hydrogen()[0][1:], hydrogen()[1])}, ValueError, "has 160 points and weights of shape (159,)"),
         ({"H": (-hydrogen()[0], hydrogen()[1])}, ValueError, "weights must be finite and 0 or more"),
         ({"H": (np.full(160, np.nan), hydrogen()[1])}, ValueError, "the density 'H' has 160 others"),

@@ -1,11 +1,23 @@
 """What is no functional of n, sigma and tau is refused by name, and exchange and correlation are told apart."""
 
+import re
+
 import numpy as np
 import pytest
 
-from matembed.densities.functionals import SpinPoints, TorchFunctional, as_functional, complete
+from matembed.densities._measures import Grid, spin_scaling
+from matembed.densities.functionals import (
+    CORRELATIONS,
+    ExactShare,
+    LibxcFunctional,
+    LibxcHybrid,
+    SpinPoints,
+    TorchFunctional,
+    as_functional,
+    complete,
+)
 
-pytest.importorskip("pyscf")
+dft = pytest.importorskip("pyscf.dft")
 
 
 def slater(n, sigma, tau):
@@ -15,9 +27,8 @@ def slater(n, sigma, tau):
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("B3LYP", "a hybrid"),
-        ("PBE0", "a hybrid"),
-        ("WB97M_V", "hybrid|nonlocal"),
+        ("WB97M_V", "nonlocal"),
+        ("HYB_GGA_XC_CAMY_BLYP", "Yukawa"),
         ("BR89,", "Laplacian"),
         ("PBE-D3BJ", "dispersion"),
         ("LDA_K_TF", "kinetic energy"),
@@ -31,6 +42,64 @@ def slater(n, sigma, tau):
 def test_other_names_are_refused(name, what):
     with pytest.raises(ValueError, match=what):
         as_functional(name)
+
+
+@pytest.mark.parametrize("name", ["B3LYP", "PBE0", "HF", "0.3*HF+0.7*PBE,PBE"])
+def test_a_hybrid_is_no_function_of_points(name):
+    points = SpinPoints.unpolarised([0.1, 1.0], s=0.5, alpha=1)
+    with pytest.raises(ValueError, match=f"{re.escape(name)}' is a hybrid"):
+        LibxcFunctional(name)
+    with pytest.raises(ValueError, match="is a hybrid, whose exact exchange is no function"):
+        as_functional(name).derivatives(points)
+    with pytest.raises(ValueError, match="'PBE' is none"):
+        LibxcHybrid("PBE")
+
+
+@pytest.mark.parametrize(
+    ("name", "exact", "kind", "family"),
+    [
+        ("PBE0", ExactShare(0.25, 0.25), "exchange-correlation", "GGA"),
+        ("SCAN0", ExactShare(0.25, 0.25), "exchange-correlation", "MGGA"),
+        ("HSE06", ExactShare(0.25, 0, 0.11), "exchange-correlation", "GGA"),
+        ("CAM-B3LYP", ExactShare(0.19, 0.65, 0.33), "exchange-correlation", "GGA"),
+        ("HYB_MGGA_X_SCAN0", ExactShare(0.25, 0.25), "exchange", "MGGA"),
+        ("HF", ExactShare(1, 1), "exchange", "LDA"),
+        ("HF,PBE", ExactShare(1, 1), "exchange-correlation", "GGA"),
+    ],
+)
+def test_shares_of_exact_exchange(name, exact, kind, family):
+    hybrid = as_functional(name)
+    assert (hybrid.kind, hybrid.family) == (kind, family)
+    assert [getattr(hybrid.exact, one) for one in ("short", "long", "omega")] == pytest.approx(
+        [exact.short, exact.long, exact.omega]
+    )
+
+
+def test_what_is_left_of_pbe0_is_three_quarters_of_pbe_exchange_and_its_correlation():
+    points = Grid.of([0.1, 1, 10], [0, 0.5], [0, 1, 3], 1).points
+    exchange, correlation = as_functional("PBE0").split()
+    for found, name, share in ((exchange, "PBE,", 0.75), (correlation, ",PBE", 1)):
+        told, wanted = found.derivatives(points), as_functional(name).derivatives(points)
+        for one, other in zip(told, wanted, strict=True):
+            np.testing.assert_allclose(one, share * other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("number", CORRELATIONS)
+def test_exchange_of_hybrids_that_libxc_has_as_one_obeys_spin_scaling(number):
+    """It holds for exchange alone: with another correlation what is left would break it."""
+    names = {int(one): name for name, one in dft.libxc.available_libxc_functionals().items()}
+    exchange, correlation = as_functional(names[number]).split()
+    assert spin_scaling(exchange).value < 1e-6
+    assert spin_scaling(correlation).value > 1e-2
+
+
+def test_hybrids_of_hybrids_are_split_by_their_shares():
+    points = SpinPoints.unpolarised([0.1, 1.0], s=0.7, alpha=1)
+    exchange, correlation = as_functional("0.5*PBE0+0.5*PBE").split()
+    for found, name, share in ((exchange, "PBE,", 0.875), (correlation, ",PBE", 1)):
+        wanted = share * as_functional(name).derivatives(points).energy
+        np.testing.assert_allclose(found.derivatives(points).energy, wanted, rtol=1e-9)
+    assert as_functional("B97-2").split() is None
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""A calculation becomes a record with its electrons and energies, and the averaged density is the integral it says."""
+"""A calculation becomes a record with its electrons and energies."""
 
 import numpy as np
 import pytest
 
 from matembed.densities.functionals import LibxcFunctional
-from matembed.densities.molecules import averaged_density, record_of
+from matembed.densities.molecules import record_of
 
 pytest.importorskip("pyscf")
 
@@ -51,19 +51,6 @@ def test_exact_exchange_scales_through_the_record(calculations):
     assert abs(found.energies["PBE exchange"] / wanted.energies["PBE exchange"] - 1) < 1e-4  # on another grid
     told = [one.weights @ (one.n[0] ** (4 / 3) * one.averaged[0]) for one in (found, wanted)]
     assert abs(told[0] / told[1] - 1) < 1e-3
-
-
-def test_the_averaged_density_is_its_integral(calculations):
-    from pyscf import dft
-
-    mf = calculations["H2O"]
-    coords = np.array([[0.0, 0, 0], [0.5, 0.3, -0.2], [2.0, 1.0, 0.0]])
-    exponents = np.array([1.0, 0.5, 0.2])
-    found = averaged_density(mf.mol, mf.make_rdm1(), coords, exponents)
-    n = dft.numint.eval_rho(mf.mol, dft.numint.eval_ao(mf.mol, mf.grids.coords), mf.make_rdm1())
-    for place, exponent, value in zip(coords, exponents, found, strict=True):
-        gaussian = (exponent / np.pi) ** 1.5 * np.exp(-exponent * ((mf.grids.coords - place) ** 2).sum(axis=1))
-        assert abs(value - (mf.grids.weights * n * gaussian).sum()) < 1e-5 * value
 
 
 def test_a_rotated_molecule_has_the_same_exchange(calculations, records):

@@ -13,6 +13,7 @@ import torch
 from matembed.densities.conditions import CONDITIONS
 from matembed.densities.electrons import default_densities, hydrogen
 from matembed.densities.functionals import Derivatives, LibxcFunctional
+from matembed.densities.records import load_records
 from matembed.densities.scorecards import Scorecard, draw, page, scorecard
 from matembed.densities.torch_functionals import add, lda_exchange, pbe_correlation, pbe_exchange
 
@@ -144,18 +145,110 @@ def test_functionals_of_libxc_that_do_not_split_are_judged():
     assert card["uniform gas exchange"].measured == pytest.approx(0.0866, abs=1e-4)
 
 
+# Hybrids -------------------------------------------------------------------------------------------------------------
+
+EXACT = {"uniform gas exchange": 0, "gradient expansion": 10 / 81, "hydrogen exchange": 0}
+
+
+def test_pbe0_is_a_quarter_of_exact_exchange_and_three_quarters_of_pbe():
+    hybrid, pbe, hartree_fock = scorecard("PBE0"), scorecard("PBE"), scorecard("HF")
+    assert hybrid.ingredients == "GGA with exact exchange 0.25"
+    assert scorecard("0.25*HF+0.75*PBE,PBE").n_met == hybrid.n_met
+    for name, exact in EXACT.items():
+        assert hartree_fock[name].measured == pytest.approx(exact, abs=1e-9)
+        # of the uniform gas the largest relative error, 0 but for rounding
+        assert hybrid[name].measured == pytest.approx(0.75 * pbe[name].measured + 0.25 * exact, abs=1e-9)
+    for name in (one.name for one in CONDITIONS if one.part == "correlation"):
+        assert hybrid[name].measured == pytest.approx(pbe[name].measured, rel=1e-6, abs=1e-9), name
+    largest = 0.75 * pbe["local Lieb-Oxford"].measured + 0.25 * np.array([1.804, 1.174])
+    assert [hybrid[f"{which} Lieb-Oxford"].measured for which in ("local", "tight")] == pytest.approx(largest, abs=1e-9)
+    found = hybrid["one-electron self-interaction"].measured
+    assert found == pytest.approx(0.75 * pbe["hydrogen exchange"].measured + pbe["hydrogen correlation"].measured)
+    assert found == pytest.approx(-1.1, abs=0.06)  # published for a basis set
+    assert broken(hybrid) == broken(pbe)
+
+
+def test_exact_exchange_alone_meets_all_conditions_of_exchange():
+    card = scorecard("HF")
+    assert (card.kind, card.n_met) == ("exchange", (10, 10))
+    assert card["global Lieb-Oxford of exchange"].measured < 1.804
+    # whose correlation is PBE's, which is what is left of the self-interaction
+    both = scorecard("HF", correlation="PBE")
+    found = [both[name].measured for name in ("one-electron self-interaction", "hydrogen correlation")]
+    assert found[0] == pytest.approx(found[1]) and found[1] < -5
+    assert both["coordinate scaling"].note.endswith("exact exchange scales")
+
+
+def test_exact_exchange_of_real_densities_is_theirs():
+    densities = {name: default_densities()[name] for name in ("He", "Ne")}
+    share = [
+        0.75 * (weights @ LibxcFunctional("PBE,").derivatives(points).energy)
+        for weights, points, _ in densities.values()
+    ]
+    slater = [weights @ LibxcFunctional("LDA,").derivatives(points).energy for weights, points, _ in densities.values()]
+    exact = [one[2] for one in densities.values()]
+    assert exact == pytest.approx([-1.026, -12.11], abs=0.005)  # of Hartree-Fock, as published
+    wanted = max((np.array(share) + 0.25 * np.array(exact)) / slater)
+    found = scorecard("PBE0", densities=densities)["global Lieb-Oxford of exchange"]
+    assert found.measured == pytest.approx(wanted, rel=1e-9)
+    bare = {name: one[:2] for name, one in densities.items()}
+    told = scorecard("PBE0", densities=bare)["global Lieb-Oxford of exchange"]
+    assert (told.verdict, told.note) == ("not applicable", "exact exchange of these densities is not given")
+    assert scorecard("PBE", densities=bare)["global Lieb-Oxford of exchange"].passed
+    with pytest.raises(ValueError, match="exact exchange must be below 0 hartree, that of the density 'He' is 1"):
+        scorecard("PBE0", densities={"He": (*bare["He"], 1.0)})
+
+
+def test_exact_exchange_of_records_obeys_the_global_bound():
+    known = load_records()
+    densities = {
+        name: (known[name].weights, known[name].points(), known[name].energies["exact_exchange"])
+        for name in ("H2O", "OH", "SiH4", "H")
+    }
+    card = scorecard("HF", densities=densities)
+    slater = [weights @ LibxcFunctional("LDA,").derivatives(points).energy for weights, points, _ in densities.values()]
+    # of the gas without spin, which is less for OH and H than that of their spins
+    assert card["global Lieb-Oxford of exchange"].measured >= max(
+        np.array([one[2] for one in densities.values()]) / slater
+    )
+    assert card["global Lieb-Oxford of exchange"].passed
+
+
+def test_hybrids_break_what_they_are_known_to():
+    assert scorecard("SCAN0").n_met == scorecard("r2SCAN0").n_met == (20, 20)
+    assert broken(scorecard("TPSSh")) == {"tight Lieb-Oxford"}
+    assert broken(scorecard("B3LYP")) == BROKEN["BLYP"] | {"high-density limit", "hydrogen correlation"}
+
+
+def test_what_a_range_leaves_open_does_not_apply():
+    card = scorecard("HSE06")
+    open_to = {one.name for one in card.outcomes if one.verdict == "not applicable"}
+    assert open_to == {
+        *LIMIT,
+        *("local Lieb-Oxford", "tight Lieb-Oxford", "global Lieb-Oxford of exchange"),
+        *("high-density exchange", "global Lieb-Oxford"),
+    }
+    assert all("range of 0.11/bohr" in card[name].note for name in open_to)
+    alike = [one["one-electron self-interaction"].measured for one in (card, scorecard("PBE0"))]
+    assert alike[0] == pytest.approx(alike[1], abs=0.3)  # mHa
+    # range-separated Slater exchange is that of the uniform gas
+    assert scorecard("CAM-B3LYP")["uniform gas exchange"].passed
+    unsplit = scorecard("HYB_GGA_XC_WB97X")
+    assert {one.name for one in unsplit.outcomes if one.measured is not None} == {"one-electron self-interaction"}
+
+
 def test_densities_are_replaced():
     densities = {name: default_densities()[name] for name in ("He", "Ne")}
     card = scorecard("PBE", densities=densities)
     assert card.densities == ("He", "Ne")
     assert card["global non-positive correlation"].note == "He"
-    weights, points = densities["He"]
+    weights, points, _ = densities["He"]
     wanted = weights @ LibxcFunctional(",PBE").derivatives(points).energy
     assert card["global non-positive correlation"].measured == pytest.approx(wanted)
 
 
 def test_writes_and_reads_the_same(tmp_path):
-    for name in ("M06-L", "B97-D", "PBE,"):
+    for name in ("M06-L", "B97-D", "PBE,", "HSE06"):
         card = scorecard(name)
         assert Scorecard.from_json(card.to_json()) == card
         card.write(tmp_path / "card.json")
@@ -186,6 +279,10 @@ def test_pages_say_numbers_and_sources():
     assert "**3.04**" in both
     assert both.count("| B88, |") == 1  # in the table of exchange alone
     assert all(condition.source in both for condition in CONDITIONS)
+    assert "Without a number" not in both
+    ranged = page([one, scorecard("HSE06")])
+    assert "- HSE06: high-density exchange" not in ranged
+    assert "gradient expansion, local Lieb-Oxford, tight Lieb-Oxford: not applicable, no closed form of exact" in ranged
     assert repr(one).startswith("Scorecard(PBE, GGA: 15 of 20 conditions met; not gradient expansion")
 
 
@@ -197,7 +294,27 @@ def test_figures_show_numbers_and_names():
     assert {"PBE", "B97-D", "15 of 20", "–", "local Lieb-Oxford"} <= set(table)
 
 
-@pytest.mark.parametrize("name", ["PBE", "r2SCAN", "MN15-L"])
+def test_what_gives_no_number_is_neither_met_nor_broken():
+    class Undefined:
+        name, kind, family = "undefined", "correlation", "LDA"
+
+        def derivatives(self, points):
+            n = points.n
+            energy = np.where(n[0] == n[1], -0.01 * n.sum(axis=0), np.nan)
+            return Derivatives(energy, np.full(n.shape, -0.01), np.zeros((3, len(points))), np.zeros(n.shape))
+
+    card = scorecard(Undefined())
+    assert card["local non-positive correlation"].verdict == "no number"
+    assert card["local non-positive correlation"].note.startswith("not finite at r_s =")
+    met, of = card.n_met
+    missing = [one for one in card.outcomes if one.verdict == "no number"]
+    assert of + len(missing) == 7
+    assert f"{met} of {of} conditions met, {len(missing)} without number" in repr(card)
+    assert Scorecard.from_json(card.to_json()) == card
+    assert "none" in {text.get_text() for text in card.plot().axes[0].texts}
+
+
+@pytest.mark.parametrize("name", ["PBE", "r2SCAN", "MN15-L", "B3LYP", "r2SCAN0"])
 def test_takes_less_than_a_second(name):
     scorecard("LDA")  # densities are made once
     start = time.process_time()
@@ -220,7 +337,6 @@ def nowhere(n, sigma, tau):
     ("functional", "settings", "error", "message"),
     [
         ("PBEE", {}, ValueError, "libxc has no functional 'PBEE'"),
-        ("B3LYP", {}, ValueError, "'B3LYP' is a hybrid"),
         ("LDA_K_TF", {}, ValueError, "'LDA_K_TF' is a kinetic energy"),
         (3, {}, TypeError, "wanted a name of libxc or a torch function of n, sigma and tau, got int"),
         (lambda n, sigma, tau: n.sum(), {"kind": "exchange"}, ValueError, "must return energies per volume of shape"),

@@ -100,6 +100,9 @@ def test_violations_are_relative_and_none_at_factor_one(known):
     np.testing.assert_allclose(found[:, 1], np.abs(scaled - 2 * plain) / np.abs(2 * plain))
     assert found[:, 0].max() < 1e-12
     assert learned.scaling_violation(known, (1.0, 2.0)) == pytest.approx(found[:, 1].mean())
+    for records, factors in ((known, (1.0,)), ([], (2.0,))):
+        with pytest.raises(ValueError, match="wanted records and a factor other than 1"):
+            learned.scaling_violation(records, factors)
 
 
 # Correlation ---------------------------------------------------------------------------------------------------------

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,8 @@ def test_what_is_added_must_be_exchange_and_correlation():
         add(pbe_exchange, pbe_exchange)
     with pytest.raises(ValueError, match="wanted exchange alone"):
         add(add(pbe_exchange, pbe_correlation), pbe_correlation)
+
+
+def test_sums_can_be_pickled():
+    both = pickle.loads(pickle.dumps(add(pbe_exchange, pbe_correlation)))
+    assert (both.name, both.kind, both.family) == ("PBE exchange + PBE correlation", "exchange-correlation", "GGA")

@@ -86,6 +86,14 @@ def test_a_point_alone_is_told_by_its_logarithms():
     np.testing.assert_allclose(density_rows(one).columns, [told], rtol=1e-12)
 
 
+@pytest.mark.parametrize("spins", ["apart", "together"])
+def test_points_without_electrons_are_not_seen(spins):
+    columns = {"s": [[0.7, 0]], "alpha": [[0.4, 1]], "averaged": [[1, 1]], "s_total": [0.7, 0]}
+    more = density_rows(DensityRecord("one", 0, [0.3, 0.3], [[0.15, 0]], **columns), spins=spins)
+    one = density_rows(DensityRecord("one", 0, [0.3], [[0.15]], [[0.7]], [[0.4]], [[1.0]], [0.7]), spins=spins)
+    np.testing.assert_array_equal(more.columns, one.columns)
+
+
 def test_spins_apart_are_two_doubled_densities_with_half_a_share(records):
     rows = density_rows(records["O"])
     assert rows.shares.tolist() == [0.5, 0.5]
