@@ -2,7 +2,7 @@
 
 ``python benchmarks/composition_models.py DATA --write benchmarks/composition_models.md`` evaluates; ``DATA`` holds
 ``matbench_composition_tasks.csv.gz``. Every fold of every table is a row of ``--results`` once measured, and is not
-measured again.
+measured again; ``results/composition_models.csv`` holds those of the page.
 
 The four composition tasks of Matbench with their official folds. The network is `CompositionRegressor`, or the
 classifier, with its defaults, and vectors that are not trained further; early stopping looks at a tenth of the training
@@ -135,7 +135,8 @@ def _table(rows: pd.DataFrame) -> Iterator[str]:
             if name not in scores:
                 cells.append("")
                 continue
-            cell = f"{scores[name].mean():.4g} ± {scores[name].sem():.2g}"
+            several = f" in {scores[name].count()} of 5 folds" if scores[name].count() < 5 else ""
+            cell = f"{scores[name].mean():.4g} ± {scores[name].sem():.2g}{several}"
             if name != "elements" and "elements" in scores:
                 apart = scores[name] - scores["elements"]
                 cell += f" ({apart.mean():+.3g} ± {apart.sem():.2g})"

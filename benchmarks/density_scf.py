@@ -231,9 +231,9 @@ def averaged_report(table: pd.DataFrame) -> list[str]:
         f"{table['of PBE, mHa'].abs().mean():.1f}: the factor was fitted to energies alone, and a density that it "
         "makes goes where F_x is too large.",
         "",
-        "More noise gives up exactness on given densities for exactness on its own: with noise of 0.002 (the default), "
-        "0.005, 0.01 and 0.02 held-out molecules are missed by 8.2, 10.6, 12.6 and 14.8 mHa (five splits), and water "
-        "on its own density by -42, -38, -26 and -16 (grid of level 1), in 7 cycles each.",
+        "More noise does not help much: with noise of 0.002 (the default), 0.005, 0.01 and 0.02 held-out molecules are "
+        "missed by 6.8, 7.8, 9.8 and 11.9 mHa (five splits), and water on its own density by -34, -40, -37 and -28 "
+        "(grid of level 1), in 8 cycles or 7.",
         "",
         "Without a bound, `EnhancementFactor(averaged=True)`, F_x falls to -1.3 where molecules have hardly a point, "
         "and Li does not converge in 30 cycles: `functional` warns of it.",

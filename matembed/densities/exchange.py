@@ -8,10 +8,11 @@ and with spin E_x[n_up, n_down] = (E_x[2 n_up] + E_x[2 n_down]) / 2. So uniform 
 is learned, and F_x = 1 at s = 0, alpha = 1, <n>/n = 1: the uniform gas. With a `bound`, 0 < F_x < bound everywhere;
 1.804 is what implies the Lieb-Oxford bound on every density [1]_.
 
-What is learned is a Gaussian process [2]_: F_x, or with a bound its logit, is that of PBE [1]_ (with that bound in
-place of 1.804) plus a smooth function of the ingredients, each brought to a finite range. It has as many terms as a
-pivoted Cholesky factorisation of its kernel needs, and is the most probable one: a linear system of as many equations
-as there are records, or with a bound a few of them.
+What is learned is a Gaussian process [2]_: F_x is that of PBE [1]_ (with that bound in place of 1.804) plus a smooth
+function of the ingredients, each brought to a finite range. With a bound the sum is clipped smoothly: where it is well
+within the bound it stays what it is, so that what a bound does is done near its ends alone. The function has as many
+terms as a pivoted Cholesky factorisation of its kernel needs, and is the most probable one: a linear system of as many
+equations as there are records, or with a bound a few of them.
 
 References
 ----------
@@ -29,7 +30,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_triangular
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -45,13 +46,14 @@ Floats = NDArray[np.float64]
 LIEB_OXFORD = 1.804  # largest F_x for which the Lieb-Oxford bound holds point by point
 
 _KAPPA, _MU = 0.804, 0.2195149727645171  # of PBE
-_LOGIT_EPS = 1e-9  # nearest to the bound that the logit is taken
+_SHARPNESS = 8.0  # of the clip: it moves F_x by 0.05 of the bound where that is 0.1 of the bound away
+_NEAREST = 1e-9  # to the bound, as a share of it, that F_x of PBE is looked at
 _CALM = 5e-3  # noise from which on calculations take as many cycles as with known functionals
 _MOST_TERMS = 200
 _RESIDUE = 1e-5  # variance of the process that terms may leave out
 _STEPS = 30  # of Gauss and Newton, at most; ten are usual
 _LEAST_STEP, _SMALL_STEP = 1e-3, 1e-6
-_FORMAT = 1
+_FORMAT = 2
 
 
 class EnhancementFactor(BaseEstimator):
@@ -73,9 +75,8 @@ class EnhancementFactor(BaseEstimator):
         those that were learned from more closely, and others worse.
     noise : float, default 0.002
         How far an energy may be missed, in hartree for the square root of an electron. For self-consistent
-        calculations take 0.01 or more: energies of given densities are a tenth worse (half, with the averaged density),
-        F_x bends so little that they converge like those of known functionals, and energies of the densities that they
-        find are better.
+        calculations without the averaged density take 0.01 or more: energies of given densities are a tenth worse, and
+        F_x bends so little that they converge like those of known functionals.
 
     Attributes
     ----------
@@ -152,20 +153,21 @@ class EnhancementFactor(BaseEstimator):
                 raise ValueError(msg)
 
     def _prior(self, x: Floats) -> Floats:
-        """Tell what F_x is before anything is learned, or its logit, from the first ingredient."""
+        """Tell what F_x is before anything is learned, or what the clip makes that of, from the first ingredient."""
         factor = _prior_factor(x, self.bound)
-        return factor if self.bound is None else logit(np.minimum(factor / self.bound, 1 - _LOGIT_EPS))
+        return factor if self.bound is None else _unclipped(factor, self.bound, np)
 
     def _bounded(self, rows: "_Rows", learned: Floats) -> Floats:
         given = self._prior(rows.ingredients[:, 0]) + learned
-        return given if self.bound is None else np.asarray(self.bound * expit(given))
+        return given if self.bound is None else _clipped(given, self.bound)
 
     def _solve(self, rows: "_Rows", columns: Floats, target: Floats, noise: Floats) -> Floats:
         """Find the most probable weights of terms; a bound, which bends F_x, takes steps of Gauss and Newton."""
         weights = np.zeros(columns.shape[1])
+        before = self._prior(rows.ingredients[:, 0])
         factor = self._bounded(rows, columns @ weights)
         for _ in range(1 if self.bound is None else _STEPS):
-            slope = np.ones_like(factor) if self.bound is None else factor * (1 - factor / self.bound)
+            slope = np.ones_like(factor) if self.bound is None else _slope(before + columns @ weights, self.bound)
             slopes = rows.energies(slope[:, None] * columns) / noise[:, None]
             missed = (target - rows.energies(factor)) / noise
             aim = missed + slopes @ weights
@@ -205,7 +207,7 @@ class EnhancementFactor(BaseEstimator):
         ingredients = _ingredients(*(one.ravel() for one in several), averaged_too=self.averaged)
         learned = self._terms.columns(ingredients) @ self._weights
         given = self._prior(ingredients[:, 0]) + learned
-        return (given if self.bound is None else self.bound * expit(given)).reshape(several[0].shape)
+        return (given if self.bound is None else _clipped(given, self.bound)).reshape(several[0].shape)
 
     def predict(self, records: Sequence[DensityRecord]) -> Floats:
         """Tell the exchange of densities.
@@ -364,7 +366,9 @@ class LearnedExchange:
         if self._bound is None:
             factor = factor + learned
         else:
-            factor = self._bound * torch.sigmoid(torch.logit(factor / self._bound, eps=_LOGIT_EPS) + learned)
+            sharp = _SHARPNESS * (_unclipped(factor, self._bound, torch) + learned) / self._bound
+            ends = (torch.nn.functional.softplus(one, threshold=40) for one in (sharp, sharp - _SHARPNESS))
+            factor = self._bound / _SHARPNESS * (next(ends) - next(ends))
         return LDA_EXCHANGE * n ** (4 / 3) * factor
 
 
@@ -381,6 +385,24 @@ def _prior_factor(x: Any, bound: float | None) -> Any:
     """Tell F_x of PBE from the first ingredient; with another bound than its own, of its form with that bound."""
     kappa = _KAPPA if bound is None else bound - 1
     return 1 + kappa - kappa * 0.3 * (1 - x) / (0.3 * (1 - x) + _MU / kappa * x)
+
+
+def _clipped(value: Floats, bound: float) -> Floats:
+    """Bring any number between 0 and the bound; those well within stay what they are."""
+    sharp = _SHARPNESS * value / bound
+    return np.asarray(bound / _SHARPNESS * (np.logaddexp(0, sharp) - np.logaddexp(0, sharp - _SHARPNESS)))
+
+
+def _slope(value: Floats, bound: float) -> Floats:
+    """Differentiate `_clipped`."""
+    sharp = _SHARPNESS * value / bound
+    return np.asarray(expit(sharp) - expit(sharp - _SHARPNESS))
+
+
+def _unclipped(factor: Any, bound: float, library: Any) -> Any:
+    """Tell what `_clipped` makes F_x of, by NumPy or torch."""
+    share = _SHARPNESS * (factor / bound).clip(max=1 - _NEAREST)
+    return bound / _SHARPNESS * (library.log(library.expm1(share)) - library.log(-library.expm1(share - _SHARPNESS)))
 
 
 def _check_records(records: Sequence[DensityRecord]) -> None:
