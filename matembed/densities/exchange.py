@@ -66,7 +66,7 @@ class EnhancementFactor(BaseEstimator):
     ----------
     averaged : bool, default False
         See the averaged density too, which is not local. It is more exact on given densities. Self-consistent
-        calculations want a bound, take some sixty times the CPU time of PBE, and find densities where
+        calculations want a bound, take some seventy times the CPU time of PBE, and find densities where
         it is less exact: see ``benchmarks/density_scf.md``.
     bound : float, optional
         Keep 0 < F_x < bound; 1.804 implies the Lieb-Oxford bound. By default F_x is free.
