@@ -312,7 +312,8 @@ class EnhancementFactor(BaseEstimator):
         with safe_open(path, "numpy") as file:
             told = file.metadata() or {}
             if (told.get("type"), told.get("format")) != (cls.__name__, str(_FORMAT)):
-                msg = f"{path} holds {told.get('type', 'something else')}, not a {cls.__name__} of format {_FORMAT}"
+                found = f"{told.get('type', 'something else')} of format {told.get('format', 'unknown')}"
+                msg = f"{path} holds {found}, wanted {cls.__name__} of format {_FORMAT}; fit and write it again"
                 raise ValueError(msg)
             centres, mix, weights = (file.get_tensor(name) for name in ("centres", "mix", "weights"))
         model = cls(**json.loads(told["settings"]))
