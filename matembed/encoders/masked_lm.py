@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matembed._atomic import whole_folder
+from matembed._hub import upload
 from matembed._optional import import_extra
 from matembed.cards import Card
 from matembed.corpus.material_sets import MaterialSets, formula_sets
@@ -693,13 +694,9 @@ class MaskedLM:
         NotFittedError
             If there is no network yet.
         """
-        from huggingface_hub import HfApi
-
-        hub = HfApi()
         with tempfile.TemporaryDirectory() as parent:
             folder = self.save_pretrained(Path(parent) / "model", half=half)
-            repo_id = hub.create_repo(repo_id, private=private, exist_ok=True).repo_id
-            return str(hub.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload MaskedLM"))
+            return upload(folder, repo_id, what="MaskedLM", private=private)
 
     @classmethod
     def from_pretrained(cls, name: str | os.PathLike[str], *, device: Literal["cpu", "cuda", "auto"] = "cpu") -> Self:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matembed._http import is_offline
+from matembed._hub import upload
 from matembed.pretrained.artefacts import check_artefact, kind_in
 from matembed.pretrained.entries import KINDS
 
@@ -115,8 +116,6 @@ def push_to_hub(
     TypeError
         If it is no table, and no transformer.
     """
-    from huggingface_hub import HfApi
-
     from matembed.embeddings import EmbeddingTable
 
     if not hasattr(trained, "push_to_hub") and not isinstance(trained, EmbeddingTable):
@@ -125,11 +124,9 @@ def push_to_hub(
     with _told_what_to_do(f"hf:{repo_id}"):
         if not isinstance(trained, EmbeddingTable):
             return trained.push_to_hub(repo_id, half=half, private=private)
-        hub = HfApi()
         with tempfile.TemporaryDirectory() as parent:
             folder = trained.write(Path(parent) / "table", half=half)
-            repo_id = hub.create_repo(repo_id, private=private, exist_ok=True).repo_id
-            return str(hub.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload EmbeddingTable"))
+            return upload(folder, repo_id, what="EmbeddingTable", private=private)
 
 
 @contextmanager
