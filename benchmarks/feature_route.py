@@ -97,7 +97,12 @@ def read_tasks(folder: Path, names: list[str]) -> Iterator[Task]:
             single=side,
         )
     many = {"models": _members(0.1), "n_columns": {"kernel_ridge": (100, 300)}, "n_seeds": 1, "n_splits": 3}
-    most = {**many, "models": ["kernel_ridge", "boosted_trees"], "n_splits": 2, "transform": ("none", "difference")}
+    most = {
+        **many,
+        "models": ["kernel_ridge", "boosted_trees"],
+        "n_splits": 2,
+        "target_transform": ("none", "difference"),
+    }
     for name, goal, published in (
         ("log_kvrh", "0.057", "automatminer 0.0597, CGCNN 0.0667, ALIGNN 0.0531, coNGN 0.0460"),
         ("log_gvrh", "0.077", "automatminer 0.0845, CGCNN 0.0862, ALIGNN 0.0678, coNGN 0.0635"),
@@ -297,8 +302,10 @@ The composition is that of structure_features.py, which needs tables of the Elem
 fewer trees and inner folds than `BlendRegressor` by default, to save time: `matembed benchmark --models blend` gives
 other numbers. Bond lengths, bond physics and bond networks are those of all sites, labels those of
 `matembed.StructureFeaturizer` by default. Errors are mean absolute errors, ± the standard error over five folds.
-Single models have the transform that is best inside. Sets of columns beside the widest are run with one seed and fewer
-models."""
+Single models have the transform that is best inside. Other sets of columns, where they were run, have one seed and
+fewer models; what each block of columns adds is in structure_features.md. Inner folds are of rows, so that polymorphs
+of a formula may be on both sides of them; those of `matembed benchmark` keep formulas together."""
+FIRST_SCORED = {"dielectric": "0.3176"}  # by what was settled before the first look at the test folds
 NOTES = {
     "dielectric": "Fold 2 tests the two largest indices, 62 and 54. The member with the L1 loss was added after the "
     "blend without it had been scored (0.3176 ± 0.0536); with it and one seed of each member the blend has 0.3012.",
@@ -327,6 +334,8 @@ def report(options: argparse.Namespace) -> str:
         widest = list(sets)[-1]
         best = written(own[(own["set"] == widest) & (own["model"] == "blend")])
         verdict = "not run" if not best else f"{task.goal}: {'met' if met(task, best) else '**missed**'}"
+        if task.name in FIRST_SCORED:
+            verdict = f"{task.goal}: **missed** with {FIRST_SCORED[task.name]} as first scored, see below"
         goals.append([f"{task.name}{', ' + task.unit if task.unit else ''}", f"{len(task.ids):,}", best, verdict])
         goals[-1].append(task.published)
         if not best:

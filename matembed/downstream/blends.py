@@ -33,11 +33,14 @@ References
 .. [2] D. H. Wolpert, Neural Networks 5, 241 (1992).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Self, TypeAlias, get_args
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog, nnls
 from scipy.sparse import csr_matrix, hstack, identity, vstack
@@ -46,11 +49,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from matembed._optional import import_extra
 from matembed.downstream.models import ModelName, check_model, make_model
 from matembed.downstream.tasks import Task, read_groups
+from matembed.encoders._training import check_count
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
 
 __all__ = ["BlendClassifier", "BlendRegressor", "Transform", "rank_columns"]
 
@@ -58,7 +65,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Transform = Literal["none", "log", "ratio", "difference"]
 Weighting = Literal["fitted", "equal"]
-Tried: TypeAlias = "Sequence[int | None] | Mapping[str, Sequence[int | None]] | None"
+Tried: TypeAlias = "int | Sequence[int | None] | Mapping[str, int | Sequence[int | None] | None] | None"
 Members: TypeAlias = "Sequence[ModelName] | Mapping[str, ModelName | BaseEstimator]"
 
 _MEMBERS: tuple[ModelName, ...] = ("kernel_ridge", "extra_trees", "boosted_trees")
@@ -68,6 +75,7 @@ _SEEDS = ("random_state", "seed")  # names that estimators have for theirs
 _MOST_WEIGHED = 5000  # rows left out that weights are found from
 _LEAST_WEIGHT = 1e-3  # members of less are left out
 _SAME = 0.95  # rank correlation from which on a column repeats another
+_FEWEST_RANKED = 4  # rows, of which each has the three neighbours that mutual information is found from
 
 
 def rank_columns(
@@ -86,14 +94,19 @@ def rank_columns(
     task : {"regression", "classification"}, default "regression"
         What is to be learned.
     max_rows : int, default 1000
-        The most rows to look at, drawn at random.
+        The most rows to look at, drawn at random; 4 or more.
     seed : int, default 0
         Of that draw, and of the noise that breaks ties.
 
     Returns
     -------
     int array, shape (n_columns,)
-        Positions of columns, the best first.
+        Positions of columns, the best first; fewer than 4 rows make none better than another.
+
+    Raises
+    ------
+    ValueError
+        If `task` is unknown, or `max_rows` or `seed` no such number.
 
     Examples
     --------
@@ -101,13 +114,18 @@ def rank_columns(
     >>> rank_columns(np.column_stack([rows, rows[:, 1] ** 3]), rows[:, 1]).tolist()
     [1, 0, 2]
     """
+    if task not in get_args(Task):
+        msg = f"task must be one of {', '.join(get_args(Task))}; got {task!r}"
+        raise ValueError(msg)
+    check_count("max_rows", max_rows, least=_FEWEST_RANKED)
+    check_count("seed", seed, least=0)
     rows, target = np.asarray(X, dtype=np.float64), np.asarray(y)
     drawn = np.random.default_rng(seed).permutation(len(rows))[:max_rows]
     rows, target = rows[drawn], target[drawn]
     varies = np.ptp(rows, axis=0) > 0
-    relevance = np.full(rows.shape[1], -1.0)
+    relevance = np.where(varies, 0.0, -1.0)
     measure = mutual_info_regression if task == "regression" else mutual_info_classif
-    if varies.any():
+    if varies.any() and len(rows) >= _FEWEST_RANKED:
         relevance[varies] = measure(rows[:, varies], target, random_state=seed)
     ranks = rankdata(rows, axis=0)
     ranks -= ranks.mean(axis=0)
@@ -128,10 +146,10 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
     models : sequence of str, or mapping of str to str or regressor
         Members: names of `make_model`, or regressors by a name of one's own. By default kernel ridge, extra trees and
         boosted trees; the last need ``pip install "matembed[boost]"``.
-    n_columns : sequence of int or None, or mapping of str to such, optional
-        Numbers of columns to try, of those ranked best; None is all of them. By default trees by name get all, and
-        all others 30, 100, 300 and all to choose from; a mapping says it for some models.
-    transform : "auto", or one or more of {"none", "log", "ratio", "difference"}, default "auto"
+    n_columns : int, sequence of int or None, or mapping of str to such, optional
+        Numbers of columns to try, of those ranked best; None in a sequence or mapping is all of them. By default trees
+        by name get all, and all others 30, 100, 300 and all to choose from; a mapping says it for some models.
+    target_transform : "auto", or one or more of {"none", "log", "ratio", "difference"}, default "auto"
         What members learn, each model by each transform. "auto" is "none", "log" if all targets are positive, and with
         an `estimate` also "ratio", or "difference" where one of both is not positive.
     estimate : int, optional
@@ -143,7 +161,7 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
     n_seeds : int, default 3
         How many of each member that depends on a seed are averaged in the end; kernels count as one that does not.
     max_rank_rows : int, default 1000
-        The most rows from which columns are ranked.
+        The most rows from which columns are ranked; 4 or more.
     seed : int, default 0
         Of the folds, the ranks and the first of each member; the next ones have the seeds that follow.
 
@@ -153,7 +171,7 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         Of each member, ``"{model}: {transform}"``, such as "kernel_ridge: log"; they add to 1.
     n_columns_ : dict of str to int
         How many columns each member sees.
-    transform_ : dict of str to str
+    target_transforms_ : dict of str to str
         The best transform of each model.
     inner_errors_ : dict of str to float
         Mean absolute error of each member, and of the "blend", on rows left out in training, in the unit of the
@@ -162,6 +180,10 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         Columns by rank, from all training rows; in their order, if every member sees all.
     range_ : tuple of float
         Smallest and largest target in training, to which predictions are clipped.
+    n_features_in_ : int
+        Columns of the training rows.
+    feature_names_in_ : object array of str, shape (n_columns,)
+        Their names, if they came as a DataFrame; rows to predict then have the same, in the same order.
 
     See Also
     --------
@@ -182,7 +204,7 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         *,
         models: Members = _MEMBERS,
         n_columns: Tried = None,
-        transform: Literal["auto"] | Transform | Sequence[Transform] = "auto",
+        target_transform: Literal["auto"] | Transform | Sequence[Transform] = "auto",
         estimate: int | None = None,
         weighting: Weighting = "fitted",
         n_splits: int = 5,
@@ -192,7 +214,7 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
     ) -> None:
         self.models = models
         self.n_columns = n_columns
-        self.transform = transform
+        self.target_transform = target_transform
         self.estimate = estimate
         self.weighting = weighting
         self.n_splits = n_splits
@@ -227,34 +249,30 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         ImportError
             If a member needs an extra that is not installed.
         """
-        rows, target = _checked(X, y)
         settings = _Settings.read(self, "regression")
-        if not np.issubdtype(target.dtype, np.number) or not np.isfinite(target).all():
-            msg = "targets must be finite numbers; leave others out"
-            raise ValueError(msg)
-        target = target.astype(np.float64)
-        self.range_ = (float(target.min()), float(target.max()))
+        rows, given = _read(self, X, y)
+        target = _numbers(given)
         fitted = _fit(rows, target, groups, settings, self._transforms(rows, target), self.estimate)
-        self.n_features_in_ = rows.shape[1]
         self.members_, self.columns_, self.inner_errors_ = fitted.members, fitted.columns, fitted.errors
+        self.range_ = (float(target.min()), float(target.max()))
         self.weights_ = {one.key: one.weight for one in fitted.members}
         self.n_columns_ = {one.key: one.n_columns for one in fitted.members}
-        self.transform_ = {one.name: one.transform for one in _best(fitted.members, fitted.errors)}
+        self.target_transforms_ = {one.name: one.transform for one in _best(fitted.members, fitted.errors)}
         return self
 
     def _transforms(self, rows: Floats, target: Floats) -> tuple[str, ...]:
         """List the transforms to try, all of which the target and its estimate allow."""
-        if self.estimate is not None and not 0 <= self.estimate < rows.shape[1]:
+        if self.estimate is not None and not (_is_count(self.estimate, 0) and self.estimate < rows.shape[1]):
             msg = f"estimate must be the position of one of {rows.shape[1]} columns, got {self.estimate!r}"
             raise ValueError(msg)
         positive = bool((target > 0).all())
         divides = positive and self.estimate is not None and bool((rows[:, self.estimate] > 0).all())
-        if self.transform == "auto":
+        if self.target_transform == "auto":
             by_estimate = () if self.estimate is None else ("ratio" if divides else "difference",)
             return ("none", *(("log",) if positive else ()), *by_estimate)
-        tried = (self.transform,) if isinstance(self.transform, str) else tuple(self.transform)
-        if not tried or len(set(tried)) < len(tried) or not set(tried) <= set(get_args(Transform)):
-            msg = f'transform must be "auto" or some of {", ".join(get_args(Transform))}; got {self.transform!r}'
+        known, tried = get_args(Transform), _several(self.target_transform)
+        if not tried or any(one not in known for one in tried) or len(set(tried)) < len(tried):
+            msg = f'target_transform must be "auto" or some of {", ".join(known)}; got {self.target_transform!r}'
             raise ValueError(msg)
         if ("log" in tried and not positive) or ("ratio" in tried and not divides):
             msg = "log takes positive targets, and ratio also an estimate (a column) that is positive; choose another"
@@ -276,9 +294,14 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         -------
         float64 array, shape (n_rows,)
             In the unit of the target.
+
+        Raises
+        ------
+        ValueError
+            If rows are not finite, or not of the columns that were learned from.
         """
-        check_is_fitted(self)
-        return np.asarray(np.clip(_blended(self.members_, self.columns_, _asked(X, self.n_features_in_)), *self.range_))
+        rows = _asked(self, X)
+        return np.asarray(np.clip(_blended(self.members_, self.columns_, rows), *self.range_))
 
     def predict_members(self, X: ArrayLike) -> dict[str, Floats]:
         """Predict by each model alone, with its best transform and whatever its weight.
@@ -292,9 +315,14 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         -------
         dict of str to float64 array, shape (n_rows,)
             Means over seeds, clipped as those of the blend are.
+
+        Raises
+        ------
+        ValueError
+            If rows are not finite, or not of the columns that were learned from.
         """
-        check_is_fitted(self)
-        rows, best = _asked(X, self.n_features_in_), _best(self.members_, self.inner_errors_)
+        rows = _asked(self, X)
+        best = _best(self.members_, self.inner_errors_)
         return {one.name: np.clip(one.predict(rows, self.columns_), *self.range_) for one in best}
 
 
@@ -316,6 +344,8 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
         As for `BlendRegressor`, by model.
     columns_ : int array, shape (n_columns,)
         Columns by rank, from all training rows; in their order, if every member sees all.
+    n_features_in_, feature_names_in_
+        As for `BlendRegressor`.
 
     See Also
     --------
@@ -371,21 +401,16 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
         TypeError
             If a member is neither a name nor a classifier.
         ValueError
-            If a setting is refused, rows and classes do not fit each other, there are not two classes, or one has
-            fewer rows than there are folds.
+            If a setting is refused, rows and classes do not fit each other, rows are not finite, a class is missing,
+            there are not two classes, or one has fewer rows than there are folds.
         ImportError
             If a member needs an extra that is not installed.
         """
-        rows, named = _checked(X, y)
         settings = _Settings.read(self, "classification")
-        self.classes_, numbers = np.unique(named, return_inverse=True)
-        if len(self.classes_) != 2 or np.bincount(numbers).min() < settings.n_splits:
-            counts = dict(zip(self.classes_.tolist(), np.bincount(numbers).tolist(), strict=True))
-            msg = f"wanted two classes of {settings.n_splits} or more rows each (n_splits), got {counts!r:.80}"
-            raise ValueError(msg)
-        fitted = _fit(rows, numbers.astype(np.float64), groups, settings, ("none",), None)
-        self.n_features_in_ = rows.shape[1]
-        self.members_, self.columns_ = fitted.members, fitted.columns
+        rows, named = _read(self, X, y)
+        classes, numbers = _classes(named, settings.n_splits)
+        fitted = _fit(rows, numbers, groups, settings, ("none",), None)
+        self.classes_, self.members_, self.columns_ = classes, fitted.members, fitted.columns
         self.weights_ = {one.name: one.weight for one in fitted.members}
         self.n_columns_ = {one.name: one.n_columns for one in fitted.members}
         self.inner_errors_ = {key.removesuffix(": none"): error for key, error in fitted.errors.items()}
@@ -403,9 +428,14 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
         -------
         float64 array, shape (n_rows, 2)
             In the order of `classes_`; rows add to 1.
+
+        Raises
+        ------
+        ValueError
+            If rows are not finite, or not of the columns that were learned from.
         """
-        check_is_fitted(self)
-        second = np.clip(_blended(self.members_, self.columns_, _asked(X, self.n_features_in_)), 0, 1)
+        rows = _asked(self, X)
+        second = np.clip(_blended(self.members_, self.columns_, rows), 0, 1)
         return np.column_stack([1 - second, second])
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -420,8 +450,14 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
         -------
         array, shape (n_rows,)
             One of `classes_` each.
+
+        Raises
+        ------
+        ValueError
+            If rows are not finite, or not of the columns that were learned from.
         """
-        return np.asarray(self.classes_[(self.predict_proba(X)[:, 1] > 0.5).astype(np.int64)])
+        second = self.predict_proba(X)[:, 1] > 0.5
+        return np.asarray(self.classes_[second.astype(np.int64)])
 
     def predict_members(self, X: ArrayLike) -> dict[str, Floats]:
         """Say how probable the second class is by each model alone, whatever its weight.
@@ -435,10 +471,19 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
         -------
         dict of str to float64 array, shape (n_rows,)
             Means over seeds.
+
+        Raises
+        ------
+        ValueError
+            If rows are not finite, or not of the columns that were learned from.
         """
-        check_is_fitted(self)
-        rows = _asked(X, self.n_features_in_)
+        rows = _asked(self, X)
         return {one.name: one.predict(rows, self.columns_) for one in self.members_}
+
+    def __sklearn_tags__(self) -> "Tags":
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
 
 
 @dataclass(frozen=True)
@@ -457,22 +502,23 @@ class _Settings:
     @classmethod
     def read(cls, blend: BlendRegressor | BlendClassifier, task: Task) -> Self:
         given = blend.models
-        models = dict(given) if isinstance(given, Mapping) else {str(name): name for name in given}
-        if isinstance(given, str) or not models or len(models) < len(given) or "blend" in models:
+        listed = given if isinstance(given, Collection) and not isinstance(given, str) else ()
+        models = dict(given) if isinstance(given, Mapping) else {str(name): name for name in listed}
+        if not models or len(models) < len(listed) or "blend" in models:
             msg = f"models must be a list or mapping of one or more, each once and none 'blend'; got {given!r:.80}"
             raise ValueError(msg)
         for model in models.values():
             check_model(model, task)
         tried = _tried_columns(blend.n_columns, models)
-        if not all(several and all(one is None or one >= 1 for one in several) for several in tried.values()):
+        if not all(several and all(one is None or _is_count(one, 1) for one in several) for several in tried.values()):
             msg = f"n_columns must hold whole numbers from 1 on, or None for all columns; got {blend.n_columns!r}"
             raise ValueError(msg)
         if blend.weighting not in get_args(Weighting):
             msg = f"weighting must be one of {', '.join(get_args(Weighting))}, got {blend.weighting!r}"
             raise ValueError(msg)
-        if blend.n_splits < 2 or blend.n_seeds < 1:
-            msg = f"n_splits must be 2 or more and n_seeds 1 or more, got {blend.n_splits} and {blend.n_seeds}"
-            raise ValueError(msg)
+        least = {"n_splits": 2, "n_seeds": 1, "max_rank_rows": _FEWEST_RANKED, "seed": 0}
+        for name, fewest in least.items():
+            check_count(name, getattr(blend, name), least=fewest)
         equal, ranked = blend.weighting == "equal", blend.max_rank_rows
         return cls(models, task, tried, equal, blend.n_splits, blend.n_seeds, ranked, blend.seed)
 
@@ -484,8 +530,17 @@ def _tried_columns(n_columns: Tried, models: Mapping[str, Any]) -> dict[str, tup
         raise ValueError(msg)
     default = {name: (None,) if model in _TREES else _FEWER for name, model in models.items()}
     if n_columns is not None and not isinstance(n_columns, Mapping):
-        default = dict.fromkeys(models, tuple(n_columns))
-    return {name: tuple(by_model.get(name, default[name])) for name in models}
+        default = dict.fromkeys(models, _several(n_columns))
+    return {name: _several(by_model[name]) if name in by_model else default[name] for name in models}
+
+
+def _several(given: Any) -> tuple[Any, ...]:
+    """Make one entry, or several, a tuple."""
+    return tuple(given) if isinstance(given, Collection) and not isinstance(given, str) else (given,)
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 @dataclass(frozen=True)
@@ -522,15 +577,57 @@ def _best(members: Sequence[_Member], errors: Mapping[str, float]) -> list[_Memb
     return [best[name] for name in dict.fromkeys(one.name for one in members)]
 
 
-def _checked(X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[Any]]:
-    rows, target = np.asarray(X, dtype=np.float64), np.asarray(y)
-    if rows.ndim != 2 or target.shape != rows.shape[:1] or not rows.size:
-        msg = f"wanted a table of rows with a target each, got shapes {rows.shape} and {target.shape}"
+def _read(blend: BlendRegressor | BlendClassifier, X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[Any]]:
+    """Check training rows and their targets, and keep the number and the names of columns."""
+    given = None if y is None else np.asarray(y)
+    missing = np.atleast_1d(pd.isna(np.asarray(y, dtype=object)))  # in a list, before None or NaN turn into text
+    if given is not None and missing.any():
+        first = np.flatnonzero(missing)[0]
+        msg = f"no target for {missing.sum():,} of {missing.size:,} rows, the first at position {first}; leave them out"
         raise ValueError(msg)
+    rows, target = validate_data(blend, X, given, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=2)
+    return _finite(rows), target
+
+
+def _asked(blend: BlendRegressor | BlendClassifier, X: ArrayLike) -> Floats:
+    """Check that the blend has learned, and that rows have the columns of those that it learned from."""
+    check_is_fitted(blend, "members_")
+    return _finite(validate_data(blend, X, reset=False, dtype=np.float64, ensure_all_finite=False))
+
+
+def _finite(rows: Floats) -> Floats:
     if not np.isfinite(rows).all():
-        msg = "rows must be finite; fill what is missing, or leave it out"
+        msg = "rows must be finite, without NaN or inf; fill what is missing, or leave it out"
         raise ValueError(msg)
-    return rows, target
+    return rows
+
+
+def _numbers(target: NDArray[Any]) -> Floats:
+    numeric = np.issubdtype(target.dtype, np.number)
+    if target.dtype == object:  # as of a column from which missing entries were dropped
+        numeric = all(isinstance(one, Real | Decimal) and not isinstance(one, bool) for one in target)
+    if not numeric or not np.isfinite(numbers := target.astype(np.float64)).all():
+        msg = "targets must be finite numbers; leave others out"
+        raise ValueError(msg)
+    return numbers
+
+
+def _classes(named: NDArray[Any], least: int) -> tuple[NDArray[Any], Floats]:
+    """Return the two classes, sorted, and the number of each row's, 0 or 1."""
+    try:
+        classes, numbers = np.unique(named, return_inverse=True)
+    except TypeError:
+        msg = "classes must be of one kind, such as all text or all numbers"
+        raise ValueError(msg) from None
+    if len(classes) > 2:  # in the words of scikit-learn, which its checks look for
+        shown = f"{len(classes):,}: {classes.tolist()!r:.60}"
+        msg = f"Only binary classification is supported, got {shown}; a continuous target is for BlendRegressor"
+        raise ValueError(msg)
+    if len(classes) < 2 or np.bincount(numbers).min() < least:
+        counts = dict(zip(classes.tolist(), np.bincount(numbers).tolist(), strict=True))
+        msg = f"wanted two classes of {least} or more rows each (n_splits), got {counts!r:.80}"
+        raise ValueError(msg)
+    return classes, numbers.astype(np.float64)
 
 
 def _fit(
@@ -547,7 +644,7 @@ def _fit(
         (name, transform, n_columns)
         for name, several in settings.n_columns.items()
         for transform in transforms
-        for n_columns in sorted({n_all if one is None else min(one, n_all) for one in several})
+        for n_columns in sorted({n_all if one is None else min(int(one), n_all) for one in several})
     ]
     left_out = {setting: np.zeros(len(target)) for setting in tried}
     for train, test in _folds(target, groups, settings):
@@ -711,15 +808,6 @@ def _weights(table: Floats, target: Floats, task: Task) -> Floats:
         method="highs",
     )
     return np.asarray(solved.x[:n_members] / solved.x[:n_members].sum())
-
-
-def _asked(X: ArrayLike, n_columns: int) -> Floats:
-    """Check that rows have the columns of those that were learned from."""
-    rows = np.asarray(X, dtype=np.float64)
-    if rows.ndim != 2 or rows.shape[1] != n_columns:
-        msg = f"wanted rows of {n_columns} columns, as those that were learned from, got shape {rows.shape}"
-        raise ValueError(msg)
-    return rows
 
 
 def _blended(members: Sequence[_Member], columns: Integers, rows: Floats) -> Floats:

@@ -1,12 +1,18 @@
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from matembed.downstream.blends import BlendClassifier, BlendRegressor, rank_columns
 
@@ -15,6 +21,7 @@ ROWS = RNG.standard_normal((90, 6))
 TARGET = np.exp(ROWS[:, 0] + 0.5 * np.sin(3 * ROWS[:, 1]) + 0.05 * RNG.standard_normal(90))
 CLASSES = np.where(ROWS[:, 0] + ROWS[:, 2] > 0, "glass", "crystal")
 TREES = ExtraTreesRegressor(20)
+FRAME = pd.DataFrame(ROWS, columns=list("abcdef"))
 QUICK: dict[str, Any] = {"models": {"ridge": "ridge", "trees": TREES}, "n_columns": [2, None], "n_splits": 3}
 
 
@@ -53,19 +60,19 @@ def test_a_model_that_is_right_gets_all_the_weight() -> None:
 
 def test_the_logarithm_is_chosen_where_it_helps() -> None:
     blend = BlendRegressor(models={"line": LinearRegression()}, n_splits=3).fit(ROWS, np.exp(2 * ROWS[:, 0]))
-    assert blend.transform_ == {"line": "log"}
+    assert blend.target_transforms_ == {"line": "log"}
     assert blend.inner_errors_["line: log"] < blend.inner_errors_["line: none"]
 
 
 @pytest.mark.parametrize(("transform", "made"), [("ratio", 3 * ROWS[:, 5] ** 2), ("difference", ROWS[:, 5] ** 2 + 3)])
 def test_an_estimate_that_needs_a_factor_or_a_shift_is_enough(transform: Any, made: np.ndarray) -> None:
     rows = np.column_stack([ROWS[:, :2], ROWS[:, 5] ** 2])
-    blend = BlendRegressor(models=["ridge"], transform=transform, estimate=2, n_splits=3).fit(rows, made)
+    blend = BlendRegressor(models=["ridge"], target_transform=transform, estimate=2, n_splits=3).fit(rows, made)
     assert blend.predict(rows) == pytest.approx(made, rel=1e-6)
 
 
 def test_members_alone_are_those_of_the_blend() -> None:
-    blend = BlendRegressor(**QUICK, transform="log", weighting="equal").fit(ROWS, TARGET)
+    blend = BlendRegressor(**QUICK, target_transform="log", weighting="equal").fit(ROWS, TARGET)
     alone = blend.predict_members(ROWS)
     assert set(alone) == {"ridge", "trees"}
     assert blend.predict(ROWS) == pytest.approx((alone["ridge"] + alone["trees"]) / 2)
@@ -96,7 +103,7 @@ def test_no_member_sees_the_target_of_a_row_that_is_left_out() -> None:
     """Targets are their own names: each inner fit sees those of its training rows, and rows left out come back once."""
     Recorder.seen.clear()
     target = np.arange(90.0)
-    BlendRegressor(models={"line": Recorder()}, transform="none", n_splits=3).fit(ROWS, target)
+    BlendRegressor(models={"line": Recorder()}, target_transform="none", n_splits=3).fit(ROWS, target)
     *inner, last = [set(seen.tolist()) for seen in Recorder.seen]
     assert len(inner) == 3
     assert last == set(target.tolist())
@@ -114,9 +121,33 @@ def test_a_row_is_predicted_by_itself_as_among_others() -> None:
 
 def test_rows_of_other_columns_are_refused() -> None:
     blend = BlendRegressor(**QUICK).fit(ROWS, TARGET)
-    for rows in (ROWS[:, :-1], np.hstack([ROWS, ROWS]), ROWS[0]):
-        with pytest.raises(ValueError, match=f"wanted rows of {ROWS.shape[1]} columns"):
-            blend.predict(rows)
+    classes = BlendClassifier(models=["ridge"]).fit(ROWS, CLASSES)
+    for predict in (blend.predict, blend.predict_members, classes.predict_proba, classes.predict_members):
+        for rows in (ROWS[:, :-1], np.hstack([ROWS, ROWS])):
+            with pytest.raises(ValueError, match=f"expecting {ROWS.shape[1]} features"):
+                predict(rows)
+        with pytest.raises(ValueError, match="Expected 2D array"):
+            predict(ROWS[0])
+        with pytest.raises(ValueError, match="0 sample"):
+            predict(ROWS[:0])
+        with pytest.raises(ValueError, match="rows must be finite, without NaN"):
+            predict(np.where(ROWS > 2, np.nan, ROWS))
+
+
+def test_columns_are_known_by_name_where_they_have_names() -> None:
+    blend = BlendRegressor(**QUICK).fit(FRAME, TARGET)
+    assert (blend.n_features_in_, blend.feature_names_in_.tolist()) == (6, list("abcdef"))
+    for other in (FRAME[list("fedcba")], FRAME.rename(columns={"a": "z"})):
+        with pytest.raises(ValueError, match="feature names should match"):
+            blend.predict(other)
+
+
+def test_a_failed_fit_leaves_nothing_to_predict_with() -> None:
+    blend = BlendRegressor(models=["ridge"], estimate=6)
+    with pytest.raises(ValueError, match="one of 6 columns"):
+        blend.fit(ROWS, TARGET)
+    with pytest.raises(NotFittedError):
+        blend.predict(ROWS)
 
 
 def test_a_class_that_one_group_holds_is_told() -> None:
@@ -147,20 +178,84 @@ def test_it_works_within_scikit_learn() -> None:
     assert cross_val_score(blend, ROWS, TARGET, cv=2, scoring="r2").mean() > 0.3
 
 
+@parametrize_with_checks([kind(models=["ridge"], n_splits=2) for kind in (BlendRegressor, BlendClassifier)])
+def test_scikit_learn_finds_nothing_to_object_to(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def test_a_blend_is_no_transformer_so_that_a_pipeline_may_hand_it_frames() -> None:
+    plain, framed = (make_pipeline(StandardScaler(), BlendRegressor(models=["ridge"])) for _ in range(2))
+    framed.set_output(transform="pandas").fit(FRAME, TARGET)
+    assert not hasattr(framed, "transform")
+    assert framed[-1].feature_names_in_.tolist() == list("abcdef")
+    # A frame lies in memory by columns, an array by rows: sums are rounded in another order.
+    assert framed.predict(FRAME) == pytest.approx(plain.fit(ROWS, TARGET).predict(ROWS), rel=1e-9)
+
+
+def test_one_number_of_columns_needs_no_list() -> None:
+    one, listed, mapped = (
+        BlendRegressor(models=["ridge"], n_columns=given).fit(ROWS, TARGET) for given in (2, [2], {"ridge": 2})
+    )
+    assert set(one.n_columns_.values()) == {2}
+    assert np.array_equal(one.predict(ROWS), listed.predict(ROWS))
+    assert np.array_equal(one.predict(ROWS), mapped.predict(ROWS))
+
+
+@pytest.mark.parametrize(
+    "target", [TARGET.astype(object), [Decimal(one) for one in TARGET], pd.Series(TARGET, dtype="Float64")]
+)
+def test_numbers_are_numbers_in_any_column(target: Any) -> None:
+    plain, other = (BlendRegressor(models=["ridge"]).fit(ROWS, one) for one in (TARGET, target))
+    assert np.array_equal(plain.predict(ROWS), other.predict(ROWS))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_a_class_that_is_missing_is_told_and_none_of_its_own(missing: Any) -> None:
+    named = [*CLASSES[:-2].tolist(), missing, missing]
+    for given in (named, pd.Series(named)):
+        with pytest.raises(ValueError, match=r"^no target for 2 of 90 rows, the first at position 88; leave them out$"):
+            BlendClassifier(models=["ridge"]).fit(ROWS, given)
+    kept = pd.Series([True, missing, False] * 30).dropna()  # its dtype is object
+    blend = BlendClassifier(models=["ridge"]).fit(ROWS[kept.index], kept)
+    assert blend.classes_.tolist() == [False, True]
+
+
+def test_few_rows_rank_no_column_before_another() -> None:
+    ranked = rank_columns(ROWS[:3], TARGET[:3])
+    assert ranked[0] == 0
+    assert sorted(ranked) == list(range(6))
+    for settings, message in (({"max_rows": 0}, "max_rows must be"), ({"task": "ranking"}, "task must be one of")):
+        with pytest.raises(ValueError, match=message):
+            rank_columns(ROWS, TARGET, **settings)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"models": []}, "one or more"),
         ({"models": ["forest"]}, "one of ridge"),
+        ({"models": None}, "list or mapping"),
+        ({"models": LinearRegression()}, "list or mapping"),
         ({"n_columns": [0]}, "from 1 on"),
+        ({"n_columns": [2.5]}, "from 1 on"),
+        ({"n_columns": "5"}, "from 1 on"),
+        ({"n_columns": []}, "from 1 on"),
         ({"n_columns": {"forest": [3]}}, "n_columns is for 'forest'"),
-        ({"transform": "sqrt"}, "none, log"),
-        ({"transform": "ratio"}, "an estimate"),
-        ({"transform": "difference"}, "an estimate"),
+        ({"target_transform": "sqrt"}, "none, log"),
+        ({"target_transform": None}, "none, log"),
+        ({"target_transform": ["log", "log"]}, "none, log"),
+        ({"target_transform": "ratio"}, "an estimate"),
+        ({"target_transform": "difference"}, "an estimate"),
         ({"estimate": 6}, "one of 6 columns"),
+        ({"estimate": "a"}, "one of 6 columns, got 'a'"),
+        ({"estimate": 1.0}, "one of 6 columns, got 1.0"),
         ({"weighting": "best"}, "fitted, equal"),
         ({"n_splits": 1}, "2 or more"),
         ({"n_splits": 100}, "need as many rows"),
+        ({"n_splits": "5"}, "n_splits must be a whole number, 2 or more, got '5'"),
+        ({"n_seeds": 2.0}, "n_seeds must be a whole number, 1 or more, got 2.0"),
+        ({"max_rank_rows": 0}, "max_rank_rows must be a whole number, 4 or more, got 0"),
+        ({"seed": None}, "seed must be a whole number, 0 or more, got None"),
     ],
 )
 def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:
@@ -170,16 +265,25 @@ def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:
 
 def test_bad_tables_are_named() -> None:
     blend = BlendRegressor(models=["ridge"])
-    with pytest.raises(ValueError, match="a target each"):
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[90, 5\]"):
         blend.fit(ROWS, TARGET[:5])
+    with pytest.raises(ValueError, match="0 sample"):
+        blend.fit(ROWS[:0], TARGET[:0])
     with pytest.raises(ValueError, match="rows must be finite"):
         blend.fit(np.where(ROWS > 2, np.nan, ROWS), TARGET)
-    with pytest.raises(ValueError, match="finite numbers"):
-        blend.fit(ROWS, np.where(TARGET > 2, np.nan, TARGET))
+    with pytest.raises(ValueError, match="no target for 1 of 90 rows, the first at position 3"):
+        blend.fit(ROWS, np.where(np.arange(90) == 3, np.nan, TARGET))
+    for target in (TARGET.astype(str), TARGET > 1, [*TARGET[1:].tolist(), "a"]):
+        with pytest.raises(ValueError, match="targets must be finite numbers"):
+            blend.fit(ROWS, target)
     with pytest.raises(ValueError, match="log takes positive targets"):
-        BlendRegressor(models=["ridge"], transform="log").fit(ROWS, TARGET - 2)
+        BlendRegressor(models=["ridge"], target_transform="log").fit(ROWS, TARGET - 2)
     with pytest.raises(ValueError, match="two classes of 5 or more"):
         BlendClassifier(models=["ridge"]).fit(ROWS, np.where(np.arange(90) < 3, "glass", "crystal"))
+    with pytest.raises(ValueError, match=r"classification is supported, got 90: .*for BlendRegressor"):
+        BlendClassifier(models=["ridge"]).fit(ROWS, TARGET)
+    with pytest.raises(ValueError, match="classes must be of one kind"):
+        BlendClassifier(models=["ridge"]).fit(ROWS, pd.Series(["glass", 1] * 45))
     with pytest.raises(ValueError, match="pass a regressor"):
         BlendRegressor(models={"line": LogisticRegression()}).fit(ROWS, TARGET)
 
@@ -200,5 +304,5 @@ def test_classes_are_told_apart() -> None:
 def test_boosted_trees_and_kernels_blend_by_default() -> None:
     pytest.importorskip("lightgbm")
     blend = BlendRegressor(n_splits=2, n_seeds=1).fit(ROWS[:60], TARGET[:60])
-    assert set(blend.transform_) == {"kernel_ridge", "extra_trees", "boosted_trees"}
+    assert set(blend.target_transforms_) == {"kernel_ridge", "extra_trees", "boosted_trees"}
     assert np.abs(blend.predict(ROWS[60:]) - TARGET[60:]).mean() < np.abs(TARGET[60:] - np.median(TARGET[:60])).mean()
