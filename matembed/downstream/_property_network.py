@@ -137,6 +137,12 @@ def _gaussian(outputs: Tensor, target: Tensor) -> Tensor:
     return ((_missed(outputs, target) / width) ** 2 / 2 + width.log()) * width.detach() ** 2
 
 
+def _tensor_standard(target: NDArray[np.float64]) -> tuple[ArrayLike, float]:
+    """Take the mean off the isotropic part, which alone may be shifted, and measure the spread of what is left."""
+    centre = target[:, 0].mean() * np.eye(target.shape[1])[0]
+    return centre, float((target - centre).std())
+
+
 def _logistic(outputs: Tensor, target: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(outputs[:, 0], target, reduction="none")
 
@@ -169,7 +175,7 @@ GOALS: dict[str, Goal] = {
         n_outputs=6,
         loss=_apart,
         error=lambda outputs, target: float(_apart(outputs, target).mean()),
-        standard=lambda target: (target[:, 0].mean() * np.eye(6)[0], target.std()),  # only the first may be shifted
+        standard=_tensor_standard,
     ),
 }
 """The losses by name: negative log-likelihoods, and of tensors the Frobenius norm of what is missed. Of the first two

@@ -12,6 +12,8 @@ __all__ = ["Bumps", "GatedConvolution", "Mean", "Readout"]
 class Bumps(nn.Module):
     """Write numbers as Gaussians of their distance to evenly spaced centres; NaN becomes zeros.
 
+    Numbers beyond the first or last centre count as that, so that none but NaN is written as nothing.
+
     Parameters
     ----------
     low, high : float
@@ -29,7 +31,8 @@ class Bumps(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Write numbers: shape (n, n_bumps)."""
-        return torch.exp(self.steepness * (values[:, None] - self.centres) ** 2).nan_to_num(0.0)
+        inside = values.clamp(self.centres[0], self.centres[-1])
+        return torch.exp(self.steepness * (inside[:, None] - self.centres) ** 2).nan_to_num(0.0)
 
 
 class GatedConvolution(MessagePassing):

@@ -18,7 +18,7 @@ from matembed.motifs.geometry import model_geometries
 __all__ = ["AtomMotifNetwork", "Batch"]
 
 _OXIDATIONS = (-4.0, 8.0, 13)  # units of e
-_BOND_LENGTHS = (0.8, 4.0, 33)  # Å
+_BOND_LENGTHS = (0.8, 6.0, 53)  # Å
 _LINK_LENGTHS = (2.0, 8.0, 25)  # Å
 _ANGLES = (60.0, 180.0, 13)  # degrees
 _ALIKE = 3.0  # csm at which a shell and a model are alike by 1/e
@@ -218,14 +218,19 @@ class _InvariantAtoms(nn.Module):
 
 
 class _ElementStates(nn.Module):
-    """The state an atom starts from: its element, and its oxidation state."""
+    """The state an atom starts from: its element, and its oxidation state.
+
+    What is learned of an element counts if it was met in training; until then it is noise.
+    """
 
     vectors: Tensor
+    met: Tensor
 
     def __init__(self, width: int, table: EmbeddingTable | None) -> None:
         super().__init__()
         self.learned = nn.Embedding(len(SYMBOLS), width)
         nn.init.normal_(self.learned.weight, std=_SPREAD)
+        self.register_buffer("met", torch.zeros(len(SYMBOLS), 1, dtype=torch.bool))
         self.oxidations = Bumps(*_OXIDATIONS)
         self.of_oxidation = nn.Linear(_OXIDATIONS[2], width, bias=False)
         self.known = table is not None
@@ -235,7 +240,10 @@ class _ElementStates(nn.Module):
             nn.init.normal_(self.of_vector.weight, std=_SPREAD)  # vectors have about length 1
 
     def forward(self, batch: Batch) -> Tensor:
-        states = self.learned(batch.numbers) + self.of_oxidation(self.oxidations(batch.oxidations))
+        if self.training:
+            self.met[batch.numbers] = True
+        learned = self.learned(batch.numbers) * self.met[batch.numbers]
+        states = learned + self.of_oxidation(self.oxidations(batch.oxidations))
         return states + self.of_vector(self.vectors)[batch.numbers] if self.known else states
 
 

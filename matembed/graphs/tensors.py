@@ -146,6 +146,9 @@ class TensorRegressor(BaseEstimator):
                 f"tensors must be symmetric; that at position {wrong[0]} is not; take the mean of it and its transpose"
             )
             raise ValueError(msg)
+        if np.ptp(tensors, axis=0).max(initial=0) == 0 and len(tensors) > 1:
+            msg = "all tensors are the same, so there is nothing to learn; pass tensors that differ"
+            raise ValueError(msg)
         target = np.einsum("nij,kij->nk", tensors, _basis())
         self.members_, self.history_ = train_members(self, self._make_network, graphs, target)
         return self
@@ -164,8 +167,17 @@ class TensorRegressor(BaseEstimator):
         -------
         float
             In the unit of the target; 0 is perfect.
+
+        Raises
+        ------
+        ValueError
+            If there is not one tensor for each crystal.
         """
-        return -float(np.linalg.norm(self.predict(X) - np.asarray(y), axis=(1, 2)).mean())
+        told, tensors = self.predict(X), np.asarray(y, dtype=np.float64)
+        if tensors.shape != told.shape:
+            msg = f"wanted tensors of shape {told.shape}, one a crystal, got shape {tensors.shape}"
+            raise ValueError(msg)
+        return -float(np.linalg.norm(told - tensors, axis=(1, 2)).mean())
 
     def _make_network(self) -> Any:
         from matembed.downstream._property_network import PropertyNetwork

@@ -129,3 +129,17 @@ def test_merged_graphs_are_refused(model):
 def test_targets_have_to_be_symmetric_tensors(graphs, tensors, message):
     with pytest.raises(ValueError, match=message):
         TensorRegressor(**SMALL).fit(graphs, tensors)
+
+
+def test_an_isotropic_part_is_added_to_what_is_told(graphs):
+    target = second_moments(graphs)
+    far = target + 1000 * np.eye(3)
+    told, again = (TensorRegressor(**SMALL).fit(graphs, tensors).predict(graphs) for tensors in (target, far))
+    np.testing.assert_allclose(again, told + 1000 * np.eye(3), atol=1e-3 * np.abs(target).max())
+
+
+def test_tensors_that_do_not_fit_are_refused(model, graphs):
+    with pytest.raises(ValueError, match="all tensors are the same"):
+        TensorRegressor(**SMALL).fit(graphs, np.tile(np.eye(3), (5, 1, 1)))
+    with pytest.raises(ValueError, match=r"wanted tensors of shape \(5, 3, 3\), one a crystal, got shape \(1, 3, 3\)"):
+        model.score(graphs, second_moments(graphs)[:1])
