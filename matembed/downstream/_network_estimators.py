@@ -124,14 +124,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         TypeError
             If a setting is of another kind, or `X` is no column.
         ValueError
-            If a setting makes no sense, a material cannot be read, materials and classes do not fit each other, or
-            there are not two classes.
+            If a setting makes no sense, a material cannot be read, materials and classes do not fit each other,
+            there are not two classes, or each has one formula, so that none can be kept aside.
         """
         check_training(self)
         self._check()
         labelled = _labelled(X, y, "classification")
         target = labelled.y.astype(np.float64)
-        self.members_, self.history_ = train_members(self, self._maker("logistic"), self._read(X), target)
+        make_network, materials = self._maker("logistic"), self._read(X)
+        self.members_, self.history_ = train_members(self, make_network, materials, target, classes=True)
         self.classes_ = np.array(labelled.classes)
         return self
 

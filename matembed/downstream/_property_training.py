@@ -60,6 +60,8 @@ def train_members(
     make_network: "Callable[[], PropertyNetwork]",
     materials: "Materials",
     target: NDArray[np.float64],
+    *,
+    classes: bool = False,
 ) -> tuple[list["PropertyNetwork"], list[list[dict[str, float]]]]:
     """Train all members; return them and their histories.
 
@@ -74,6 +76,8 @@ def train_members(
         What to learn from; rows of one formula are kept aside together.
     target : float array, shape (n_materials,)
         In its unit; 0 and 1 of classes; of tensors, six columns.
+    classes : bool, default False
+        The target is classes, each of which has to be among what is learned from.
 
     Returns
     -------
@@ -83,7 +87,8 @@ def train_members(
     Raises
     ------
     ValueError
-        If there is no accelerator though one was asked for, all materials have one formula, or a loss is not finite.
+        If there is no accelerator though one was asked for, no formula can be kept aside or none is left to learn
+        from, or a loss is not finite.
     """
     torch: Any = import_extra("torch", extra="transformer")
     device = choose_device(settings.device, torch)
@@ -94,7 +99,7 @@ def train_members(
             torch.enable_grad(),
             torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []),
         ):
-            training = _Training(settings, make_network, materials, target, member, device, torch)
+            training = _Training(settings, make_network, materials, target, classes, member, device, torch)
             members.append(training.run().cpu())
             histories.append(training.history)
     return members, histories
@@ -124,6 +129,7 @@ class _Training:
         make_network: "Callable[[], PropertyNetwork]",
         materials: "Materials",
         target: NDArray[np.float64],
+        classes: bool,
         member: int,
         device: Any,
         torch: Any,
@@ -132,7 +138,8 @@ class _Training:
 
         self.settings, self.torch, self.materials = settings, torch, materials
         self.rng = np.random.default_rng([settings.seed, member])
-        self.rows, self.aside = inner_split(materials.formulas, settings.validation_fraction, self.rng)
+        labels = target if classes else None
+        self.rows, self.aside = inner_split(materials.formulas, settings.validation_fraction, self.rng, labels)
         torch.manual_seed(int(self.rng.integers(1 << 62)))
         self.network: Any = make_network().to(device)
         self.goal = GOALS[self.network.goal]
@@ -229,16 +236,47 @@ class _Training:
 
 
 def inner_split(
-    formulas: Sequence[str], fraction: float, rng: np.random.Generator
+    formulas: Sequence[str], fraction: float, rng: np.random.Generator, labels: NDArray[Any] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw rows to keep aside, all or none of each formula, at least one: rows to learn from, and these."""
+    """Draw rows to keep aside, all or none of each formula, at least one: rows to learn from, and these.
+
+    Where a class of the labels would have no row left to learn from, formulas that are the last of a class stay.
+    """
     _, group, sizes = np.unique(np.array(formulas), return_inverse=True, return_counts=True)
     drawn = rng.permutation(len(sizes))
     n_before = np.cumsum(sizes[drawn]) - sizes[drawn]
     aside = np.zeros(len(sizes), dtype=np.bool_)
     wanted = max(1, round(fraction * len(group))) if fraction else 0
     aside[drawn[n_before < wanted]] = True
-    if aside.all():
+    if len(sizes) == 1 and wanted:
         msg = f"all {len(group)} materials have one formula, so none can be kept aside; pass validation_fraction=0"
         raise ValueError(msg)
+    if aside.all():
+        got = f"validation_fraction={fraction} keeps all {len(sizes)} formulas aside"
+        msg = f"{got}, so there is none to learn from; pass a smaller fraction"
+        raise ValueError(msg)
+    if labels is not None and len(np.unique(labels[~aside[group]])) < len(np.unique(labels)):
+        aside = _aside_from_classes(group, drawn, wanted, labels)
     return np.flatnonzero(~aside[group]), np.flatnonzero(aside[group])
+
+
+def _aside_from_classes(
+    group: NDArray[np.int64], drawn: NDArray[np.int64], wanted: int, labels: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """Keep formulas aside in the order drawn, but none that is the last of a class: a mask of formulas."""
+    classes, of_row = np.unique(labels, return_inverse=True)
+    n_rows = np.zeros((len(drawn), len(classes)), dtype=np.int64)
+    np.add.at(n_rows, (group, of_row), 1)
+    n_left = (n_rows > 0).sum(axis=0)  # formulas of each class
+    aside, n_aside = np.zeros(len(drawn), dtype=np.bool_), 0
+    for formula in drawn.tolist():
+        has = n_rows[formula] > 0
+        if n_aside < wanted and (n_left[has] > 1).all():
+            aside[formula] = True
+            n_aside += int(n_rows[formula].sum())
+            n_left -= has
+    if not aside.any():
+        got = f"{len(drawn)} formulas, each the only one of a class"
+        msg = f"wanted two formulas or more of a class, to keep one aside, got {got}; pass validation_fraction=0"
+        raise ValueError(msg)
+    return aside

@@ -178,7 +178,7 @@ class CompositionClassifier(NetworkClassifier):
     patience : int, default 100
         Passes without a lower loss of what is kept aside, after which training ends.
     validation_fraction : float, default 0.1
-        Share of the training formulas that is kept aside.
+        Share of the training formulas that is kept aside; one of each class is left to learn from.
     batch_size : int, default 32
         Formulas in a step.
     learning_rate : float, default 0.001
@@ -274,6 +274,9 @@ def _check(estimator: _Estimator) -> None:
         raise TypeError(msg)
     for name in ("width", "n_layers", "n_heads"):
         check_count(name, getattr(estimator, name))
+    if not isinstance(estimator.train_vectors, bool):
+        msg = f"train_vectors must be true or false, got {estimator.train_vectors!r}"
+        raise ValueError(msg)
     if estimator.width % estimator.n_heads:
         msg = f"width must be a multiple of n_heads={estimator.n_heads}, got {estimator.width}"
         raise ValueError(msg)

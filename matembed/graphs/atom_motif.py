@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,8 @@ from matembed._optional import import_extra
 from matembed.cards import Card
 from matembed.corpus._folder import checked_file, other_files, read_config, write_config
 from matembed.corpus.ragged import members, starts
+from matembed.elements import SYMBOLS
+from matembed.motifs.geometry import model_geometries
 
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
@@ -47,7 +49,32 @@ TABLES: dict[str, dict[str, type]] = {
     "measures": {"measure_motifs": np.int32, "measure_geometries": np.int16, "measure_csms": np.float32},
 }
 """Columns by table; each table has a row for each atom, bond, ... of each crystal, one crystal after another."""
-_PAIRS = ("bond_atoms", "ligand_ends", "link_motifs")  # columns of two numbers
+_WIDTHS = {"bond_atoms": (2,), "ligand_ends": (2,), "link_motifs": (2,), "bond_vectors": (3,)}  # of columns of several
+_POSITIONS = {  # the tables whose rows they count, in each crystal from 0
+    "bond_atoms": ("atoms", "atoms"),
+    "motif_centres": ("atoms",),
+    "ligand_ends": ("motifs", "atoms"),
+    "link_motifs": ("motifs", "motifs"),
+    "measure_motifs": ("motifs",),
+}
+_MOST = float(np.finfo(np.float32).max)
+_LENGTH = (float(np.finfo(np.float32).tiny), _MOST, "finite and more than 0 Å")
+_FINITE = (-_MOST, _MOST, "finite")
+_COUNT = (1, _MOST, "1 or more")
+_RANGES: dict[str, tuple[float, float, str]] = {  # least, most, and what that is called
+    "numbers": (1, len(SYMBOLS) - 1, f"atomic numbers, 1 to {len(SYMBOLS) - 1}"),
+    "bond_lengths": _LENGTH,
+    "bond_vectors": _FINITE,
+    "ligand_lengths": _LENGTH,
+    "link_shared": _COUNT,
+    "link_lengths": _LENGTH,
+    "link_angles": _FINITE,
+    "measure_csms": _FINITE,
+} | {f"{one}_counts": _COUNT for one in ("atom", "bond", "motif", "ligand", "link")}
+_TABLE_OF = {name: table for table, names in TABLES.items() for name in names} | {"bond_vectors": "bonds"}
+_NOTHING = np.zeros(0)
+_Value = TypeVar("_Value")
+_Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +125,12 @@ class AtomMotifGraph:
     measure_csms : float array
         Its continuous symmetry measure against that model.
 
+    Raises
+    ------
+    ValueError
+        If columns do not fit each other, a position is beyond the rows it counts, or a number is one that none can be,
+        such as a length of NaN. Rows of graphs that were checked are not checked again.
+
     References
     ----------
     .. [1] H. R. Banjade et al., Sci. Adv. 7, eabf1754 (2021).
@@ -127,6 +160,18 @@ class AtomMotifGraph:
     measure_motifs: NDArray[np.int32]
     measure_geometries: NDArray[np.int16]
     measure_csms: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if len(self.motif_names) != len(self.motif_centres):
+            got = f"{len(self.motif_centres)} motif_centres and {len(self.motif_names)} motif_names"
+            msg = f"wanted a name for each motif, got {got}; pass one for each"
+            raise ValueError(msg)
+        columns = {name: getattr(self, name) for names in TABLES.values() for name in names if name != "motif_tokens"}
+        columns["motif_tokens"] = np.arange(len(self.motif_names))
+        if self.bond_vectors is not None:
+            columns["bond_vectors"] = self.bond_vectors
+        ends = {table: np.array([0, len(columns[next(iter(names))])]) for table, names in TABLES.items()}
+        _check(columns, ends, (self.formula,), len(self.motif_names))
 
     @property
     def n_atoms(self) -> int:
@@ -199,6 +244,11 @@ class AtomMotifGraphs:
     card : Card
         Source, licence and citation of the crystals, and how graphs were made.
 
+    Raises
+    ------
+    ValueError
+        As for `AtomMotifGraph`; the message names the column, the row and the crystal.
+
     See Also
     --------
     matembed.graphs.atom_motif_graphs : Makes them.
@@ -212,9 +262,12 @@ class AtomMotifGraphs:
     card: Card
 
     def __post_init__(self) -> None:
-        for arrays in (self.columns, self.ends):
-            for array in arrays.values():
-                array.setflags(write=False)
+        if len(self.formulas) != len(self.ids):
+            got = f"{len(self.ids)} ids and {len(self.formulas)} formulas"
+            msg = f"wanted a formula for each crystal, got {got}; pass one for each"
+            raise ValueError(msg)
+        _check(self.columns, self.ends, self.ids, len(self.names))
+        _freeze(self.columns, self.ends)
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -260,7 +313,9 @@ class AtomMotifGraphs:
             ends[table] = starts(np.diff(self.ends[table])[picked])
             columns |= {name: self.columns[name][places] for name in columns_of}
         ids, formulas = ([named[row] for row in picked.tolist()] for named in (self.ids, self.formulas))
-        return replace(self, ids=tuple(ids), formulas=tuple(formulas), columns=columns, ends=ends)
+        _freeze(columns, ends)
+        changed = {"ids": tuple(ids), "formulas": tuple(formulas), "columns": columns, "ends": ends}
+        return _unchecked(type(self), vars(self) | changed)
 
     def _tables(self) -> dict[str, list[str]]:
         tables = {table: list(columns) for table, columns in TABLES.items()}
@@ -274,7 +329,7 @@ class AtomMotifGraphs:
             first, last = self.ends[table][row : row + 2]
             found |= {name: self.columns[name][first:last] for name in columns}
         found["motif_names"] = tuple(self.names[token] for token in found.pop("motif_tokens").tolist())
-        return AtomMotifGraph(**found)
+        return _unchecked(AtomMotifGraph, found)
 
     @classmethod
     def of(cls, graphs: "Iterable[AtomMotifGraph]") -> Self:
@@ -306,7 +361,7 @@ class AtomMotifGraphs:
         for table, kinds in TABLES.items():
             wanted = dict(kinds) | ({"bond_vectors": np.float32} if table == "bonds" and True in directed else {})
             for name, kind in wanted.items():
-                width = (2,) if name in _PAIRS else (3,) if name == "bond_vectors" else ()
+                width = _WIDTHS.get(name, ())
                 if name == "motif_tokens":
                     parts = [[names.setdefault(one, len(names)) for one in graph.motif_names] for graph in listed]
                 else:
@@ -473,6 +528,95 @@ class AtomMotifGraphs:
             columns=arrays,
             card=card,
         )
+
+
+def _unchecked(kind: type[_Value], fields: Mapping[str, Any]) -> _Value:
+    """Make a value of rows that were checked before; training makes one for each batch."""
+    value = object.__new__(kind)
+    for name, field in fields.items():
+        object.__setattr__(value, name, field)
+    return value
+
+
+def _freeze(*several: Mapping[str, NDArray[Any]]) -> None:
+    for arrays in several:
+        for array in arrays.values():
+            array.setflags(write=False)
+
+
+def _check(columns: _Arrays, ends: _Arrays, crystals: Sequence[str], n_names: int) -> None:
+    """Raise ValueError unless columns hold what networks can read, and positions stay within their crystal."""
+    wrong = (
+        _misshapen(columns, ends, len(crystals))
+        or _out_of_range(columns, ends, crystals, n_names)
+        or _out_of_crystal(columns, ends, crystals)
+    )
+    if wrong:
+        msg = f"{wrong}; mend the graphs, or make them with atom_motif_graphs"
+        raise ValueError(msg)
+
+
+def _misshapen(columns: _Arrays, ends: _Arrays, n_crystals: int) -> str:
+    """Say what is missing, of another length or of another kind, if anything is."""
+    lacking = [*(TABLES.keys() - ends.keys()), *(_TABLE_OF.keys() - columns.keys() - {"bond_vectors"})]
+    if lacking:
+        return f"wanted ends of all tables and all columns, got no {', '.join(sorted(lacking))}"
+    for table in TABLES:
+        begin = ends[table]
+        if begin.shape != (n_crystals + 1,) or begin.dtype.kind != "i" or begin[0] or (begin[1:] < begin[:-1]).any():
+            return f"ends[{table!r}] must be {n_crystals + 1} whole numbers that rise from 0, got {begin!r:.60}"
+    for name, table in _TABLE_OF.items():
+        if name not in columns:
+            continue
+        column, shape = columns[name], (int(ends[table][-1]), *_WIDTHS.get(name, ()))
+        whole = issubclass(TABLES[table].get(name, np.float32), np.integer)
+        is_array = isinstance(column, np.ndarray)
+        if not is_array or column.shape != shape or column.dtype.kind not in ("iu" if whole else "iuf"):
+            got = f"{column.dtype} of shape {column.shape}" if is_array else type(column).__name__
+            return f"{name} must be an array of {'whole numbers' if whole else 'numbers'} of shape {shape}, got {got}"
+    return ""
+
+
+def _out_of_range(columns: _Arrays, ends: _Arrays, crystals: Sequence[str], n_names: int) -> str:
+    """Say which number is none that a column may hold, if any is."""
+    n_models = len(model_geometries().symbols)
+    ranges = _RANGES | {
+        "motif_tokens": (0, n_names - 1, f"places in names, 0 to {n_names - 1}"),
+        "motif_geometries": (-1, n_models - 1, f"rows of model_geometries(), 0 to {n_models - 1}, or -1"),
+        "measure_geometries": (0, n_models - 1, f"rows of model_geometries(), 0 to {n_models - 1}"),
+    }
+    for name, (least, most, wanted) in ranges.items():
+        column = columns.get(name, _NOTHING)
+        if column.size and not (column.min() >= least and column.max() <= most):  # NaN is neither
+            row, where = _first(~((column >= least) & (column <= most)), ends[_TABLE_OF[name]], crystals)
+            return f"{name} must be {wanted}, got {column[row].tolist()} in {where}"
+    return ""
+
+
+def _out_of_crystal(columns: _Arrays, ends: _Arrays, crystals: Sequence[str]) -> str:
+    """Say which position is beyond the rows of its crystal, if any is."""
+    sizes = {table: begin[1:] - begin[:-1] for table, begin in ends.items()}
+    for name, tables in _POSITIONS.items():
+        column, table = columns[name], _TABLE_OF[name]
+        if not column.size:
+            continue
+        filled = sizes[table] > 0  # np.ufunc.reduceat reads no empty spans
+        limits = np.array([sizes[other] for other in tables]).T
+        highest = np.maximum.reduceat(column, ends[table][:-1][filled])
+        if column.min() < 0 or (highest.reshape(-1, len(tables)) >= limits[filled]).any():
+            below = limits.repeat(sizes[table], axis=0).reshape(column.shape)
+            row, where = _first((column < 0) | (column >= below), ends[table], crystals)
+            there = dict(zip(tables, below.reshape(-1, len(tables))[row].tolist(), strict=True))
+            wanted = " and ".join(f"{other} ({n_rows})" for other, n_rows in there.items())
+            return f"{name} must count rows of its crystal's {wanted} from 0, got {column[row].tolist()} in {where}"
+    return ""
+
+
+def _first(wrong: NDArray[np.bool_], begin: NDArray[np.int64], crystals: Sequence[str]) -> tuple[int, str]:
+    """Find the first wrong row of a table, and say where it is."""
+    row = int(wrong.reshape(len(wrong), -1).any(axis=1).argmax())
+    crystal = int(np.searchsorted(begin, row, side="right")) - 1
+    return row, f"row {row - begin[crystal]} of crystal {crystals[crystal]!r}"
 
 
 def mapped_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -355,9 +355,14 @@ def read_graphs(crystals: Crystals, bonds: Method, atom_layers: AtomLayers) -> A
 def _made(listed: list[Any], bonds: Method, merge: bool) -> AtomMotifGraphs:
     if all(isinstance(one, AtomMotifGraph) for one in listed):  # scikit-learn takes rows one by one
         return AtomMotifGraphs.of(listed)
-    wrong = next((one for one in listed if not isinstance(one, IStructure)), None)
+    wrong = next((one for one in listed if not isinstance(one, IStructure | AtomMotifGraph)), None)
     if wrong is not None:
         msg = f"wanted pymatgen Structures or AtomMotifGraphs, got {type(wrong).__name__} {wrong!r:.60}"
+        raise TypeError(msg)
+    n_graphs = sum(isinstance(one, AtomMotifGraph) for one in listed)
+    if n_graphs:
+        got = f"both: {len(listed) - n_graphs} Structures and {n_graphs} AtomMotifGraphs"
+        msg = f"wanted pymatgen Structures or AtomMotifGraphs, got {got}; make graphs of all with atom_motif_graphs"
         raise TypeError(msg)
     return atom_motif_graphs(listed, bonds=bonds, merge=merge)
 

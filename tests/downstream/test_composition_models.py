@@ -129,3 +129,66 @@ def test_formulas_are_checked_at_the_door(model, target):
         CompositionRegressor(TABLE, **SMALL).fit([*FORMULAS[:-1], "Xx2O"], target)
     with pytest.raises(ValueError, match="one formula or more"):
         model.predict([])
+
+
+SALTS = [f"{a}{b}" for a in CATIONS[:4] for b in ANIONS[:3]]
+ONE_POSITIVE = np.arange(12) == 5
+
+
+def draw(seed, labels=None, *, fraction=0.1, formulas=SALTS):
+    return inner_split(formulas, fraction, np.random.default_rng([seed, 0]), labels)
+
+
+def test_what_is_kept_aside_of_numbers_is_what_it_was():
+    """Published results depend on these draws."""
+    drawn = [draw(seed, fraction=0.3)[1].tolist() for seed in range(4)]
+    assert drawn == [[1, 4, 6, 11], [1, 3, 4, 9], [6, 8, 10, 11], [4, 6, 9, 10]]
+
+
+def test_no_class_is_kept_aside_whole():
+    lost = [seed for seed in range(50) if ONE_POSITIVE[draw(seed)[1]].any()]
+    assert lost
+    for seed in range(50):
+        rows, aside = draw(seed, ONE_POSITIVE)
+        assert ONE_POSITIVE[rows].any()
+        assert len(aside) == 1
+        if seed not in lost:
+            assert np.array_equal(aside, draw(seed)[1])
+
+
+def test_a_class_of_two_formulas_stays_on_both_sides():
+    labels = np.isin(np.arange(12), (2, 7))
+    both = [seed for seed in range(200) if {2, 7} <= set(draw(seed, fraction=0.3)[1].tolist())]
+    assert both
+    for seed in both:
+        rows, aside = draw(seed, labels, fraction=0.3)
+        assert (labels[rows].sum(), labels[aside].sum()) == (1, 1)
+        assert len(aside) == 4
+
+
+def test_polymorphs_of_both_classes_stay_together():
+    formulas, labels = ["LiF", "LiF", "NaF", "NaF"], np.array([0, 1, 1, 1])
+    for seed in range(10):
+        rows, aside = draw(seed, labels, formulas=formulas)
+        assert (rows.tolist(), aside.tolist()) == ([0, 1], [2, 3])
+
+
+def test_what_cannot_be_kept_aside_is_told():
+    with pytest.raises(ValueError, match=r"validation_fraction=0.99 keeps all 12 formulas aside, .* smaller fraction"):
+        draw(0, fraction=0.99)
+    with pytest.raises(ValueError, match="all 3 materials have one formula"):
+        draw(0, formulas=["LiF"] * 3)
+    with pytest.raises(ValueError, match="got 2 formulas, each the only one of a class; pass validation_fraction=0"):
+        CompositionClassifier(TABLE, **SMALL).fit(["LiF", "NaF", "NaF"], [True, False, False])
+
+
+def test_the_only_formula_of_a_class_is_learned_from():
+    seed = next(seed for seed in range(50) if ONE_POSITIVE[draw(seed)[1]].any())
+    model = CompositionClassifier(TABLE, width=32, n_layers=1, max_epochs=60, batch_size=4, dropout=0, seed=seed)
+    told = model.fit(SALTS, ONE_POSITIVE).predict_proba(SALTS)[:, 1]
+    assert told.argmax() == ONE_POSITIVE.argmax()
+
+
+def test_whether_to_train_vectors_is_true_or_false(target):
+    with pytest.raises(ValueError, match="train_vectors must be true or false, got 'no'"):
+        CompositionRegressor(TABLE, **SMALL, train_vectors="no").fit(FORMULAS, target)

@@ -265,3 +265,10 @@ def test_targets_that_do_not_fit_are_refused():
 
 def test_charges_of_formulas_are_balanced():
     assert read_sets(["KMnO4"]).describe(0)["words"].to_list()[3:] == ["O ox-2", "K ox+1", "Mn ox+7"]
+
+
+def test_classes_that_cannot_be_kept_aside_are_refused():
+    with pytest.raises(ValueError, match="each the only one of a class; pass validation_fraction=0"):
+        TransformerClassifier(**QUICK).fit(["NaCl", "Cu"], ["salt", "metal"])
+    model = TransformerClassifier(**QUICK, validation_fraction=0).fit(["NaCl", "Cu"], ["salt", "metal"])
+    assert model.classes_.tolist() == ["metal", "salt"]

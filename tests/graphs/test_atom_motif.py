@@ -1,5 +1,7 @@
 """AtomMotifGraphs: what they count, what merging keeps, files, and what no graph may depend on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
@@ -286,3 +288,71 @@ def test_graphs_become_those_of_pytorch_geometric(whole, merged):
     assert np.array_equal(np.bincount(target.numpy()), np.bincount(source.numpy()))
     assert "vector" not in merged[1].to_hetero_data()["atom", "bond", "atom"]
     assert data.validate()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("numbers", 119, "numbers must be atomic numbers, 1 to 118, got 119"),
+        ("atom_counts", 0, "atom_counts must be 1 or more, got 0"),
+        ("bond_atoms", [1, 6], r"bond_atoms must count rows of its crystal's atoms \(6\) from 0, got \[1, 6\]"),
+        ("bond_atoms", [-1, 0], r"bond_atoms must count .* got \[-1, 0\]"),
+        ("bond_lengths", np.nan, "bond_lengths must be finite and more than 0 Å, got nan"),
+        ("bond_lengths", np.inf, "bond_lengths must be finite and more than 0 Å, got inf"),
+        ("bond_lengths", 0, "bond_lengths must be finite and more than 0 Å, got 0.0"),
+        ("bond_vectors", [0, np.nan, 0], r"bond_vectors must be finite, got \[0.0, nan, 0.0\]"),
+        ("motif_centres", 6, r"motif_centres must count rows of its crystal's atoms \(6\) from 0, got 6"),
+        ("motif_geometries", -2, r"motif_geometries must be rows of model_geometries\(\), .* or -1, got -2"),
+        ("ligand_ends", [0, 6], r"ligand_ends .* motifs \(2\) and atoms \(6\) from 0, got \[0, 6\]"),
+        ("ligand_ends", [2, 0], r"ligand_ends .* motifs \(2\) and atoms \(6\) from 0, got \[2, 0\]"),
+        ("link_motifs", [0, 2], r"link_motifs must count rows of its crystal's motifs \(2\) from 0, got \[0, 2\]"),
+        ("link_lengths", -3, "link_lengths must be finite and more than 0 Å, got -3.0"),
+        ("link_angles", np.nan, "link_angles must be finite, got nan"),
+        ("measure_motifs", 2, r"measure_motifs must count rows of its crystal's motifs \(2\) from 0, got 2"),
+        ("measure_geometries", -1, r"measure_geometries must be rows of model_geometries\(\), .* got -1"),
+    ],
+)
+def test_numbers_that_no_crystal_has_are_refused(whole, name, value, message):
+    """In one graph, and in one of several, where rows of another crystal are out of reach too."""
+    damaged = np.array(getattr(whole[1], name))
+    damaged[1] = value
+    with pytest.raises(ValueError, match=f"{message} in row 1 of crystal 'TiO2'; mend the graphs"):
+        replace(whole[1], **{name: damaged})
+    column = np.concatenate([damaged if place == 1 else getattr(graph, name) for place, graph in enumerate(whole)])
+    with pytest.raises(ValueError, match=f"{message} in row 1 of crystal '2'; mend the graphs"):
+        replace(whole, columns={**whole.columns, name: column})
+
+
+def test_columns_that_do_not_fit_each_other_are_refused(merged):
+    graph = merged[1]
+    for changed, message in (
+        ({"bond_lengths": graph.bond_lengths[:-1]}, r"bond_lengths must be an array of numbers of shape \(2,\), got"),
+        ({"bond_atoms": graph.bond_atoms * 1.0}, "bond_atoms must be an array of whole numbers .* got float64"),
+        ({"link_angles": graph.link_angles.tolist()}, "link_angles must be an array .* got list"),
+        ({"motif_names": ()}, "wanted a name for each motif, got 1 motif_centres and 0 motif_names"),
+        ({"bond_vectors": np.ones((2, 2))}, r"bond_vectors must be an array of numbers of shape \(2, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(graph, **changed)
+    for changed, message in (
+        ({"names": merged.names[:1]}, "motif_tokens must be places in names, 0 to 0, got 1 in row 0 of crystal '1'"),
+        ({"ids": merged.ids[:-1]}, "wanted a formula for each crystal, got 4 ids and 5 formulas"),
+        ({"ends": {**merged.ends, "links": merged.ends["atoms"]}}, "link_motifs must be an array of whole numbers"),
+        (
+            {"ends": {**merged.ends, "links": -merged.ends["links"]}},
+            r"ends\['links'\] must be 6 whole numbers that rise",
+        ),
+        ({"columns": {"numbers": merged.columns["numbers"]}}, "got no atom_counts, bond_atoms"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(merged, **changed)
+
+
+def test_rows_of_graphs_are_not_checked_again(merged, monkeypatch):
+    """Training takes rows for every batch."""
+    checked = []
+    monkeypatch.setattr("matembed.graphs.atom_motif._check", lambda *_: checked.append(1))
+    assert [graph.formula for graph in merged[1:][::-1]] == list(merged.formulas[:0:-1])
+    assert not checked
+    AtomMotifGraphs.of([merged[0]])
+    assert checked == [1]

@@ -263,3 +263,10 @@ def test_one_graph_is_not_many(model, graphs):
         model.predict(graphs[0])
     with pytest.raises(ValueError, match="got none"):
         model.predict(graphs[[]])
+
+
+def test_structures_and_graphs_do_not_mix(model, graphs):
+    with pytest.raises(TypeError, match="got both: 2 Structures and 1 AtomMotifGraphs; make graphs of all"):
+        model.predict([QUARTZ, graphs[0], CUBIC])
+    with pytest.raises(TypeError, match="wanted pymatgen Structures or AtomMotifGraphs, got str 'NaCl'"):
+        model.predict([graphs[0], QUARTZ, "NaCl"])
