@@ -264,6 +264,31 @@ def test_benchmark_reads_a_table_of_vectors(work, salts, tmp_path, capsys):
     assert "EmbeddingTable(" in json.loads(result.read_text())["estimator"]
 
 
+@pytest.fixture(scope="module")
+def crystals(tmp_path_factory):
+    """A task of structures, one of which has a site of two elements."""
+    cells = [Structure(Lattice.cubic(4 + idx / 9), ["Cs", "Cl"], [[0, 0, 0], [0.5] * 3]) for idx in range(9)]
+    cells.append(Structure(Lattice.cubic(4.2), [{"Na": 0.5, "K": 0.5}, "Cl"], [[0, 0, 0], [0.5] * 3]))
+    path = tmp_path_factory.mktemp("tasks") / "matbench_cells.json"
+    rows = [[cell.as_dict(), cell.lattice.a] for cell in cells]
+    path.write_text(json.dumps({"index": list(range(10)), "columns": ["structure", "target"], "data": rows}))
+    return path
+
+
+def test_benchmark_names_crystals_that_a_model_cannot_read(crystals, tmp_path, capsys):
+    words = ["benchmark", str(crystals), "--out", str(tmp_path), "--quiet"]
+    assert main([*words, "--models", "composition_forest", "--baselines", "dummy"]) == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    capsys.readouterr()
+    assert main([*words, "--models", "atom_motif"]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert (
+        "cells: random_forest, atom_motif cannot read 1 of 10 structures: mb-cells-10 (row 10): site 0 is dis" in error
+    )
+    assert "; leave it out of the file, or choose models and baselines that read compositions: dummy, one_hot" in error
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
+
+
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [

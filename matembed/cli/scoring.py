@@ -87,7 +87,15 @@ def add_commands(commands: Commands) -> None:
         nargs="*",
         help="models that stand beside (dummy one_hot_ridge random_forest; of structures also composition_forest)",
     )
-    command.add_argument("--table", type=Path, help="vectors of elements for the models, never for baselines")
+    command.add_argument(
+        "--table",
+        type=Path,
+        help=(
+            "vectors of elements for the models, never for baselines: ridge, kernel_ridge, extra_trees and "
+            "boosted_trees pool them in place of properties of elements, and composition_network and atom_motif read "
+            "each element with its vector"
+        ),
+    )
     command.add_argument("--target", help="column or property to predict, where a file does not tell")
     command.add_argument(
         "--task",

@@ -13,29 +13,32 @@ name                  model
 "extra_trees",
 "boosted_trees"
 "blend"               `BlendRegressor` or the classifier on what "random_forest" reads and, of structures,
-                      `BondNetworkFeaturizer`; needs LightGBM
+                      `BondNetworkFeaturizer`; what it chooses, it chooses with polymorphs left out together; needs
+                      LightGBM
 "transformer"         `TransformerRegressor` or `TransformerClassifier` from random weights, with its own settings
 "pretrained"          the same from the weights of "crystals", which come with the package
 "composition_network" `CompositionRegressor` or the classifier, from the vectors of the table, else one-hot ones
-"atom_motif"          `AtomMotifRegressor` or the classifier, of structures
+"atom_motif"          `AtomMotifRegressor` or the classifier, of structures; with a table, its elements have vectors
 ===================== =================================================================================================
 
 The forest on the formula alone is a baseline of tasks of structures: what it reaches, geometry did not earn.
 "kernel_ridge" and "blend", which holds one, take 20,000 training rows at most.
 
 A model is made by a function of a task and a seed. The task that it is given holds the training rows alone, so nothing
-can be chosen by a row that is tested. What it returns takes the inputs themselves: formulas or structures.
+can be chosen by a row that is tested. What it returns takes the inputs themselves: formulas or structures. A function
+that has a method ``read``, as `AtomMotifModels` does, is asked by it for what is to stand in their place.
 """
 
-from collections.abc import Callable
-from typing import Any, Self, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
+from matembed.corpus.formulas import FormulaError, amounts_of
 from matembed.downstream.baselines import one_hot_table
 from matembed.downstream.blends import BlendClassifier, BlendRegressor
 from matembed.downstream.bond_network import BondNetworkFeaturizer
@@ -46,16 +49,34 @@ from matembed.downstream.fine_tuning import TransformerClassifier, TransformerRe
 from matembed.downstream.materials import Column, as_list
 from matembed.downstream.models import ModelName, make_model
 from matembed.downstream.motif_blocks import BLOCKS
+from matembed.downstream.polymorphs import proportion_labels
 from matembed.elements import SYMBOLS
 from matembed.embeddings import EmbeddingTable
+from matembed.graphs.atom_motif import AtomMotifGraphs
+from matembed.graphs.building import atom_motif_graphs
 from matembed.graphs.regressor import AtomMotifClassifier, AtomMotifRegressor
 from matembed.matbench.tasks import MatbenchTask
+from matembed.motifs import Crystal, MotifError
 
-__all__ = ["BASELINES", "ModelFactory", "RememberedRows", "baselines_of", "named_models"]
+__all__ = [
+    "BASELINES",
+    "COMPOSITION_MODELS",
+    "AtomMotifModels",
+    "FormulaGroups",
+    "Looked",
+    "ModelFactory",
+    "RememberedRows",
+    "baselines_of",
+    "find_unreadable",
+    "looks_at",
+    "named_models",
+]
 
 ModelFactory: TypeAlias = Callable[[MatbenchTask, int], Any]
+Looked: TypeAlias = Literal["nothing", "compositions", "structures"]
 
 BASELINES = ("dummy", "one_hot_ridge", "random_forest")  # of every run
+COMPOSITION_MODELS = ("one_hot_ridge", "composition_forest", "composition_network")  # which read no more of structures
 
 _MOST_KERNEL_ROWS = 20_000
 _N_TREES, _SHARE_TRIED = 300, 0.33  # of the baseline forests: trees, and the share of columns tried at each split
@@ -121,13 +142,133 @@ class RememberedRows(TransformerMixin, BaseEstimator):
         materials = as_list(X, "materials")
         new = list({id(one): one for one in materials if id(one) not in self._known}.values())
         if new:
-            asked = [getattr(one, "composition", one) for one in new] if self.compositions else new
+            asked = _compositions(new) if self.compositions else new
             rows = self.featurizer.transform(asked)
             self._known |= {id(one): (one, row) for one, row in zip(new, rows, strict=True)}
         return np.array([self._known[id(one)][1] for one in materials])
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+
+class FormulaGroups(Pipeline):
+    """A pipeline whose last step is told which rows are of one formula, to leave them out together.
+
+    Parameters
+    ----------
+    steps : list of (str, estimator)
+        The first takes formulas or structures, and ``fit`` of the last takes `groups`, as that of `BlendRegressor`.
+
+    Examples
+    --------
+    >>> from matembed.downstream.baselines import one_hot_table
+    >>> blend = BlendRegressor(models=["ridge"], n_splits=2)
+    >>> model = FormulaGroups([("rows", FormulaFeaturizer(one_hot_table(["H", "O"]))), ("blend", blend)])
+    >>> model.fit(["H2O", "H4O2", "H2O2", "HO"], [1, 1, 2, 2]).predict(["H2O"]).shape
+    (1,)
+    """
+
+    def fit(self, X: Column, y: Any = None, **params: Any) -> Self:
+        """Fit all steps, the last with the formulas as groups.
+
+        Parameters
+        ----------
+        X : sequence of formulas or structures, length n_materials
+            Training materials.
+        y : sequence, length n_materials
+            Their targets.
+        **params : object
+            As for `sklearn.pipeline.Pipeline`.
+
+        Returns
+        -------
+        FormulaGroups
+            This pipeline.
+        """
+        labels = proportion_labels(_compositions(as_list(X, "materials")))
+        super().fit(X, y, **params, **{f"{self.steps[-1][0]}__groups": labels})
+        return self
+
+
+class AtomMotifModels:
+    """Make the networks of "atom_motif", and the dual graph of each structure once for all of them.
+
+    Parameters
+    ----------
+    elements : EmbeddingTable, optional
+        Vectors of elements or species, which networks know beside what they learn of each element.
+
+    Examples
+    --------
+    >>> from pymatgen.core import Lattice, Structure
+    >>> salt = Structure(Lattice.cubic(4.12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    >>> AtomMotifModels().read([salt, salt]).formulas
+    ('CsCl', 'CsCl')
+    """
+
+    def __init__(self, elements: EmbeddingTable | None = None) -> None:
+        self.elements = elements
+        # Structures are kept, so that no other object can take the identity of one that is known.
+        self._known: dict[int, tuple[Any, int]] = {}
+        self._graphs: AtomMotifGraphs | None = None
+
+    def __call__(self, task: MatbenchTask, seed: int) -> AtomMotifRegressor | AtomMotifClassifier:
+        """Make a network, not fitted.
+
+        Parameters
+        ----------
+        task : MatbenchTask
+            Of structures.
+        seed : int
+            Of the network.
+
+        Returns
+        -------
+        AtomMotifRegressor or AtomMotifClassifier
+            Takes what `read` returns, or structures.
+
+        Raises
+        ------
+        ValueError
+            If the task has formulas, or the table neither elements nor species.
+        """
+        if not task.crystals:
+            msg = f"atom_motif reads structures, and {task.name} has formulas; leave it out, or use composition_network"
+            raise ValueError(msg)
+        if self.elements is not None and not {"element", "species"} & set(self.elements.kinds):
+            msg = f"atom_motif takes vectors of elements, and {self.elements!r} has none; leave the table or it out"
+            raise ValueError(msg)
+        kind = AtomMotifRegressor if task.task == "regression" else AtomMotifClassifier
+        return kind(elements=self.elements, seed=seed)
+
+    def read(self, structures: Sequence[Any]) -> AtomMotifGraphs:
+        """Look up the graphs of structures, and make those that are not known.
+
+        Parameters
+        ----------
+        structures : sequence of Structure, length n_structures
+            A structure is known again as the same object.
+
+        Returns
+        -------
+        AtomMotifGraphs
+            In the order given.
+
+        Raises
+        ------
+        ValueError
+            If a structure cannot be read.
+        """
+        new = list({id(one): one for one in structures if id(one) not in self._known}.values())
+        if new:
+            made = atom_motif_graphs(new)
+            n_known = len(self._known)
+            self._graphs = made if self._graphs is None else AtomMotifGraphs.concat([self._graphs, made])
+            self._known |= {id(one): (one, row) for row, one in enumerate(new, start=n_known)}
+        if self._graphs is None:
+            msg = "wanted one structure or more, got none"
+            raise ValueError(msg)
+        return self._graphs[[self._known[id(one)][1] for one in structures]]
 
 
 def baselines_of(task: MatbenchTask) -> tuple[str, ...]:
@@ -157,15 +298,18 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
     Parameters
     ----------
     table : EmbeddingTable, optional
-        Vectors of elements for "composition_network", and for "ridge", "kernel_ridge", "extra_trees" and
-        "boosted_trees" in place of `CompositionFeaturizer`. Elements that it lacks get the vector of their neighbours.
+        Vectors of elements for "composition_network" and "atom_motif", and for "ridge", "kernel_ridge", "extra_trees"
+        and "boosted_trees" in place of `CompositionFeaturizer`. Elements that it lacks get the vector of their
+        neighbours.
 
     Returns
     -------
     dict of str to callable
         Each takes a task with its training rows alone and a seed, and returns an estimator, not fitted, that takes
-        formulas or structures. Rows of features are made once for all that one dict returns. "kernel_ridge" and
-        "blend" raise ValueError where training rows are too many, "atom_motif" where there are no structures.
+        formulas or structures. Rows of features are made once for all that one dict returns, and so are graphs, of
+        which `AtomMotifModels.read` is asked. "kernel_ridge" and "blend" raise ValueError where training rows are too
+        many, "blend" where formulas are too few, "atom_motif" where there are no structures or the table has no
+        elements.
 
     Examples
     --------
@@ -206,8 +350,15 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
             if task.crystals
             else composition
         )
-        kind = BlendRegressor if task.task == "regression" else BlendClassifier
-        return make_pipeline(rows, kind(seed=seed))
+        model = (BlendRegressor if task.task == "regression" else BlendClassifier)(seed=seed)
+        n_formulas = len(set(proportion_labels(_compositions(task.inputs))))
+        if n_formulas < model.n_splits:
+            msg = (
+                f"blend on {task.name}: {model.n_splits} inner folds that keep formulas together need as many of them, "
+                f"got {n_formulas} in {len(task):,} training rows; leave blend out, or train on more"
+            )
+            raise ValueError(msg)
+        return FormulaGroups([("rows", rows), ("blend", model)])
 
     def forest(*, structures: bool) -> ModelFactory:
         return lambda task, seed: make_pipeline(
@@ -234,8 +385,70 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
         "transformer": lambda task, seed: _transformer(None, task, seed),
         "pretrained": lambda task, seed: _transformer("crystals", task, seed),
         "composition_network": of_vectors,
-        "atom_motif": _atom_motif,
+        "atom_motif": AtomMotifModels(table),
     }
+
+
+def looks_at(model: str, task: MatbenchTask) -> Looked:
+    """Tell what a model by name reads of the materials of a task.
+
+    Parameters
+    ----------
+    model : str
+        One of `named_models`.
+    task : MatbenchTask
+        Of formulas or structures.
+
+    Returns
+    -------
+    {"nothing", "compositions", "structures"}
+        Structures only where the task has them.
+
+    Examples
+    --------
+    >>> looks_at("random_forest", MatbenchTask("demo", ("LiF", "NaF"), ("a", "b"), [1.0, 2.0], [0, 1]))
+    'compositions'
+    """
+    if model == "dummy":
+        return "nothing"
+    return "structures" if task.crystals and model not in COMPOSITION_MODELS else "compositions"
+
+
+def find_unreadable(task: MatbenchTask, what: Looked) -> dict[int, str]:
+    """Find the materials of a task that models cannot read.
+
+    Parameters
+    ----------
+    task : MatbenchTask
+        Of formulas or structures.
+    what : {"nothing", "compositions", "structures"}
+        What models look at.
+
+    Returns
+    -------
+    dict of int to str
+        Why, by position, in order: a structure is disordered, or has atoms on top of each other; a formula names no
+        elements.
+
+    Examples
+    --------
+    >>> find_unreadable(MatbenchTask("demo", ("LiF", "Qx2"), ("a", "b"), [1.0, 2.0], [0, 1]), "compositions")
+    {1: "'Qx2': 'Qx' is not a chemical element"}
+    """
+    found: dict[int, str] = {}
+    for row, material in enumerate(() if what == "nothing" else task.inputs):
+        try:
+            if what == "structures":
+                Crystal.from_structure(material)
+            else:
+                amounts_of(getattr(material, "composition", material))
+        except (MotifError, FormulaError, TypeError) as error:
+            found[row] = str(error)
+    return found
+
+
+def _compositions(materials: Sequence[Any]) -> list[Any]:
+    return [getattr(one, "composition", one) for one in materials]
 
 
 def _refuse_large_kernel(name: str, task: MatbenchTask) -> None:
@@ -251,10 +464,3 @@ def _refuse_large_kernel(name: str, task: MatbenchTask) -> None:
 
 def _transformer(model: str | None, task: MatbenchTask, seed: int) -> TransformerRegressor | TransformerClassifier:
     return (TransformerRegressor if task.task == "regression" else TransformerClassifier)(model, seed=seed)
-
-
-def _atom_motif(task: MatbenchTask, seed: int) -> AtomMotifRegressor | AtomMotifClassifier:
-    if not task.crystals:
-        msg = f"atom_motif reads structures, and {task.name} has formulas; leave it out, or use composition_network"
-        raise ValueError(msg)
-    return AtomMotifRegressor(seed=seed) if task.task == "regression" else AtomMotifClassifier(seed=seed)

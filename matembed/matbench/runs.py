@@ -20,7 +20,15 @@ from tqdm import tqdm
 from matembed._atomic import refuse_occupied, whole_file
 from matembed.cards import package_versions
 from matembed.embeddings import EmbeddingTable
-from matembed.matbench.models import ModelFactory, baselines_of, named_models
+from matembed.matbench.models import (
+    COMPOSITION_MODELS,
+    Looked,
+    ModelFactory,
+    baselines_of,
+    find_unreadable,
+    looks_at,
+    named_models,
+)
 from matembed.matbench.results import BenchmarkResults, differing, read_result, without_seeds
 from matembed.matbench.tasks import MatbenchTask, matbench_scores
 
@@ -31,6 +39,7 @@ Size: TypeAlias = int | Literal["all"]
 _KIND = "BenchmarkResults"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_MOST_NAMED = 20  # ids of materials in an error
 
 
 class _Run(NamedTuple):
@@ -66,7 +75,8 @@ def run_benchmark(
         Names that `matembed.matbench.models` lists; or by a name of your own one of these or a function of
         a task, of which it is given the training rows, and a seed. It returns a scikit-learn estimator of formulas or
         structures, which is fitted once. Its settings, other than seeds, are the same for every fold; one that is to
-        choose some does so when it is fitted, as `GridSearchCV` does.
+        choose some does so when it is fitted, as `GridSearchCV` does. If the function has a method ``read``, the
+        estimator is given what that returns for a list of materials, in their place.
     out : path-like
         Folder of results, made if need be.
     baselines : sequence of str, optional
@@ -97,9 +107,9 @@ def run_benchmark(
     TypeError
         If one name, task or number stands where a list of them is wanted.
     ValueError
-        If a name is unknown or unfit for a file, there is nothing to do, a model cannot learn a task, `out` holds a
-        result of other data or of another model by the same name, or a model predicts what is no number. All but the
-        last are found before anything is fitted.
+        If a name is unknown or unfit for a file, there is nothing to do, a model cannot learn a task, a model by name
+        cannot read a material, such as a disordered structure, `out` holds a result of other data or of another model
+        by the same name, or a model predicts what is no number. All but the last are found before anything is fitted.
 
     Notes
     -----
@@ -129,6 +139,8 @@ def run_benchmark(
         msg = f"there is nothing to run: {len(several)} tasks, {len(factories)} models, sizes {list(sizes)}"
         raise ValueError(msg)
     refuse_occupied(folder, kind=_KIND, overwrite=True)
+    asked = {name: name for name in factories} | competing
+    _refuse_unreadable(runs, {name: model for name, model in asked.items() if isinstance(model, str)})
     texts = _check_models(runs, factories, folder)
     with whole_file(folder / "config.json") as partial:
         partial.write_text(json.dumps({"schema": 1, "type": _KIND}) + "\n", encoding="utf-8")
@@ -214,13 +226,48 @@ def _group(run: _Run) -> tuple[str, str, Size]:
     return run.task.name, run.model, run.size
 
 
+def _split(run: _Run) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """List the rows that a run learns from, and those that it tests."""
+    train_idx, test_idx = run.task.split(run.fold)
+    return (train_idx if run.size == "all" else run.task.draw(run.fold, run.size, seed=run.seed)), test_idx
+
+
 def _estimator(run: _Run, factory: ModelFactory) -> tuple[Any, MatbenchTask]:
     """Make the model of a run, and list the rows that it is to learn from."""
-    train_idx, _ = run.task.split(run.fold)
-    if run.size != "all":
-        train_idx = run.task.draw(run.fold, run.size, seed=run.seed)
-    training = run.task.rows(train_idx)
+    training = run.task.rows(_split(run)[0])
     return factory(training, (run.seed << 16) + run.fold), training
+
+
+def _refuse_unreadable(runs: Sequence[_Run], known: Mapping[str, str]) -> None:
+    """Refuse materials that a model cannot read; of a function of the user's, which is not known, nobody can tell."""
+    found: dict[tuple[str, Looked], dict[int, str]] = {}
+    for run in runs:
+        if run.model not in known:
+            continue
+        looked = looks_at(known[run.model], run.task)
+        key = run.task.name, looked
+        if key not in found:
+            found[key] = find_unreadable(run.task, looked)
+        if found[key] and any(row in found[key] for row in np.concatenate(_split(run)).tolist()):
+            readers = [
+                one.model
+                for one in runs
+                if one.task is run.task and one.model in known and looks_at(known[one.model], one.task) == looked
+            ]
+            raise ValueError(_unreadable(run.task, looked, found[key], list(dict.fromkeys(readers))))
+
+
+def _unreadable(task: MatbenchTask, looked: Looked, reasons: Mapping[int, str], readers: Sequence[str]) -> str:
+    ids = [f"{task.ids[row]} (row {row + 1})" for row in reasons]  # Matbench's own files hold no ids
+    more = f" and {len(ids) - _MOST_NAMED:,} more" if len(ids) > _MOST_NAMED else ""
+    kind = looked if task.crystals else "formulas"
+    why = f"{'' if len(ids) == 1 else '; the first'}: {next(iter(reasons.values()))}"
+    remedy = f", or choose models and baselines that read compositions: {', '.join(('dummy', *COMPOSITION_MODELS))}"
+    return (
+        f"{task.name}: {', '.join(readers)} cannot read {len(ids):,} of {len(task):,} {kind}: "
+        f"{', '.join(ids[:_MOST_NAMED])}{more}{why}; leave {'it' if len(ids) == 1 else 'them'} out of the file"
+        f"{remedy if looked == 'structures' else ''}"
+    )
 
 
 def _check_models(
@@ -285,8 +332,9 @@ def _measure(run: _Run, factory: ModelFactory, folder: Path, text: str, more: di
     if path.exists():
         _refuse_another(path, facts)
         return
-    fitted = estimator.fit(list(training.inputs), training.target)
-    inputs = [task.inputs[idx] for idx in test_idx]
+    read = getattr(factory, "read", list)
+    fitted = estimator.fit(read(list(training.inputs)), training.target)
+    inputs = read([task.inputs[idx] for idx in test_idx])
     predicted = np.asarray(fitted.predict(inputs)).ravel()
     probability = _probability(fitted, inputs) if task.task == "classification" else None
     for values in (predicted, probability):

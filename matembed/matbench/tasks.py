@@ -156,6 +156,12 @@ class MatbenchTask:
     own_ids : bool
         Whether ids came with the materials; False where they were made from their order.
 
+    Raises
+    ------
+    ValueError
+        If `task` is unknown, inputs, ids, targets and folds are not of one length, ids are not unique, a target is no
+        finite number or, in a classification, neither 0 nor 1, or a fold is no whole number.
+
     See Also
     --------
     read_matbench : Reads tasks from files.
@@ -181,8 +187,10 @@ class MatbenchTask:
     own_ids: bool = True
 
     def __post_init__(self) -> None:
-        target = np.array(self.target, dtype=np.float64 if self.task == "regression" else np.int64)
-        folds = np.array(self.folds, dtype=np.int64)
+        if self.task not in get_args(Task):
+            msg = f"{self.name}: task must be {' or '.join(get_args(Task))}, got {self.task!r}"
+            raise ValueError(msg)
+        target, folds = self._numbers("target"), self._numbers("folds")
         sizes = {len(self.inputs), len(self.ids), len(target), len(folds)}
         if len(sizes) > 1 or not len(target):
             got = ", ".join(map(str, (len(self.inputs), len(self.ids), len(target), len(folds))))
@@ -195,12 +203,37 @@ class MatbenchTask:
         if not np.isfinite(target).all():
             msg = f"{self.name}: the target of {self.ids[int(np.argmin(np.isfinite(target)))]} is not finite"
             raise ValueError(msg)
+        no_class, part = ~np.isin(target, (0, 1)), ~(np.isfinite(folds) & (folds == np.floor(folds)))
+        if self.task == "classification" and no_class.any():
+            row = int(no_class.argmax())
+            got = f"got {target[row]:g} of {self.ids[row]}"
+            msg = (
+                f"{self.name}: the target of a classification is 0 or 1, {got}; write 0 and 1, or make it a regression"
+            )
+            raise ValueError(msg)
+        if part.any():
+            row = int(part.argmax())
+            msg = f"{self.name}: the fold of {self.ids[row]} must be a whole number, got {folds[row]:g}"
+            raise ValueError(msg)
+        target = target if self.task == "regression" else target.astype(np.int64)
+        folds = folds.astype(np.int64)
         for array in (target, folds):
             array.setflags(write=False)
         object.__setattr__(self, "inputs", tuple(self.inputs))
         object.__setattr__(self, "ids", tuple(self.ids))
         object.__setattr__(self, "target", target)
         object.__setattr__(self, "folds", folds)
+
+    def _numbers(self, name: str) -> NDArray[np.float64]:
+        try:
+            values = np.array(getattr(self, name), dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            msg = f"{self.name}: {name} must be numbers, one for each material; {shortened(error)}"
+            raise ValueError(msg) from error
+        if values.ndim != 1:
+            msg = f"{self.name}: {name} must be numbers, one for each material; got shape {values.shape}"
+            raise ValueError(msg)
+        return values
 
     @property
     def crystals(self) -> bool:

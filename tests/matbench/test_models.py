@@ -7,8 +7,19 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from matembed import Card, EmbeddingTable
 from matembed.downstream.baselines import random_table
+from matembed.downstream.blends import BlendRegressor
 from matembed.elements import SYMBOLS
-from matembed.matbench.models import BASELINES, RememberedRows, baselines_of, named_models
+from matembed.graphs import atom_motif_graphs
+from matembed.matbench.models import (
+    BASELINES,
+    COMPOSITION_MODELS,
+    AtomMotifModels,
+    RememberedRows,
+    baselines_of,
+    find_unreadable,
+    looks_at,
+    named_models,
+)
 from matembed.matbench.tasks import MatbenchTask
 
 SALTS = [cation + anion for cation in ("Li", "Na", "K", "Rb", "Cs") for anion in ("F", "Cl", "Br", "I")]
@@ -126,6 +137,80 @@ def test_the_blend_learns_from_formulas_and_structures():
     for inputs in (SALTS, CRYSTALS):
         model = named_models()["blend"](task_of(inputs, LENGTHS), 0).fit(list(inputs), LENGTHS)
         assert np.abs(model.predict(list(inputs)) - LENGTHS).mean() < np.abs(LENGTHS - LENGTHS.mean()).mean()
+
+
+def test_inner_folds_of_the_blend_leave_polymorphs_out_together(monkeypatch):
+    told = []
+
+    class Recording(BlendRegressor):
+        def fit(self, X, y, *, groups=None):
+            told.append(list(groups))
+            return self
+
+    monkeypatch.setattr("matembed.matbench.models.BlendRegressor", Recording)
+    others = [
+        Structure(Lattice.cubic(0.7 * one.lattice.a), one.composition.elements, [[0, 0, 0], [0.5] * 3])
+        for one in CRYSTALS
+    ]
+    for inputs in ([*CRYSTALS, *others], [*SALTS, *(Composition(one * 2).formula for one in SALTS)]):
+        target = np.tile(LENGTHS, 2)
+        named_models()["blend"](task_of(inputs, target), 0).fit(inputs, target)
+        labels = told.pop()
+        assert labels[:20] == labels[20:]
+        assert len(set(labels)) == 20
+    alike = CRYSTALS[:4] * 5
+    with pytest.raises(ValueError, match="5 inner folds that keep formulas together need as many of them, got 4 in 20"):
+        named_models()["blend"](task_of(alike, LENGTHS), 0)
+
+
+def test_graphs_are_made_once_and_in_the_order_asked_for(monkeypatch):
+    made = []
+
+    def counted(structures, **settings):
+        made.extend(structures)
+        return atom_motif_graphs(structures, **settings)
+
+    monkeypatch.setattr("matembed.matbench.models.atom_motif_graphs", counted)
+    models = AtomMotifModels()
+    for rows in ([0, 3, 1], [4, 1, 1, 0, 2], [3]):
+        asked = [CRYSTALS[row] for row in rows]
+        found, expected = models.read(asked), atom_motif_graphs(asked)
+        assert found.formulas == expected.formulas
+        for name in expected.columns.keys() - {"motif_tokens"}:  # which count names, and these come as they are met
+            assert np.array_equal(found.columns[name], expected.columns[name])
+        assert [one.motif_names for one in found] == [one.motif_names for one in expected]
+    assert [one.reduced_formula for one in made] == [CRYSTALS[row].reduced_formula for row in (0, 3, 1, 4, 2)]
+
+
+def test_atom_motif_takes_the_elements_of_a_table():
+    task, elements = task_of(CRYSTALS, LENGTHS), random_table(SYMBOLS[1:100], 5)
+    assert named_models()["atom_motif"](task, 0).elements is None
+    assert named_models(elements)["atom_motif"](task, 0).elements is elements
+    motifs = EmbeddingTable(("NaCl6:O:6",), [[1.0]], Card("shapes"))
+    with pytest.raises(ValueError, match=r"atom_motif takes vectors of elements, and .*'shapes'.* has none; leave"):
+        named_models(motifs)["atom_motif"](task, 0)
+
+
+def test_what_models_look_at_is_what_they_cannot_read():
+    """A crystal with half an atom has a composition, and one with atoms in one place too."""
+    mixed = Structure(Lattice.cubic(4.2), [{"Na": 0.5, "K": 0.5}, "Cl"], [[0, 0, 0], [0.5] * 3])
+    touching = Structure(Lattice.cubic(4.2), ["Cs", "Cl"], [[0, 0, 0], [0, 0, 0.01]])
+    unknown = Structure(Lattice.cubic(4.2), ["X", "Cl"], [[0, 0, 0], [0.5] * 3])
+    task = task_of([*CRYSTALS[:5], mixed, touching, unknown], np.arange(8.0))
+    assert find_unreadable(task, "nothing") == {}
+    assert list(find_unreadable(task, "compositions")) == [7]
+    assert list(find_unreadable(task, "structures")) == [5, 6, 7]
+    task = task_of([*CRYSTALS, mixed, touching], np.arange(22.0))
+    for name in QUICK:
+        model = named_models()[name](task.rows(np.arange(20)), 0).fit(list(task.inputs[:20]), LENGTHS)
+        looked = looks_at(name, task)
+        assert (looked == "compositions") == (name in COMPOSITION_MODELS)
+        if looked == "structures":
+            with pytest.raises(ValueError, match="disordered"):
+                model.predict(task.inputs)
+        else:
+            assert model.predict(task.inputs).shape == (22,)
+    assert {looks_at(name, task_of(SALTS, LENGTHS)) for name in named_models()} == {"nothing", "compositions"}
 
 
 def test_boosted_trees_need_their_extra_and_no_more():

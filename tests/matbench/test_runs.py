@@ -1,6 +1,7 @@
 """Benchmark runs: no test target is ever seen, and an interrupted run goes on to the same bytes."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from matembed import FormulaFeaturizer
 from matembed.downstream.baselines import one_hot_table
 from matembed.elements import SYMBOLS
+from matembed.graphs import AtomMotifRegressor, atom_motif_graphs
 from matembed.matbench.runs import run_benchmark
 from matembed.matbench.tasks import MatbenchTask
 
@@ -30,6 +32,13 @@ def trees(task, seed):
 
 def logistic(task, seed):
     return make_pipeline(FormulaFeaturizer(one_hot_table(SYMBOLS[1:60])), LogisticRegression())
+
+
+def crystals():
+    return [
+        Structure(Lattice.cubic(length), Composition(one).elements, [[0, 0, 0], [0.5] * 3])
+        for one, length in zip(SALTS, LENGTHS, strict=True)
+    ]
 
 
 def contents(folder):
@@ -199,16 +208,88 @@ def test_sizes_and_folds_may_be_numbers_of_numpy(tmp_path):
 
 
 def test_structures_have_the_forest_on_formulas_beside_them(tmp_path):
-    crystals = [
-        Structure(Lattice.cubic(length), Composition(one).elements, [[0, 0, 0], [0.5] * 3])
-        for one, length in zip(SALTS, LENGTHS, strict=True)
-    ]
-    task = MatbenchTask("crystals", tuple(crystals), IDS, LENGTHS, TASK.folds)
+    task = MatbenchTask("crystals", tuple(crystals()), IDS, LENGTHS, TASK.folds)
     results = run_benchmark([task, TASK], [], tmp_path, folds=[0])
     models = results.scores.groupby("task")["model"].apply(set).to_dict()
     assert models["lengths"] == {"dummy", "one_hot_ridge", "random_forest"}
     assert models["crystals"] == models["lengths"] | {"composition_forest"}
     assert set(results.scores["kind"]) == {"baseline"}
+
+
+def test_graphs_of_crystals_are_made_once_in_a_run(tmp_path, monkeypatch):
+    for module in ("torch", "torch_geometric"):
+        pytest.importorskip(module)
+    made = []
+
+    def counted(structures, **settings):
+        made.extend(structures)
+        return atom_motif_graphs(structures, **settings)
+
+    monkeypatch.setattr("matembed.matbench.models.atom_motif_graphs", counted)
+    monkeypatch.setattr("matembed.graphs.regressor.atom_motif_graphs", counted)
+    small = partial(AtomMotifRegressor, width=8, n_layers=1, max_epochs=1)
+    monkeypatch.setattr("matembed.matbench.models.AtomMotifRegressor", small)
+    task = MatbenchTask("crystals", tuple(crystals()), IDS, LENGTHS, TASK.folds)
+    settings = {"seeds": [0, 1], "sizes": [8, "all"], "folds": [0, 1], "baselines": []}
+    run(tmp_path / "once", task, ["atom_motif"], **settings)
+    assert len(made) == len(task)
+    again = run(tmp_path / "again", task, {"atom_motif": lambda task, seed: small(seed=seed)}, **settings)
+    assert len(made) > 6 * len(task)
+    assert again.scores["model"].value_counts().to_dict() == {"atom_motif": 8}
+    assert contents(tmp_path / "once") == contents(tmp_path / "again")  # nothing else is changed by it
+
+
+def disordered(rows):
+    """Salts of which some have a site of two elements."""
+    inputs = crystals()
+    for row in rows:
+        inputs[row] = Structure(Lattice.cubic(4.2), [{"Na": 0.5, "K": 0.5}, "Cl"], [[0, 0, 0], [0.5] * 3])
+    return MatbenchTask("mixed", tuple(inputs), IDS, LENGTHS, TASK.folds)
+
+
+def test_crystals_that_a_model_cannot_read_are_named_before_anything_is_fitted(tmp_path):
+    task = disordered([3, 17])
+    run(tmp_path, task, ["composition_forest"], baselines=["dummy", "one_hot_ridge"], folds=[0])
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match="cannot read") as caught:
+        run(tmp_path, task, {"mine": "ridge", "trees": trees}, baselines=["dummy", "random_forest"])
+    assert str(caught.value) == (
+        "mixed: random_forest, mine cannot read 2 of 20 structures: s03 (row 4), s17 (row 18); the first: site 0 is "
+        "disordered (K:0.5, Na:0.5); order the structure first; leave them out of the file, or choose models and "
+        "baselines that read compositions: dummy, one_hot_ridge, composition_forest, composition_network"
+    )
+    assert contents(tmp_path) == before
+    run(tmp_path, task, ["composition_forest"], baselines=["dummy", "one_hot_ridge"])
+    assert all(contents(tmp_path)[name] == text for name, text in before.items())
+    with pytest.raises(ValueError, match=r"1 of 20 structures: s03 \(row 4\): site 0 .*; leave it out of the file"):
+        run(tmp_path / "new", disordered([3]), ["ridge"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_many_crystals_that_cannot_be_read_are_counted(tmp_path):
+    inputs = disordered([0]).inputs[:1] * 50
+    task = MatbenchTask("all", inputs, tuple(map(str, range(50))), np.arange(50.0), np.arange(50) % 5)
+    with pytest.raises(
+        ValueError, match=r"cannot read 50 of 50 structures: 0 .* 19 .row 20. and 30 more; the first: site 0"
+    ):
+        run(tmp_path, task, ["ridge"])
+
+
+def test_a_crystal_that_no_run_reads_stops_none(tmp_path):
+    drawn = set(TASK.draw(0, 4)) | set(TASK.split(0)[1])
+    left = next(row for row in range(20) if row not in drawn)
+    results = run(tmp_path, disordered([left]), ["ridge"], sizes=[4], folds=[0])
+    assert set(results.scores["model"]) == {"dummy", "ridge"}
+
+
+def test_a_formula_that_cannot_be_read_is_named_before_anything_is_fitted(tmp_path):
+    task = MatbenchTask("typo", (*SALTS[:-1], "Qx2"), IDS, LENGTHS, TASK.folds)
+    with pytest.raises(
+        ValueError, match=r"typo: ridge cannot read 1 of 20 formulas: s19 \(row 20\): 'Qx2': .*; leave it out of"
+    ):
+        run(tmp_path / "new", task, ["ridge"])
+    assert not (tmp_path / "new").exists()
+    run(tmp_path / "new", task, [])
 
 
 def test_results_of_other_data_or_other_models_are_not_mixed_up(tmp_path):

@@ -387,11 +387,39 @@ def test_a_file_that_is_not_there_or_lacks_the_task(tmp_path):
 def test_a_task_checks_its_columns():
     with pytest.raises(ValueError, match="of one length"):
         MatbenchTask("a", ("NaCl",), ("x", "y"), [1.0], [0])
-    with pytest.raises(ValueError, match="target of y is not finite"):
-        MatbenchTask("a", ("NaCl", "KCl"), ("x", "y"), [1.0, np.nan], [0, 1])
     task = MatbenchTask("a", ("NaCl", "KCl"), ("x", "y"), [1.0, 2.0], [0, 1])
     with pytest.raises(ValueError, match="read-only"):
         task.target[0] = 3.0
+
+
+@pytest.mark.parametrize(
+    ("target", "folds", "kind", "wanted"),
+    [
+        ([1.0, np.nan], [0, 1], "regression", "gaps: the target of y is not finite"),
+        ([True, np.nan], [0, 1], "classification", "gaps: the target of y is not finite"),
+        ([0.7, 2.3], [0, 1], "classification", "gaps: the target of a classification is 0 or 1, got 0.7 of x; write"),
+        ([1, 2], [0, 1], "classification", "0 or 1, got 2 of y; write 0 and 1, or make it a regression"),
+        (["metal", "insulator"], [0, 1], "classification", "gaps: target must be numbers, one for each material"),
+        (["wide", 1.0], [0, 1], "regression", "gaps: target must be numbers, one for each material"),
+        ([[1.0], [2.0]], [0, 1], "regression", "gaps: target must be numbers, one for each material; got shape (2, 1)"),
+        ([1.0, 2.0], [0, 0.5], "regression", "gaps: the fold of y must be a whole number, got 0.5"),
+        ([1.0, 2.0], [0, np.inf], "regression", "gaps: the fold of y must be a whole number, got inf"),
+        ([1.0, 2.0], [0, 1], "foo", "gaps: task must be regression or classification, got 'foo'"),
+        ([1.0, 2.0], [0, 1], "auto", "gaps: task must be regression or classification, got 'auto'"),
+    ],
+)
+def test_a_task_takes_numbers_and_two_classes(target, folds, kind, wanted):
+    with pytest.raises(ValueError) as caught:
+        MatbenchTask("gaps", ("NaCl", "KCl"), ("x", "y"), target, folds, kind)
+    assert wanted in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_classes_may_be_written_in_any_numbers():
+    for target in ([False, True], [0, 1], [0.0, 1.0], np.array([0, 1], dtype=np.int8)):
+        task = MatbenchTask("a", ("NaCl", "KCl"), ("x", "y"), target, [0.0, 1.0], "classification")
+        assert (task.target.dtype, task.folds.dtype) == (np.int64, np.int64)
+        assert task.target.tolist() == task.folds.tolist() == [0, 1]
 
 
 def test_facts_of_the_thirteen_tasks_are_whole():
