@@ -215,7 +215,8 @@ class MotifNetwork:
         """Find the materials that share rare motifs with one.
 
         Weights of edges are multiplied by the rarity of the motif, ``log(n_materials / n_materials with it)``, and
-        materials compared by the cosine: a motif that many have counts for little, whatever its share.
+        materials compared by the cosine: a motif that many have counts for little, whatever its share. One that no
+        material of the network has is as rare as one that a single material has.
 
         Parameters
         ----------
@@ -244,12 +245,14 @@ class MotifNetwork:
         own = -1
         if isinstance(material, str):
             own = self._row(material)
-            query = weighted[[own]]
+            query, unshared = weighted[[own]], np.zeros(0)
         else:
             found_by = self.card.settings.get("find_motifs", {})
             other = motif_network([material], level=self.level, half_csm=self.half_csm, **found_by)
             query = sparse.csr_array(place_columns(other.weights(), other.motifs, self._columns) * self.rarities)
-        length = np.sqrt((query.data**2).sum())
+            new = [column for column, motif in enumerate(other.motifs) if motif not in self._columns]
+            unshared = other.weights()[:, new].data * np.log(max(1, len(self)))
+        length = np.sqrt((query.data**2).sum() + (unshared**2).sum())
         if length == 0:
             return pd.DataFrame({name: [] for name in ("id", "formula", "similarity", "shared", "n_materials")})
         found = (weighted @ query.T).toarray().ravel() / np.where(self._norms > 0, self._norms, 1) / length

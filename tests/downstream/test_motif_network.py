@@ -141,6 +141,18 @@ def test_similar_to_a_structure_a_crystal_or_a_graph(network):
     assert len(network.similar(structure, n=1)) == 1
 
 
+def test_motifs_that_no_material_has_are_not_forgotten(network):
+    """A crystal that shares one motif of two is half alike, whether the network holds its other motif or not."""
+    others = {name: one for name, one in STRUCTURES.items() if name != "SrTiO3"}
+    fewer = {name: one for name, one in others.items() if name != "SrZrO3"}
+    for known in (others, fewer):
+        found = motif_network(list(known.values()), ids=list(known)).similar(STRUCTURES["SrTiO3"])
+        assert 0.25 < found["similarity"].max() < 0.75
+    lacking = motif_network(list(fewer.values()), ids=list(fewer))
+    assert "SrO12:C:12" not in lacking.motifs
+    assert lacking.similar(STRUCTURES["SrTiO3"])["id"].tolist() == ["BaTiO3"]
+
+
 def test_new_materials_are_looked_up_with_the_valences_of_the_network(tmp_path):
     rows = [record(name, STRUCTURES[name]) for name in ("SrTiO3", "BaTiO3", "MgO")]
     tables = build_motif_tables(rows, tmp_path / "all-sites", valences="none", progress=False)
