@@ -300,11 +300,20 @@ def _connection_tokens(crystals: Crystals, centres: _Centres, names: _MotifNames
 def _ligand_tokens(
     crystals: Crystals, material: NDArray[np.int64], pair_of: NDArray[np.int64], centres: _Centres, names: _MotifNames
 ) -> Columns:
-    """Make the tokens of ligands, by the motifs they are part of: one for each distinct set of these."""
+    """Make the tokens of ligands, by the motifs they are part of: one for each distinct set of these.
+
+    An anion that is part of none has a token too. Were it left out, the anions that are told of once a motif is hidden
+    would be those that some motif holds, and so tell what the hidden one does.
+    """
+    is_ligand = ~(crystals.oxidations >= 0)  # where states are not known, all but centres
+    is_ligand[crystals.motif_sites] = False
+    is_ligand[crystals.bond_sites] = True
+    ligands = np.flatnonzero(is_ligand)
     end = centres.pair * len(GEOMETRIES) + names.geometries[names.codes]
     pairs = np.stack([crystals.bond_sites, end[crystals.bond_motifs]])
     (sites, ends), kept, n_bonds = np.unique(pairs, axis=1, return_index=True, return_counts=True)
-    ligands, first, n_kinds = np.unique(sites, return_index=True, return_counts=True)
+    n_kinds = np.bincount(sites, minlength=len(is_ligand))[ligands]
+    first = starts(n_kinds)
     hashes = np.zeros(len(ligands), dtype=np.uint64)
     np.add.at(hashes, np.repeat(np.arange(len(ligands)), n_kinds), _scrambled(ends) * n_bonds.astype(np.uint64))
     order = np.lexsort((hashes, pair_of[ligands], material[ligands]))

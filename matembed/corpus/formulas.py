@@ -9,6 +9,7 @@ from itertools import islice
 from numbers import Real
 
 from pymatgen.core.composition import Composition
+from pymatgen.core.ion import Ion
 from pymatgen.core.periodic_table import DummySpecies, Element, Species
 
 __all__ = ["ELECTRONEGATIVITIES", "FormulaError", "ParsedFormula", "amounts_of", "parse_formula", "reduced_formulas"]
@@ -81,11 +82,14 @@ class ParsedFormula:
         never with an exponent.
     rewrites : tuple of str
         What was changed in reading, a short phrase each; empty if the formula was read as it stands.
+    charge : float
+        Of an ion with the amounts as written, in units of e: -2 of ``SO4^2-``, -4 of ``2 SO4^2-``; else 0.
     """
 
     composition: Composition
     formula: str
     rewrites: tuple[str, ...] = ()
+    charge: float = 0.0
 
 
 def parse_formula(text: object) -> ParsedFormula:
@@ -104,7 +108,7 @@ def parse_formula(text: object) -> ParsedFormula:
     Returns
     -------
     ParsedFormula
-        Composition, canonical formula and rewrites.
+        Composition, canonical formula, rewrites and charge.
 
     Raises
     ------
@@ -135,18 +139,20 @@ def parse_formula(text: object) -> ParsedFormula:
     >>> hydrate = parse_formula("CuSO4.5H2O")
     >>> hydrate.composition["H"], hydrate.composition["O"], hydrate.rewrites
     (10.0, 9.0, ('. read as a separator of adducts: CuSO4 + 5 H2O',))
+    >>> parse_formula("2 SO4^2-").charge
+    -4.0
     >>> parse_formula("YBa2Cu3O7-x")
     Traceback (most recent call last):
         ...
     matembed.corpus.formulas.FormulaError: 'YBa2Cu3O7-x': variable amount 'x'; give a number
     """
     rewrites: list[str] = []
-    amounts = _read(text, rewrites)
+    amounts, charge = _read(text, rewrites)
     composition = Composition(amounts)
     formula = composition.reduced_formula
     if "e-" in formula:
         formula = re.sub(r"[0-9.]+e-[0-9]+", lambda match: f"{float(match[0]):.8f}".rstrip("0"), formula)
-    return ParsedFormula(composition, formula, tuple(rewrites))
+    return ParsedFormula(composition, formula, tuple(rewrites), charge)
 
 
 def amounts_of(text: object) -> dict[str, float]:
@@ -172,7 +178,7 @@ def amounts_of(text: object) -> dict[str, float]:
     >>> amounts_of("Sr2Ti2O6"), amounts_of("CH3CH2OH")
     ({'Sr': 2.0, 'Ti': 2.0, 'O': 6.0}, {'C': 2.0, 'H': 6.0, 'O': 1.0})
     """
-    return _read(text, [])
+    return _read(text, [])[0]
 
 
 def reduced_formulas(formulas: Collection[str]) -> frozenset[str]:
@@ -206,11 +212,12 @@ def reduced_formulas(formulas: Collection[str]) -> frozenset[str]:
     return frozenset(Composition(amounts_of(formula)).reduced_formula for formula in formulas)
 
 
-def _read(text: object, rewrites: list[str]) -> dict[str, float]:
+def _read(text: object, rewrites: list[str]) -> tuple[dict[str, float], float]:
+    """Read amounts and charge."""
     if isinstance(text, str):
         amounts = _read_plain(text)
         if amounts is not None:
-            return amounts
+            return amounts, 0.0
     if _is_missing(text):
         msg = (
             "missing formula (if it was sodium nitride: pandas reads NaN as missing, so read the file with "
@@ -223,8 +230,9 @@ def _read(text: object, rewrites: list[str]) -> dict[str, float]:
         raise FormulaError(msg)
     try:
         if isinstance(text, str):
-            return _within_limits(_read_text(text, rewrites))
-        return _within_limits(_read_composition(text, rewrites))
+            amounts, charge = _read_text(text, rewrites)
+            return _within_limits(amounts), charge
+        return _within_limits(_read_composition(text, rewrites)), float(text.charge) if isinstance(text, Ion) else 0.0
     except FormulaError as error:
         shown = repr(text if isinstance(text, str) else " ".join(f"{part}{text[part]:g}" for part in text))
         msg = f"{shown if len(shown) <= 80 else shown[:77] + '...'}: {error}"
@@ -278,7 +286,7 @@ def _read_composition(composition: Composition, rewrites: list[str]) -> dict[str
     return amounts
 
 
-def _read_text(text: str, rewrites: list[str]) -> dict[str, float]:
+def _read_text(text: str, rewrites: list[str]) -> tuple[dict[str, float], float]:
     if len(text) > _MAX_LENGTH:
         msg = f"{len(text):,} characters; a formula has at most {_MAX_LENGTH:,}"
         raise FormulaError(msg)
@@ -286,7 +294,7 @@ def _read_text(text: str, rewrites: list[str]) -> dict[str, float]:
         msg = "looks like a missing value of pandas; write NaH for sodium tritide"
         raise FormulaError(msg)
     if _BRACKETED.fullmatch(text) and not text[0].isdigit():
-        return _read_groups(text, rewrites)
+        return _read_groups(text, rewrites), 0.0
     plain = _read_characters(text, rewrites)
     if any(char.isspace() for char in text):
         rewrites.append("white space removed")
@@ -296,9 +304,12 @@ def _read_text(text: str, rewrites: list[str]) -> dict[str, float]:
         msg = "a separator of adducts with nothing before or after it; remove it, or write the missing part"
         raise FormulaError(msg)
     amounts: dict[str, float] = {}
+    total = 0.0
     shown = []
     for part in parts:
-        coefficient, body = _split_coefficient(_drop_charge(part, rewrites))
+        neutral, charge = _split_charge(part, rewrites)
+        coefficient, body = _split_coefficient(neutral)
+        total += charge * _amount(coefficient)
         shown.append(f"{coefficient} {body}".strip())
         for symbol, amount in _read_groups(body, rewrites).items():
             amounts[symbol] = amounts.get(symbol, 0.0) + amount * _amount(coefficient)
@@ -308,7 +319,7 @@ def _read_text(text: str, rewrites: list[str]) -> dict[str, float]:
         rewrites.append(f"{separators} read as a separator of adducts: {' + '.join(shown)}")
     elif coefficient:
         rewrites.append(f"leading {coefficient} read as a multiplier: {shown[0]}")
-    return amounts
+    return amounts, total
 
 
 def _report(rewrites: list[str], phrase: str) -> None:
@@ -438,15 +449,15 @@ def _check_decimals(piece: str, *, separated: bool) -> None:
             raise FormulaError(msg)
 
 
-def _drop_charge(part: str, rewrites: list[str]) -> str:
-    """Remove the charge at the end of an ion."""
+def _split_charge(part: str, rewrites: list[str]) -> tuple[str, int]:
+    """Take the charge at the end of an ion from it."""
     match = re.search(r"\^(?:(?P<size>[1-9]?[0-9]?)(?P<signs>[+-]{1,3})|(?P<sign>[+-])(?P<number>[1-9][0-9]?))$", part)
     if match:
-        body = part[: match.start()]
+        body, size = part[: match.start()], match["size"] or ""
     else:
         match = re.search(r"(?P<size>[0-9.]*)(?P<signs>[+-]{1,3})$|(?P<sign>[+-])(?P<number>[1-9])$", part)
         if not match:
-            return part
+            return part, 0
         body = part[: match.start()]
         whole = body in _SYMBOLS or body in _ISOTOPES or _is_one_group(body)
         size = match["size"] or ""
@@ -461,10 +472,10 @@ def _drop_charge(part: str, rewrites: list[str]) -> str:
                 raise FormulaError(msg)
             body += size
             size = ""
-        rewrites.append(f"charge {size}{match['signs'] or match['number'] + match['sign']} dropped")
-        return body
-    rewrites.append(f"charge {match['size'] or match['number'] or ''}{match['signs'] or match['sign']} dropped")
-    return body
+    signs = match["signs"] or match["sign"]
+    number = match["number"] or size
+    rewrites.append(f"charge {number}{signs} dropped")
+    return body, int(number or 1) * (signs.count("+") - signs.count("-"))
 
 
 def _is_one_group(body: str) -> bool:

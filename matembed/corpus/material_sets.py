@@ -11,8 +11,9 @@ kind          one for each                           words
               and ligands
 "connection"  pair of motifs, seen as element,       ``corner``, of the motif it is seen from ``Ti ox+4 O:6``, and
               oxidation state and geometry; sharing  by halves of the other; each pair is seen from either end
-"ligand"      element and oxidation state of what    ``O ox-2``, and of each motif that holds it ``Ti ox+4 O:6``,
-              motifs hold; how many of which do      weighed by n / (4 + n), n being how many do
+"ligand"      element and oxidation state of an      ``O ox-2``, and of each motif that holds it ``Ti ox+4 O:6``,
+              anion or of what motifs hold; how      weighed by n / (4 + n), n being how many do
+              many of which do, which may be none
 "site"        element and site symmetry              ``O sym mm2``
 "space_group" material                               ``sg 136 tetragonal``
 ============= ====================================== ============================================================
@@ -67,8 +68,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MaterialSets", "formula_sets", "graph_sets", "structure_sets", "table_sets"]
 
-_MOST_TOKENS = 64
-_SCHEMA = 3  # 1 counted connections per atom, each pair once; 2 said nothing of ligands
+_MOST_TOKENS = 256
+_SCHEMA = 4  # 1 counted connections per atom, each pair once; 2 said nothing of ligands; 3 only of those in motifs
 _TYPE = "MaterialSets"
 _NOUN = "set of materials"
 _FILES = {"sets.safetensors", "materials.json", "words.json"}
@@ -415,8 +416,9 @@ def formula_sets(
     formulas : iterable of str or pymatgen Composition
         In any spelling that `parse_formula` reads; amounts may be fractions.
     oxidation : {"unknown", "balanced"}
-        Leave oxidation states open, or tell the likeliest neutral ones, as pymatgen guesses them; not where amounts or
-        states are fractions, as in Fe3O4, or nothing is neutral, as in Ni3Al.
+        Leave oxidation states open, or tell the likeliest ones that are neutral, or of an ion such as ``MnO4-`` have
+        its charge, as pymatgen guesses them; not where amounts or states are fractions, as in Fe3O4, or no states
+        balance, as in Ni3Al. Of a charge itself nothing is told.
     ids : sequence of str, length n_formulas, optional
         By default the formulas are numbered from 1.
     card : Card, optional
@@ -466,19 +468,23 @@ def formula_sets(
     numbers = flat[:, 0].astype(np.int64)
     tokens = [element_tokens(material, len(listed), numbers, amounts)]
     if oxidation == "balanced":
-        states = [state for pairs in listed for state in _balanced(pairs)]
+        states = [state for one, pairs in zip(parsed, listed, strict=True) for state in _balanced(pairs, one.charge)]
         tokens.append(species_tokens(material, len(listed), numbers, amounts, np.array(states, dtype=np.float64)))
     columns = cut(tokens, _MOST_TOKENS)
     names = _names(ids, len(listed), "formulas")
     return MaterialSets._made(names, [one.formula for one in parsed], columns, _described(card, "formulas"))
 
 
-def _balanced(pairs: Sequence[tuple[int, float]]) -> list[float]:
+def _balanced(pairs: Sequence[tuple[int, float]], charge: float) -> list[float]:
     """Find the oxidation state of each element of a formula; NaN if one is not known or no whole number."""
     counts = {SYMBOLS[number]: round(amount) for number, amount in pairs}
-    whole = all(amount == round(amount) for _, amount in pairs)
-    states = (likeliest_states(counts) if whole else None) or {}
-    if not states or any(state != round(state) for state in states.values()):
+    whole = all(amount == round(amount) for amount in [charge, *(amount for _, amount in pairs)])
+    neutral = dict(counts)
+    if charge:  # as a salt of ions that have one state alone
+        counter_ion = "F" if charge > 0 else "Rb"
+        neutral[counter_ion] = neutral.get(counter_ion, 0) + round(abs(charge))
+    states = (likeliest_states(neutral) if whole else None) or {}
+    if not states or any(states[symbol] % 1 for symbol in counts):
         return [np.nan] * len(pairs)
     return [states[symbol] for symbol in counts]
 
@@ -505,9 +511,10 @@ def graph_sets(
         of the centres of motifs alone.
     symmetries : sequence, length n_graphs, optional
         Symmetry of each crystal; None where it is not known. By default there are no tokens of symmetry.
-    max_tokens : int, default 64
+    max_tokens : int, default 256
         Most tokens of a material: all elements, then species and motifs, then all others, each from the largest amount
-        on; of equal amounts the first.
+        on; of equal amounts the first. Of a material of more, by default 1 in 500 oxides, the rarest connections and
+        ligands are left out. Its connections are then counted from those kept; which these are depends on all motifs.
     card : Card, optional
         Name, source, licence and citation of the crystals.
 
@@ -571,7 +578,7 @@ def structure_sets(
         counts. Pretrained transformers were trained on the first.
     symmetry : bool, default True
         Find space groups and site symmetries too, up to 0.01 Å.
-    max_tokens : int, default 64
+    max_tokens : int, default 256
         As in `graph_sets`.
     card : Card, optional
         Name, source, licence and citation of the crystals.
@@ -644,7 +651,7 @@ def table_sets(
         Formulas, in any spelling, of materials to leave out, such as those a benchmark tests.
     symmetry : path-like or DataFrame, optional
         What `symmetry_table` made of the same crystals. Those it lacks have no tokens of symmetry.
-    max_tokens : int, default 64
+    max_tokens : int, default 256
         As in `graph_sets`.
 
     Returns

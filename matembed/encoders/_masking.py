@@ -203,7 +203,8 @@ def hide(index: Index, wanted: Wanted) -> Question:
     The motifs of a hidden group become one token, of their summed amount, that says no geometry, cn or ligands.
     Connections of a hidden group go, or say nothing of its geometry; those that then read alike become one. Each motif
     is then told how many corners, edges and faces it shares, as far as connections are told. Ligands lose the motifs of
-    a hidden group, even where its connections are told, for they would tell its cn; they too become one if alike.
+    a hidden group, even where its connections are told, for they would tell its cn; they too become one if alike. What
+    only a hidden group holds then reads as what no motif holds, for anions have tokens either way.
     """
     sets = index.sets
     tokens, material = members(sets.token_starts, wanted.rows)

@@ -1,6 +1,8 @@
 """Sets of tokens: what is in them, the same in every cell and from every source, and saved exactly."""
 
+import inspect
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition, Lattice, Structure
+from pymatgen.core.ion import Ion
 from pymatgen.core.operations import SymmOp
 
 from matembed import FormulaError, build_motif_tables, find_motifs
 from matembed.corpus import _motif_stream, _set_tokens, material_sets
+from matembed.corpus.formulas import parse_formula
 from matembed.corpus.material_sets import MaterialSets, formula_sets, graph_sets, structure_sets, table_sets
 from matembed.corpus.set_words import TOKEN_KINDS, WORD_PARTS, WORDS, WordVocabulary
 from matembed.corpus.symmetry import find_symmetry, symmetry_table
@@ -274,6 +278,29 @@ def test_graphs_alone_know_the_species_of_centres():
     assert found.loc[found["kind"] == "species", "words"].to_list() == ["Ti ox+4"]
 
 
+def test_anions_that_no_motif_holds_are_ligands_of_none():
+    """A motif that holds two of five oxygens: the others are one token; a cation that is no centre is in none."""
+    shell = tuple(Ligand(site, (0, 0, 0)) for site in (2, 3))
+    motif = Motif(0, "Mg", 2.0, "L:2", 0.0, shell, ("O",) * 2)
+    graph = MotifGraph("Mg2O5", ("Mg", "Mg", *["O"] * 5), (motif,), (), "", "", "")
+    states = [2, 2, -2, -2, -2, -2, -1]
+    found = graph_sets([graph], oxidations=[states]).describe(0)
+    ligands = found[found["kind"] == "ligand"]
+    assert ligands["words"].to_list() == ["O ox-2", "O ox-2: 1 Mg ox+2 L:2", "O ox-1"]
+    assert ligands["amount"].to_list() == pytest.approx([2 / 7, 2 / 7, 1 / 7])
+    alone = graph_sets([replace(graph, motifs=())], oxidations=[states]).describe(0)
+    assert alone["words"].to_list()[-2:] == ["O ox-2", "O ox-1"]
+    assert alone["amount"].to_list()[-2:] == pytest.approx([4 / 7, 1 / 7])
+
+
+def test_every_anion_is_part_of_one_ligand_token(everything):
+    for row in range(len(everything)):
+        found = everything[row].describe(0)
+        anions = found["words"].str.contains("ox-", regex=False)
+        species, ligands = (found[(found["kind"] == kind) & anions]["amount"].sum() for kind in ("species", "ligand"))
+        assert ligands == pytest.approx(species)
+
+
 def test_laws_of_amounts_and_weights(everything):
     element, species, motif, connection, ligand, site, space_group = (everything.kinds == code for code in range(7))
     material = np.repeat(np.arange(len(everything)), np.diff(everything.token_starts))
@@ -335,6 +362,12 @@ def test_of_many_tokens_the_smallest_connections_are_left_out(everything):
     kept = [0, 1, 2, *others, *connections[: 13 - 3 - len(others)]]
     pd.testing.assert_frame_equal(cut, whole.loc[sorted(kept)].reset_index(drop=True))
     assert structure_sets([CRYSTALS["spinel"]], max_tokens=1).describe(0)["kind"].to_list() == ["element"] * 3
+
+
+def test_sets_are_cut_to_as_many_tokens_whatever_they_are_made_from(tables):
+    makers = (graph_sets, structure_sets, table_sets)
+    defaults = {inspect.signature(maker).parameters["max_tokens"].default for maker in makers}
+    assert defaults == {256} == {table_sets(tables).card.settings["max_tokens"]}
 
 
 def test_larger_motifs_than_there_are_words_for_count_as_the_largest():
@@ -512,3 +545,42 @@ def test_species_of_a_formula_are_those_of_its_crystal():
 def test_another_way_to_oxidation_states_is_refused():
     with pytest.raises(ValueError, match="oxidation must be 'unknown' or 'balanced', got 'guess'"):
         formula_sets(["NaCl"], oxidation="guess")
+
+
+@pytest.mark.parametrize(
+    ("formula", "species"),
+    [
+        ("MnO4-", {"O ox-2", "Mn ox+7"}),
+        ("SO4^2-", {"O ox-2", "S ox+6"}),
+        ("NH4+", {"H ox+1", "N ox-3"}),
+        ("H3O+", {"H ox+1", "O ox-2"}),
+        ("[Fe(CN)6]^3-", {"C ox+2", "N ox-3", "Fe ox+3"}),
+        ("[Hg2]^2+", {"Hg ox+1"}),
+        ("2 SO4^2-", {"O ox-2", "S ox+6"}),
+        ("[SiF6]^2-", {"F ox-1", "Si ox+4"}),
+        ("[NF4]+", {"F ox-1", "N ox+5"}),
+        ("Fe^3+", {"Fe ox+3"}),
+        ("Fe++", {"Fe ox+2"}),
+        ("Rb+", {"Rb ox+1"}),
+        ("F-", {"F ox-1"}),
+        (Ion.from_formula("MnO4[-1]"), {"O ox-2", "Mn ox+7"}),
+        ("Na-", set()),  # no such state is known
+        ("[Mn2O4]-", set()),  # 7/2
+        ("MnO4", set()),
+    ],
+)
+def test_states_of_an_ion_have_its_charge(formula, species):
+    sets = formula_sets([formula], oxidation="balanced")
+    table = sets.describe(0)
+    assert set(table["words"][table["kind"] == "species"]) == species
+    neutral = formula_sets([sets.formulas[0]])
+    pd.testing.assert_frame_equal(table[table["kind"] == "element"], neutral.describe(0))  # tells of no charge
+
+
+@pytest.mark.parametrize("formula", ["MnO4-", "SO4^2-", "NO3-", "NH4+", "UO2^2+", "Cr2O7^2-", "[PF6]-", "VO2^+"])
+def test_states_of_an_ion_are_those_that_pymatgen_finds(formula):
+    parsed = parse_formula(formula)
+    (guess, *_) = parsed.composition.oxi_state_guesses(target_charge=int(parsed.charge))
+    table = formula_sets([formula], oxidation="balanced").describe(0)
+    found = dict(words.split(" ox") for words in table["words"][table["kind"] == "species"])
+    assert {symbol: int(state) for symbol, state in found.items()} == guess
