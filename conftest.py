@@ -7,7 +7,7 @@ _TRANSFORMER = (
     "downstream/_set_reader",
     "downstream/fine_tuning",
     "encoders/_mlm_training",
-    "encoders/_set_transformer",
+    "encoders/set_transformer",
 )
 _GRAPHS = ("graphs/_hetero_data", "graphs/_layers", "graphs/_network", "graphs/regressor")
 _COMPOSITIONS = ("downstream/_composition_network", "downstream/composition_models")

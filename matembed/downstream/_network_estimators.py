@@ -167,6 +167,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         array, shape (n_materials,)
             One of `classes_` each.
         """
+        check_is_fitted(self)
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
     def __sklearn_tags__(self) -> "Tags":

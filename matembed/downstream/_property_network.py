@@ -15,6 +15,7 @@ __all__ = ["GOALS", "Goal", "Materials", "PropertyNetwork", "property_head"]
 
 _MATERIALS, _ROWS = 256, 50_000  # most in a batch, where nothing is learned: materials, and about their sizes
 _SMALLEST_WIDTH = 1e-3  # in standard deviations of the target
+_SURE_AFTER = 10  # materials kept aside: fewer say less of widths than the network does
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Goal:
     error : callable
         Of the same: one number that tells which epoch was best.
     widen : callable
-        Of the same: the factor by which widths have to be multiplied to be likeliest.
+        Of the same: the factor by which widths have to be multiplied to be likeliest, drawn towards 1 if materials are
+        few.
     std : callable
         Of a width: the standard deviation.
     standard : callable
@@ -137,6 +139,11 @@ def _gaussian(outputs: Tensor, target: Tensor) -> Tensor:
     return ((_missed(outputs, target) / width) ** 2 / 2 + width.log()) * width.detach() ** 2
 
 
+def _drawn_to_one(ratios: Tensor) -> float:
+    """Average ratios as if some more were 1."""
+    return float((ratios.sum() + _SURE_AFTER) / (len(ratios) + _SURE_AFTER))
+
+
 def _tensor_standard(target: NDArray[np.float64]) -> tuple[ArrayLike, float]:
     """Take the mean off the isotropic part, which alone may be shifted, and measure the spread of what is left."""
     centre = target[:, 0].mean() * np.eye(target.shape[1])[0]
@@ -156,14 +163,14 @@ GOALS: dict[str, Goal] = {
         n_outputs=2,
         loss=_laplace,
         error=lambda outputs, target: float(_missed(outputs, target).mean()),
-        widen=lambda outputs, target: float((_missed(outputs, target) / _width(outputs)).mean()),
+        widen=lambda outputs, target: _drawn_to_one(_missed(outputs, target) / _width(outputs)),
         std=lambda width: math.sqrt(2) * width,
     ),
     "gaussian": Goal(
         n_outputs=2,
         loss=_gaussian,
         error=lambda outputs, target: float((_missed(outputs, target) ** 2).mean().sqrt()),
-        widen=lambda outputs, target: float(((_missed(outputs, target) / _width(outputs)) ** 2).mean().sqrt()),
+        widen=lambda outputs, target: math.sqrt(_drawn_to_one((_missed(outputs, target) / _width(outputs)) ** 2)),
     ),
     "logistic": Goal(
         n_outputs=1,

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from matembed.corpus.material_sets import MaterialSets
 from matembed.corpus.set_words import TOKEN_KINDS
 from matembed.encoders._masking import Index, hide, nothing_hidden
-from matembed.encoders._set_transformer import SetTransformer
+from matembed.encoders.set_transformer import SetTransformer
 
 __all__ = ["SetReader"]
 

@@ -21,8 +21,8 @@ from matembed.cards import Card, package_versions
 from matembed.corpus.material_sets import MaterialSets
 from matembed.encoders._bags import count_materials, tokens_of
 from matembed.encoders._masking import ANSWERS, GOALS, Index, Question, batches_of, draw, hide
-from matembed.encoders._set_transformer import SetTransformer, SetTransformerConfig
 from matembed.encoders._training import warm_then_cosine
+from matembed.encoders.set_transformer import SetTransformer, SetTransformerConfig
 
 if TYPE_CHECKING:
     from matembed.encoders.masked_lm import MaskedLM
@@ -136,6 +136,10 @@ class Training:
             if step + 1 < n_steps:  # while an accelerator is busy
                 next_question = hide(index, wanted.take(batches[((step + 1) * n_ranks + rank) % len(batches)]))
             _add_losses(sums, counts, question, each)
+            if not np.isfinite(sums).all():
+                where = f"epoch {epoch + 1}, step {step + 1}"
+                msg = f"training diverged in {where}: a loss is not finite; lower learning_rate"
+                raise ValueError(msg)
             bar.update(len(question.token_starts) - 1)
         return _means(sums, counts)
 
@@ -205,9 +209,9 @@ class Training:
 
 
 def _add_losses(sums: NDArray[np.float64], counts: NDArray[np.float64], question: Question, losses: Tensor) -> None:
-    """Add the known losses of a batch to the sums by goal."""
+    """Add the losses of a batch whose answers are known to the sums by goal."""
     values = losses.detach().double().cpu().numpy()
-    known = np.isfinite(values)
+    known = np.concatenate([shares.sum(axis=1) > 0 for shares in question.targets])
     sums += np.bincount(question.goals[known], values[known], minlength=len(GOALS))
     counts += np.bincount(question.goals[known], minlength=len(GOALS))
 

@@ -5,7 +5,9 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from importlib.resources import as_file, files
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
 
@@ -16,12 +18,13 @@ from matembed._atomic import whole_folder
 from matembed._hub import upload
 from matembed._optional import import_extra
 from matembed.cards import Card
+from matembed.corpus.formulas import amounts_of
 from matembed.corpus.material_sets import MaterialSets, formula_sets
 from matembed.corpus.ragged import members
-from matembed.corpus.set_words import WORDS
+from matembed.corpus.set_words import TOKEN_KINDS, WORDS
 from matembed.elements import SYMBOLS
-from matembed.embeddings import EmbeddingTable
-from matembed.encoders._bags import Bag, bag_of, charge_of, count_materials, tokens_of
+from matembed.embeddings import EmbeddingTable, UnknownTokenError
+from matembed.encoders._bags import NO_OXIDATION, Bag, bag_of, charge_of, count_materials, tokens_of
 from matembed.encoders._masking import (
     GEOMETRY_WORDS,
     MOTIF,
@@ -41,15 +44,18 @@ from matembed.encoders._masking import (
 )
 from matembed.encoders._memory import Memory
 from matembed.encoders._training import check_count, check_number, choose_device, not_fitted, one_thread
+from matembed.motifs.valences import likeliest_states
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Given", "MaskedLM", "Objective"]
 
+OnMissing = Literal["error", "guess"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 _BUNDLED = files("matembed") / "pretrained" / "models"
+_ROUNDING = 0.02  # charge in units of e: of a formula that gives amounts to two digits
 _SIZES = ("dim", "n_layers", "n_heads", "feed_forward")  # of the network
 
 
@@ -207,7 +213,7 @@ class MaskedLM:
         ImportError
             If PyTorch or transformers is not installed.
         TypeError
-            If the materials are no MaterialSets.
+            If the materials are no MaterialSets, or `start` is no MaskedLM.
         ValueError
             If a setting makes no sense, there are no materials, `start` has another size, or the checkpoint is of
             another run.
@@ -217,6 +223,10 @@ class MaskedLM:
             if each is not None:
                 _check_sets(each)
         if start is not None:
+            if not isinstance(start, MaskedLM):
+                got = f"{type(start).__name__} {start!r:.60}"
+                msg = f"start must be a fitted MaskedLM, got {got}; open a folder or name with MaskedLM.from_pretrained"
+                raise TypeError(msg)
             start._check_fitted()
             sizes = [[getattr(one, name) for name in _SIZES] for one in (self, start)]
             if sizes[0] != sizes[1]:
@@ -256,8 +266,8 @@ class MaskedLM:
         layer : int, default 0
             Whose states, if contextual: 0 is the input, -1 the last.
         materials : MaterialSets, optional
-            Materials whose tokens are wanted. By default the elements or species that were trained on; motifs and
-            contextual vectors need materials.
+            Materials whose tokens are wanted, but those of elements that were never trained on, which have no vectors.
+            By default the elements or species that were; motifs and contextual vectors need materials.
         min_count : int, default 1
             Leave out tokens that fewer of the materials hold.
 
@@ -294,7 +304,9 @@ class MaskedLM:
         else:
             _check_sets(materials)
             token_idx, texts, bags = tokens_of(materials, kind)
+            unseen = self._unseen_words()
             counts = count_materials(materials, token_idx, texts)
+            counts = {token: count for token, count in counts.items() if not np.isin(bags[token][0], unseen).any()}
             vectors = self._contextual(materials, token_idx, texts, layer) if contextual else self._static(bags)
         tokens = sorted((token for token in counts if counts[token] >= min_count), key=lambda t: (-counts[t], t))
         if not tokens:
@@ -311,7 +323,12 @@ class MaskedLM:
         return EmbeddingTable(tuple(tokens), np.stack([vectors[token] for token in tokens]), card)
 
     def encode(
-        self, materials: MaterialSets, *, layer: int = -1, pooling: Literal["mean", "cls"] = "mean"
+        self,
+        materials: MaterialSets,
+        *,
+        layer: int = -1,
+        pooling: Literal["mean", "cls"] = "mean",
+        on_missing: OnMissing = "error",
     ) -> NDArray[np.float32]:
         """Turn materials into vectors.
 
@@ -323,6 +340,8 @@ class MaskedLM:
             Whose states: 0 is the input, -1 the last.
         pooling : {"mean", "cls"}
             The mean over the tokens, or the state at [CLS].
+        on_missing : {"error", "guess"}, default "error"
+            Refuse elements that no material held in training, or go on with the random vectors they have.
 
         Returns
         -------
@@ -335,8 +354,10 @@ class MaskedLM:
             If there is no network yet.
         TypeError
             If the materials are no MaterialSets.
+        UnknownTokenError
+            If an element was never learned and `on_missing` is "error".
         ValueError
-            If the layer or pooling is unknown.
+            If the layer, pooling or `on_missing` is unknown.
         """
         self._check_fitted()
         _check_sets(materials)
@@ -344,6 +365,7 @@ class MaskedLM:
         if pooling not in ("mean", "cls"):
             msg = f"pooling must be 'mean' or 'cls', got {pooling!r}"
             raise ValueError(msg)
+        self._check_seen(materials, on_missing)
         vectors = np.zeros((len(materials), self.dim), dtype=np.float32)
         for asked, question, states, _ in self._read(Index(materials), nothing_hidden(len(materials)), layer=layer):
             if pooling == "cls":
@@ -361,6 +383,7 @@ class MaskedLM:
         given: Given = "formula",
         oxidation: Literal["known", "hidden"] = "known",
         symmetry: bool = False,
+        on_missing: OnMissing = "error",
     ) -> "pd.DataFrame":
         """Predict the geometries around each element of each material.
 
@@ -375,6 +398,8 @@ class MaskedLM:
             Whether oxidation states are told, of materials that have any.
         symmetry : bool, default False
             Tell site symmetries and the space group, if they are known; not with ``given="formula"``.
+        on_missing : {"error", "guess"}, default "error"
+            As in `encode`.
 
         Returns
         -------
@@ -382,7 +407,7 @@ class MaskedLM:
             Probabilities; columns are the ChemEnv symbols of the vocabulary. A row for each material, element and
             oxidation state that has motifs, named by these three; with ``given="formula"`` and hidden oxidation
             states a row for each element, named by the likeliest state. A material without motifs has a row for each
-            element but the most electronegative.
+            element but the most electronegative; where no states balance, as in Ni3Al, they are NA.
 
         Raises
         ------
@@ -390,6 +415,8 @@ class MaskedLM:
             If there is no network yet.
         TypeError
             If the materials are no MaterialSets.
+        UnknownTokenError
+            If an element was never learned and `on_missing` is "error".
         ValueError
             If an option is unknown, or a material has no motifs and more than its formula is to be given.
         """
@@ -397,7 +424,7 @@ class MaskedLM:
 
         self._check_fitted()
         _check_sets(sets)
-        answers = self._predict(sets, given, oxidation, symmetry)
+        answers = self._predict(sets, given, oxidation, symmetry, on_missing)
         names = [WORDS.words[word] for word in GEOMETRY_WORDS]
         return pd.DataFrame(answers.probabilities, index=pd.MultiIndex.from_frame(answers.rows), columns=names)
 
@@ -409,14 +436,16 @@ class MaskedLM:
         given: Given = "formula",
         symmetry: bool = False,
         n: int = 5,
+        on_missing: OnMissing = "error",
     ) -> "pd.DataFrame":
         """Tell the likeliest geometries around the elements of a material.
 
         Parameters
         ----------
         material : MaterialSets or str
-            Materials, or a formula. Of this, oxidation states are those that `formula_sets` balances, or told with
-            the geometries where there are none.
+            Materials, or a formula. Of this, oxidation states are those that `formula_sets` balances. Where they are
+            fractions, as in Fe3O4, the likeliest are told with the geometries; where none balance, as in metals,
+            elements and alloys, none are told.
         element : str, optional
             The element asked for; by default each that has motifs. Of a formula, each but the most electronegative.
         given : {"formula", "others", "links"}
@@ -425,12 +454,14 @@ class MaskedLM:
             As in `predict_geometry`.
         n : int, default 5
             Geometries to tell for each element.
+        on_missing : {"error", "guess"}, default "error"
+            As in `encode`.
 
         Returns
         -------
         DataFrame
-            Columns material, element, oxidation (in units of e), geometry (ChemEnv symbol) and probability;
-            likeliest first for each material, element and oxidation state.
+            Columns material, element, oxidation (in units of e; NA where there is none), geometry (ChemEnv symbol) and
+            probability; likeliest first for each material, element and oxidation state.
 
         Raises
         ------
@@ -440,13 +471,15 @@ class MaskedLM:
             If there is no network yet.
         TypeError
             If the material is neither.
+        UnknownTokenError
+            If an element was never learned and `on_missing` is "error".
         ValueError
             If the element is not there, or an option is unknown.
         """
         self._check_fitted()
         check_count("n", n)
         sets = _sets_of(material)
-        rows, probabilities, _, _ = self._predict(sets, given, "known", symmetry, element)
+        rows, probabilities, _, _ = self._predict(sets, given, "known", symmetry, on_missing, element)
         n = min(n, len(GEOMETRY_WORDS))
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :n]
         table = rows.loc[np.repeat(np.arange(len(rows)), n)].reset_index(drop=True)
@@ -461,6 +494,7 @@ class MaskedLM:
         given: Given = "formula",
         oxidation: Literal["known", "hidden"] = "known",
         symmetry: bool = False,
+        on_missing: OnMissing = "error",
     ) -> Self:
         """Answer by known materials too: those whose hidden motifs the network takes for the most similar.
 
@@ -479,6 +513,8 @@ class MaskedLM:
             As in `predict_geometry`.
         symmetry : bool, default False
             As in `predict_geometry`.
+        on_missing : {"error", "guess"}, default "error"
+            As in `encode`.
 
         Returns
         -------
@@ -492,6 +528,8 @@ class MaskedLM:
             If there is no network yet.
         TypeError
             If the materials are no MaterialSets.
+        UnknownTokenError
+            If an element was never learned and `on_missing` is "error".
         ValueError
             If an option is unknown, or a material has no motifs.
 
@@ -517,7 +555,7 @@ class MaskedLM:
         if bare.any():
             msg = f"{sets.formulas[int(bare.argmax())]} has no motifs to remember; leave out materials without"
             raise ValueError(msg)
-        answers = self._predict(sets, given, oxidation, symmetry)
+        answers = self._predict(sets, given, oxidation, symmetry, on_missing)
         informed = copy.copy(self)
         memory = Memory.of(answers.states, answers.shares, answers.rows)
         informed._memories = self._memories | {_Told(given, oxidation, symmetry): memory}
@@ -531,6 +569,7 @@ class MaskedLM:
         given: Given = "formula",
         symmetry: bool = False,
         n: int = 5,
+        on_missing: OnMissing = "error",
     ) -> "pd.DataFrame":
         """List the remembered motifs that the network takes for most similar to those asked for.
 
@@ -547,6 +586,8 @@ class MaskedLM:
             As in `predict_geometry`.
         n : int, default 5
             Motifs to list for each element.
+        on_missing : {"error", "guess"}, default "error"
+            As in `encode`.
 
         Returns
         -------
@@ -562,6 +603,8 @@ class MaskedLM:
             If there is no network yet.
         TypeError
             If the material is neither.
+        UnknownTokenError
+            If an element was never learned and `on_missing` is "error".
         ValueError
             If nothing was remembered for such a question, the element is not there, or an option is unknown.
         """
@@ -576,7 +619,7 @@ class MaskedLM:
             asked = f"given={given!r}, oxidation={'hidden' if hidden else 'known'!r}, symmetry={symmetry}"
             msg = f"nothing was remembered for {asked}; call remember with these first"
             raise ValueError(msg)
-        answers = self._predict(sets, given, "known", symmetry, element)
+        answers = self._predict(sets, given, "known", symmetry, on_missing, element)
         found = list(memory.nearest(answers.states, n))
         places, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
         known = memory.rows.iloc[places.ravel()].reset_index(drop=True)
@@ -586,7 +629,14 @@ class MaskedLM:
         geometries = pd.Series([WORDS.words[GEOMETRY_WORDS[place]] for place in best], name="geometry")
         return pd.concat([table, known, geometries, pd.Series(cosines.ravel(), name="cosine")], axis=1)
 
-    def attention(self, material: MaterialSets | str, *, layer: int = -1, head: int | None = None) -> "pd.DataFrame":
+    def attention(
+        self,
+        material: MaterialSets | str,
+        *,
+        layer: int = -1,
+        head: int | None = None,
+        on_missing: OnMissing = "error",
+    ) -> "pd.DataFrame":
         """Tell how much each token of a material takes from which when it is read; nothing is hidden.
 
         Parameters
@@ -597,6 +647,8 @@ class MaskedLM:
             Which of the layers: 0 is the first, -1 the last.
         head : int, optional
             Which of the heads; by default their mean.
+        on_missing : {"error", "guess"}, default "error"
+            As in `encode`.
 
         Returns
         -------
@@ -612,6 +664,8 @@ class MaskedLM:
             If there is no network yet.
         TypeError
             If the material is neither.
+        UnknownTokenError
+            If an element was never learned and `on_missing` is "error".
         ValueError
             If there are several materials, or there is no such layer or head.
 
@@ -627,9 +681,12 @@ class MaskedLM:
         if len(sets) > 1:
             msg = f"wanted one material, got {len(sets)}; pass sets[i]"
             raise ValueError(msg)
-        if not -self.n_layers <= layer < self.n_layers or not (head is None or 0 <= head < self.n_heads):
-            msg = f"there are {self.n_layers} layers of {self.n_heads} heads, got layer={layer!r} and head={head!r}"
+        whole = _is_whole(layer) and (head is None or _is_whole(head))
+        if not whole or not -self.n_layers <= layer < self.n_layers or not 0 <= (head or 0) < self.n_heads:
+            there = f"there are {self.n_layers} layers of {self.n_heads} heads"
+            msg = f"{there}, got layer={layer!r} and head={head!r}; pass whole numbers, counted from 0"
             raise ValueError(msg)
+        self._check_seen(sets, on_missing)
         torch: Any = import_extra("torch", extra="transformer")
         tensors = hide(Index(sets), nothing_hidden(1)).tensors(torch, self.network_.device)
         with one_thread(torch), torch.inference_mode():
@@ -639,6 +696,9 @@ class MaskedLM:
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, half: bool = False, overwrite: bool = False) -> Path:
         """Write config.json, model.safetensors, tokenizer.json and README.md (the card), as model hubs keep them.
+
+        ``transformers.AutoModel`` opens the folder once `matembed.encoders.set_transformer` is imported, and so do
+        ``AutoConfig`` and ``AutoTokenizer``.
 
         Parameters
         ----------
@@ -662,7 +722,7 @@ class MaskedLM:
             If there is no network yet.
         """
         self._check_fitted()
-        from matembed.encoders._set_transformer import no_bars, word_tokenizer
+        from matembed.encoders.set_transformer import no_bars, word_tokenizer
 
         self.network_.config.card = self.card_.to_dict()
         saved = copy.deepcopy(self.network_).half() if half else self.network_
@@ -724,7 +784,7 @@ class MaskedLM:
         """
         torch = import_extra("torch", extra="transformer")
         import_extra("transformers", extra="transformer")
-        from matembed.encoders._set_transformer import SetTransformer, SetTransformerConfig, no_bars
+        from matembed.encoders.set_transformer import SetTransformer, SetTransformerConfig, no_bars
 
         bundled = _BUNDLED / Path(name).name
         if bundled.is_dir() and str(name) == bundled.name and not Path(name).exists():
@@ -765,6 +825,9 @@ class MaskedLM:
         if self.precision not in get_args(Precision):
             msg = f"precision must be one of {', '.join(get_args(Precision))}, got {self.precision!r}"
             raise ValueError(msg)
+        if not isinstance(self.shares, Mapping):
+            msg = f"shares must be a mapping of {', '.join(get_args(Objective))} to numbers, got {self.shares!r:.60}"
+            raise ValueError(msg)
         if set(self.shares) != set(get_args(Objective)):
             msg = f"shares must be of {', '.join(get_args(Objective))}, got {', '.join(map(str, self.shares))}"
             raise ValueError(msg)
@@ -779,9 +842,34 @@ class MaskedLM:
             raise not_fitted(self)
 
     def _check_layer(self, layer: int) -> None:
-        if not -self.n_layers - 1 <= layer <= self.n_layers:
-            msg = f"layer must be from {-self.n_layers - 1} to {self.n_layers}, got {layer!r}"
+        if not _is_whole(layer) or not -self.n_layers - 1 <= layer <= self.n_layers:
+            msg = f"layer must be a whole number from {-self.n_layers - 1} to {self.n_layers}, got {layer!r}"
             raise ValueError(msg)
+
+    def _unseen_words(self) -> NDArray[np.int64]:
+        """List the words of elements that no material held in training, themselves or as ligands."""
+        unseen = [symbol for symbol in SYMBOLS[1:] if symbol not in self.seen_["element"]]
+        return np.array([WORDS.id(f"{part}{symbol}") for symbol in unseen for part in ("", "ligand ")], dtype=np.int64)
+
+    def _check_seen(self, sets: MaterialSets, on_missing: OnMissing) -> None:
+        if on_missing not in get_args(OnMissing):
+            msg = f"on_missing must be one of {', '.join(get_args(OnMissing))}, got {on_missing!r}"
+            raise ValueError(msg)
+        tokens = np.flatnonzero(sets.kinds == TOKEN_KINDS.index("element"))
+        symbols = Index(sets).element[tokens]
+        missing = np.isin(symbols, self._unseen_words())
+        if on_missing == "guess" or not missing.any():
+            return
+        elements = [WORDS.words[word] for word in np.unique(symbols[missing])]
+        rows = np.unique(np.searchsorted(sets.token_starts, tokens[missing], side="right") - 1)
+        names = [sets.formulas[row] for row in rows[:3]]
+        others = f" and {len(rows) - 3:,} more of {len(sets):,} materials" if len(rows) > 3 else ""
+        msg = (
+            f"no vector was learned for {', '.join(elements)} in {', '.join(names)}{others}; "
+            f"{len(self.seen_['element'])} elements are known: leave such materials out, "
+            'or pass on_missing="guess" for answers from random vectors'
+        )
+        raise UnknownTokenError(msg)
 
     def _read(
         self, index: Index, wanted: Wanted, *, layer: int = -1
@@ -796,7 +884,13 @@ class MaskedLM:
             yield asked, question, out.hidden_states[layer].cpu().numpy(), logits
 
     def _predict(
-        self, sets: MaterialSets, given: Given, oxidation: str, symmetry: bool, element: str | None = None
+        self,
+        sets: MaterialSets,
+        given: Given,
+        oxidation: str,
+        symmetry: bool,
+        on_missing: OnMissing,
+        element: str | None = None,
     ) -> "_Answers":
         """Ask for every group with motifs."""
         import pandas as pd
@@ -810,6 +904,7 @@ class MaskedLM:
         if element is not None and element not in SYMBOLS[1:]:
             msg = f"element must be a symbol such as 'Mn', got {element!r}"
             raise ValueError(msg)
+        self._check_seen(sets, on_missing)
         bare = ~has_motifs(sets)
         if bare.any() and given != "formula":
             name = sets.formulas[int(bare.argmax())]
@@ -822,6 +917,8 @@ class MaskedLM:
             msg = f"no motif of {element} in {', '.join(sets.formulas)!r:.60}; choose another element or material"
             raise ValueError(msg)
         unknown = bare & (index.n_by_kind[:, SPECIES] == 0)
+        stateless = unknown.copy()
+        stateless[unknown] = [not _balances(sets.formulas[row]) for row in np.flatnonzero(unknown)]
         wanted = asking(index, given, hidden=unknown | (oxidation == "hidden"), symmetry=symmetry)
         found = []
         for asked, question, states, logits in self._read(index, wanted):
@@ -829,13 +926,14 @@ class MaskedLM:
             n_groups = len(group_rows)
             oxidations = question.group_oxidations.copy()
             oxidations[hides] = STATE_WORDS[logits[n_groups:, STATE_WORDS].argmax(axis=1)]
+            material = wanted.rows[asked[group_rows]]
+            oxidations[stateless[material]] = NO_OXIDATION
             probabilities = _softmax(logits[:n_groups, GEOMETRY_WORDS])
             at = states[group_rows, 1 + question.ask[:n_groups] - question.token_starts[group_rows]]
             for told, memory in self._memories.items():
                 mine = hides == (told.oxidation == "hidden")
                 if told.given == given and told.symmetry == symmetry and mine.any():
                     probabilities[mine] = memory.mixed(at[mine], probabilities[mine])
-            material = wanted.rows[asked[group_rows]]
             found.append((material, question.group_elements, oxidations, probabilities, at, question.targets[0]))
         material, elements, oxidations, probabilities, at, shares = (
             np.concatenate(parts) for parts in zip(*found, strict=True)
@@ -905,6 +1003,27 @@ def _check_sets(sets: object) -> None:
     if not len(sets):
         msg = "wanted one material or more, got none; nothing can be learned or told"
         raise ValueError(msg)
+
+
+@lru_cache(maxsize=4096)
+def _balances(formula: str) -> bool:
+    """Tell whether oxidation states balance in a formula; where amounts are fractions, any means of its states."""
+    from pymatgen.core.periodic_table import Element
+
+    amounts = amounts_of(formula)
+    if all(amount == round(amount) for amount in amounts.values()):
+        return likeliest_states({symbol: round(amount) for symbol, amount in amounts.items()}) is not None
+    states = [Element(symbol).icsd_oxidation_states or Element(symbol).common_oxidation_states for symbol in amounts]
+    if len(states) < 2 or not all(states):
+        return False
+    lowest, highest = (
+        sum(amount * end(each) for amount, each in zip(amounts.values(), states, strict=True)) for end in (min, max)
+    )
+    return lowest <= _ROUNDING and highest >= -_ROUNDING
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:

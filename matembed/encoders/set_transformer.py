@@ -1,4 +1,8 @@
-"""SetTransformer: a network that reads sets of factored tokens, in the classes of Hugging Face transformers."""
+"""SetTransformer: a network that reads sets of factored tokens, in the classes of Hugging Face transformers.
+
+To import this module is to tell the library of it: ``transformers.AutoModel`` and ``AutoConfig`` then open the folders
+that `matembed.MaskedLM.save_pretrained` writes.
+"""
 
 import math
 from collections.abc import Iterator

@@ -272,3 +272,19 @@ def test_classes_that_cannot_be_kept_aside_are_refused():
         TransformerClassifier(**QUICK).fit(["NaCl", "Cu"], ["salt", "metal"])
     model = TransformerClassifier(**QUICK, validation_fraction=0).fit(["NaCl", "Cu"], ["salt", "metal"])
     assert model.classes_.tolist() == ["metal", "salt"]
+
+
+@pytest.mark.parametrize("goal", ["laplace", "gaussian"])
+def test_few_materials_kept_aside_do_not_decide_how_sure_all_are(goal):
+    from matembed.downstream._property_network import GOALS
+
+    of_one, of_many = (GOALS[goal].widen(torch.zeros(n, 2), torch.zeros(n)) for n in (1, 10_000))
+    assert of_one > 0.9  # predicted to the last digit, by chance
+    assert of_many < 0.05
+    missed = GOALS[goal].widen(torch.zeros(10_000, 2), torch.full((10_000,), 3.0))
+    assert missed == pytest.approx(3.0, rel=0.01)
+
+
+def test_classifiers_have_to_be_fitted():
+    with pytest.raises(NotFittedError):
+        TransformerClassifier(**QUICK).predict(["NaCl"])

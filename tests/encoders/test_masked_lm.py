@@ -18,10 +18,11 @@ import huggingface_hub  # noqa: E402
 from matembed.cards import Card  # noqa: E402
 from matembed.corpus.material_sets import MaterialSets, formula_sets, structure_sets  # noqa: E402
 from matembed.corpus.set_words import TOKEN_KINDS, WORD_PARTS, WORDS  # noqa: E402
+from matembed.embeddings import UnknownTokenError  # noqa: E402
 from matembed.encoders import _mlm_training  # noqa: E402
 from matembed.encoders._masking import STATE_WORDS, Index, draw, hide, nothing_hidden  # noqa: E402
-from matembed.encoders._set_transformer import SetTransformer, SetTransformerConfig  # noqa: E402
 from matembed.encoders.masked_lm import MaskedLM  # noqa: E402
+from matembed.encoders.set_transformer import SetTransformer, SetTransformerConfig  # noqa: E402
 from matembed.sources.prototypes import read_prototypes  # noqa: E402
 
 SMALL = {"dim": 32, "n_layers": 2, "n_heads": 2, "feed_forward": 64, "batch_tokens": 512}
@@ -123,8 +124,10 @@ def one_thread():
 @pytest.fixture(scope="module")
 def crystals():
     """Small crystals with motifs and symmetry; some elements have several geometries or oxidation states."""
-    structures = [row.to_structure() for row in read_prototypes(limit=60)]
-    sets = structure_sets([each for each in structures if len(each) <= 24])
+    structures = [row.to_structure() for row in read_prototypes(limit=200)]
+    more = {"SrCuO2", "PbO", "NaCl", "CdI2", "TlSe"}  # so that each element of `made_up` was seen
+    chosen = structures[:60] + [each for each in structures[60:] if each.reduced_formula in more]
+    sets = structure_sets([each for each in chosen if len(each) <= 24])
     return sets[[idx for idx in range(len(sets)) if (sets[idx].kinds == TOKEN_KINDS.index("motif")).any()]]
 
 
@@ -674,6 +677,45 @@ def test_remembering_refuses_what_it_cannot_use(model):
         model.remember(["SrTiO3"])
 
 
+UNSEEN = [compound("Po", "Mg", "O", ("O:6", "O:6")), compound("Mg", "Zn", "O", ("O:6", "T:4"))]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda model, sets, **options: model.encode(sets, **options),
+        lambda model, sets, **options: model.predict_geometry(sets, given="links", **options).to_numpy(),
+        lambda model, sets, **options: model.fill_mask(sets, **options)["probability"],
+        lambda model, sets, **options: model.attention(sets[0], **options).to_numpy(),
+        lambda model, sets, **options: model.remember(sets, **options).predict_geometry(made_up()[:3]).to_numpy(),
+        lambda model, sets, **options: model.remember(made_up()).nearest(sets, **options)["cosine"],
+    ],
+    ids=["encode", "predict_geometry", "fill_mask", "attention", "remember", "nearest"],
+)
+def test_elements_that_were_never_learned_are_refused_or_guessed(model, ask):
+    sets = build(UNSEEN)
+    known = f"{len(model.seen_['element'])} elements are known"
+    with pytest.raises(UnknownTokenError, match=f"no vector was learned for Po in made up 0; {known}: leave") as raised:
+        ask(model, sets)
+    assert "\n" not in str(raised.value)
+    assert np.isfinite(ask(model, sets, on_missing="guess")).all()
+    ask(model, sets[1:])
+
+
+def test_the_refusal_names_a_few_materials(model):
+    sets = formula_sets(["OgCl2", "PoO2", "NaCl", "RaO", "RaCl2"])
+    with pytest.raises(UnknownTokenError, match="for Po, Ra, Og in Cl2Og, PoO2, RaO and 1 more of 5 materials; "):
+        model.encode(sets)
+
+
+@pytest.mark.parametrize("contextual", [False, True])
+def test_what_was_never_learned_has_no_vector(model, contextual):
+    sets = build(UNSEEN)
+    assert set(model.embeddings(materials=sets, contextual=contextual).tokens) == {"Mg", "Zn", "O"}
+    motifs = model.embeddings("motif", materials=sets, contextual=contextual)
+    assert {token[:2] for token in motifs.tokens} == {"Mg", "Zn"}
+
+
 def test_rows_are_materials_elements_and_oxidation_states(model):
     sets = made_up()[:3]
     for given in ("formula", "others", "links"):
@@ -693,6 +735,7 @@ def test_rows_are_materials_elements_and_oxidation_states(model):
         ({"dropout": 2}, "dropout must be a share from 0 to 1, got 2"),
         ({"precision": "float16"}, "precision must be one of auto, float32, bfloat16, got 'float16'"),
         ({"learning_rate": 0}, "learning_rate must be a finite number, more than 0, got 0"),
+        ({"shares": 3}, "shares must be a mapping of formula, others, links, element to numbers, got 3"),
         ({"shares": {"formula": 1}}, "shares must be of formula, others, links, element, got formula"),
         ({"shares": dict.fromkeys(("formula", "others", "links", "element"), 0)}, "shares are all 0"),
         ({"device": "tpu"}, "device must be 'cpu', 'cuda' or 'auto', got 'tpu'"),
@@ -709,7 +752,19 @@ def test_senseless_settings_are_refused(settings, message):
         (lambda m: m.encode(["SrTiO3"]), TypeError, "wanted MaterialSets, such as formula_sets.* got list"),
         (lambda m: m.encode(formula_sets([])), ValueError, "wanted one material or more, got none"),
         (lambda m: m.encode(made_up(), pooling="max"), ValueError, "pooling must be 'mean' or 'cls', got 'max'"),
-        (lambda m: m.encode(made_up(), layer=7), ValueError, "layer must be from -3 to 2, got 7"),
+        (lambda m: m.encode(made_up(), layer=7), ValueError, "layer must be a whole number from -3 to 2, got 7"),
+        (lambda m: m.encode(made_up(), layer=True), ValueError, "layer must be a whole number from -3 to 2, got True"),
+        (lambda m: m.encode(made_up(), on_missing="skip"), ValueError, "on_missing must be one of error, guess, got"),
+        (
+            lambda m: m.embeddings(contextual=True, materials=made_up(), layer="1"),
+            ValueError,
+            "layer must be a whole number from -3 to 2, got '1'",
+        ),
+        (
+            lambda m: m.embeddings(contextual=True, materials=made_up(), layer=1.0),
+            ValueError,
+            r"layer must be a whole number from -3 to 2, got 1\.0",
+        ),
         (lambda m: m.fill_mask("SrTiO3", element="Mn"), ValueError, "no motif of Mn in 'SrTiO3'; choose another"),
         (lambda m: m.fill_mask("SrTiO3", element="Xx"), ValueError, "element must be a symbol such as 'Mn', got 'Xx'"),
         (lambda m: m.fill_mask("SrTiO3", given="links"), ValueError, "SrTiO3 has no motifs, so given='links'"),
@@ -727,6 +782,11 @@ def test_senseless_settings_are_refused(settings, message):
         (lambda m: m.embeddings(min_count=10**6), ValueError, "lower min_count"),
         (lambda m: MaskedLM().encode(made_up()), NotFittedError, "call fit"),
         (lambda m: MaskedLM().fit("SrTiO3"), TypeError, "wanted MaterialSets"),
+        (
+            lambda m: MaskedLM().fit(made_up(), start="crystals"),
+            TypeError,
+            "start must be a fitted MaskedLM, got str 'crystals'; open a folder or name with MaskedLM.from_pretrained",
+        ),
     ],
 )
 def test_senseless_questions_are_refused_in_one_line(model, call, error, message):
@@ -778,3 +838,7 @@ def test_attention_of_what_is_not_there_is_refused(model, crystals):
         model.attention(crystals[0], layer=2)
     with pytest.raises(ValueError, match="head=2"):
         model.attention(crystals[0], head=2)
+    with pytest.raises(ValueError, match=r"got layer=0\.5 and head=None; pass whole numbers"):
+        model.attention(crystals[0], layer=0.5)
+    with pytest.raises(ValueError, match=r"got layer=-1 and head='1'; pass whole numbers"):
+        model.attention(crystals[0], head="1")

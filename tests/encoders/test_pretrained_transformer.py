@@ -12,6 +12,8 @@ import transformers  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 
 from matembed.corpus.material_sets import formula_sets, structure_sets  # noqa: E402
+from matembed.downstream.fine_tuning import TransformerRegressor  # noqa: E402
+from matembed.embeddings import UnknownTokenError  # noqa: E402
 from matembed.encoders.masked_lm import MaskedLM  # noqa: E402
 from matembed.pretrained import MODELS, make_transformer  # noqa: E402
 from matembed.sources.prototypes import read_prototypes  # noqa: E402
@@ -91,6 +93,44 @@ def test_it_knows_the_coordination_that_textbooks_have(model, formula, element, 
     assert best.loc[0, ["oxidation", "geometry"]].tolist() == [oxidation, geometry]
 
 
+@pytest.mark.parametrize("formula", ["Fe", "He", "O2", "Ni3Al", "MgB2", "FeSi", "Fe0.25Ni0.75", "MnO4", "ClO4-"])
+def test_it_invents_no_oxidation_state_where_none_balance(model, formula):
+    assert model.fill_mask(formula, n=2)["oxidation"].isna().all()
+    rows = model.predict_geometry(formula_sets([formula], oxidation="balanced")).index.to_frame()
+    assert rows["oxidation"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("formula", "element", "oxidation"),
+    [
+        ("MnO4-", "Mn", 7),
+        ("Fe^3+", "Fe", 3),
+        ("Fe3+", "Fe", 3),
+        ("Fe2+", "Fe", 2),
+        ("SO4^2-", "S", 6),
+        ("Li0.5CoO2", "Co", 3),  # told with the geometries
+        ("Zr0.92Y0.08O1.96", "Y", 3),
+    ],
+)
+def test_the_charge_of_an_ion_and_fractions_are_balanced(model, formula, element, oxidation):
+    table = model.fill_mask(formula, element=element, n=1)
+    assert table[["material", "oxidation"]].values.tolist() == [[formula, oxidation]]
+
+
+def test_elements_of_no_crystal_are_refused(model):
+    assert len(model.seen_["element"]) == 89
+    for formula, symbol in (("PoO2", "Po"), ("RaO", "Ra"), ("OgF2", "Og")):
+        with pytest.raises(UnknownTokenError, match=f"no vector was learned for {symbol} in .*; 89 elements are known"):
+            model.fill_mask(formula)
+        assert len(model.fill_mask(formula, on_missing="guess", n=3)) == 3
+
+
+def test_sizes_of_a_regressor_do_not_matter_where_a_model_is_given():
+    formulas, gaps = ["LiF", "NaF", "KF", "LiCl", "NaCl", "KCl"], [14.2, 11.5, 10.8, 9.4, 8.5, 8.4]  # eV
+    regressor = TransformerRegressor("crystals", dim=7, n_heads=2, freeze="body", max_epochs=1)
+    assert np.isfinite(regressor.fit(formulas, gaps).predict(["RbF"])).all()
+
+
 def test_told_the_rest_of_a_crystal_it_finds_more_geometries(model):
     """On prototypes, each a structure type of its own; some are among what it was trained on."""
     structures = [row.to_structure() for row in read_prototypes()]
@@ -99,7 +139,7 @@ def test_told_the_rest_of_a_crystal_it_finds_more_geometries(model):
     truth = {(row.material, row.element): row.geometry for row in _geometries(sets)}
     right = {}
     for given in ("formula", "others", "links"):
-        best = model.predict_geometry(sets, given=given).idxmax(axis=1).reset_index()
+        best = model.predict_geometry(sets, given=given, on_missing="guess").idxmax(axis=1).reset_index()
         found = [
             truth.get((material, element)) == geometry
             for material, element, _, geometry in best.itertuples(index=False)
