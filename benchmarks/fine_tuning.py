@@ -17,6 +17,9 @@ tried out with both on 300 band gaps, drawn from training folds and scored on ot
 the package's element vectors; of structures, 300 extra trees on the composition of structure_features.py (fractions,
 magpie and oliynyk properties) and the default blocks of `StructureFeaturizer`. With 300 rows, these are drawn from the
 training folds by a seed, the same for every model; each of the five runs has its own fold, rows and seed.
+
+What has no number was not run: random starts on whole folds but for steels, K and G on whole folds, G with 300 rows,
+phonons on whole folds with the small network.
 """
 
 import argparse
