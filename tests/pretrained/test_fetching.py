@@ -63,7 +63,7 @@ def test_what_is_loaded_is_what_was_published(kind, folder, server, table, cache
 
 def test_transformers_are_fetched_and_opened(folder, server):
     pytest.importorskip("transformers")
-    model = me.MaskedLM(dim=16, n_layers=1, n_heads=2, feed_forward=32, epochs=1).fit(me.formula_sets(["NaCl", "KBr"]))
+    model = me.MaskedLM(dim=16, n_layers=1, n_heads=2, feed_forward=32, epochs=1).fit(me.formula_sets(["NaCl", "LiBr"]))
     model.save_pretrained(folder / "salts")
     build_registry(folder)
     serve(server, folder)

@@ -133,7 +133,7 @@ def test_half_precision_is_pushed(hub, table):
 
 def test_a_transformer_is_pushed_and_loaded(hub):
     pytest.importorskip("transformers")
-    model = me.MaskedLM(dim=16, n_layers=1, n_heads=2, feed_forward=32, epochs=1).fit(me.formula_sets(["NaCl", "KBr"]))
+    model = me.MaskedLM(dim=16, n_layers=1, n_heads=2, feed_forward=32, epochs=1).fit(me.formula_sets(["NaCl", "LiBr"]))
     push_to_hub(model, "lab/salts")
     salt = me.formula_sets(["LiBr"])
     assert np.array_equal(me.load("hf:lab/salts").encode(salt), model.encode(salt))
