@@ -3,7 +3,8 @@
 ``python benchmarks/atom_motif.py DATA --graphs FOLDER --write benchmarks/atom_motif.md`` evaluates. ``DATA`` holds
 ``mp_oxides-00.jsonl.gz``, ``mp_nonoxides-00.jsonl.gz``, ``mp_crystalnn_bonds-00.jsonl.gz`` and
 ``matbench_linked.csv.gz``; graphs are made once and kept in ``FOLDER``. Every network that is trained is a file of
-``--results``, and is not trained again.
+``--results``, and is not trained again; those of the formula folds are in results/atom_motif, those of the official
+ones are not kept.
 
 Data: the 26,553 oxides of matbench_mp_gap (PBE gaps in eV, 22 % are 0) whose structure is known here, with bonds of
 CrystalNN. Structures are newer than the labels. "Official": the five folds of Matbench; polymorphs may sit in training.
