@@ -21,7 +21,7 @@ from matembed.cards import Card
 from matembed.corpus.formulas import amounts_of
 from matembed.corpus.material_sets import MaterialSets, formula_sets
 from matembed.corpus.ragged import members
-from matembed.corpus.set_words import TOKEN_KINDS, WORDS
+from matembed.corpus.set_words import WORDS
 from matembed.elements import SYMBOLS
 from matembed.embeddings import EmbeddingTable, UnknownTokenError
 from matembed.encoders._bags import NO_OXIDATION, Bag, bag_of, charge_of, count_materials, tokens_of
@@ -855,13 +855,13 @@ class MaskedLM:
         if on_missing not in get_args(OnMissing):
             msg = f"on_missing must be one of {', '.join(get_args(OnMissing))}, got {on_missing!r}"
             raise ValueError(msg)
-        tokens = np.flatnonzero(sets.kinds == TOKEN_KINDS.index("element"))
-        symbols = Index(sets).element[tokens]
-        missing = np.isin(symbols, self._unseen_words())
-        if on_missing == "guess" or not missing.any():
+        missing = np.flatnonzero(np.isin(sets.words, self._unseen_words())) if on_missing == "error" else np.zeros(0)
+        if not len(missing):
             return
-        elements = [WORDS.words[word] for word in np.unique(symbols[missing])]
-        rows = np.unique(np.searchsorted(sets.token_starts, tokens[missing], side="right") - 1)
+        symbols = {WORDS.words[word].removeprefix("ligand ") for word in sets.words[missing]}
+        elements = sorted(symbols, key=SYMBOLS.index)
+        tokens = np.searchsorted(sets.word_starts, missing, side="right") - 1
+        rows = np.unique(np.searchsorted(sets.token_starts, tokens, side="right") - 1)
         names = [sets.formulas[row] for row in rows[:3]]
         others = f" and {len(rows) - 3:,} more of {len(sets):,} materials" if len(rows) > 3 else ""
         msg = (
