@@ -479,11 +479,7 @@ def _balanced(pairs: Sequence[tuple[int, float]], charge: float) -> list[float]:
     """Find the oxidation state of each element of a formula; NaN if one is not known or no whole number."""
     counts = {SYMBOLS[number]: round(amount) for number, amount in pairs}
     whole = all(amount == round(amount) for amount in [charge, *(amount for _, amount in pairs)])
-    neutral = dict(counts)
-    if charge:  # as a salt of ions that have one state alone
-        counter_ion = "F" if charge > 0 else "Rb"
-        neutral[counter_ion] = neutral.get(counter_ion, 0) + round(abs(charge))
-    states = (likeliest_states(neutral) if whole else None) or {}
+    states = (likeliest_states(counts, round(charge)) if whole else None) or {}
     if not states or any(states[symbol] % 1 for symbol in counts):
         return [np.nan] * len(pairs)
     return [states[symbol] for symbol in counts]

@@ -5,7 +5,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
 from importlib.resources import as_file, files
 from numbers import Integral
 from pathlib import Path
@@ -44,7 +43,7 @@ from matembed.encoders._masking import (
 )
 from matembed.encoders._memory import Memory
 from matembed.encoders._training import check_count, check_number, choose_device, not_fitted, one_thread
-from matembed.motifs.valences import likeliest_states
+from matembed.motifs.valences import may_balance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +54,6 @@ OnMissing = Literal["error", "guess"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 _BUNDLED = files("matembed") / "pretrained" / "models"
-_ROUNDING = 0.02  # charge in units of e: of a formula that gives amounts to two digits
 _SIZES = ("dim", "n_layers", "n_heads", "feed_forward")  # of the network
 
 
@@ -918,7 +916,7 @@ class MaskedLM:
             raise ValueError(msg)
         unknown = bare & (index.n_by_kind[:, SPECIES] == 0)
         stateless = unknown.copy()
-        stateless[unknown] = [not _balances(sets.formulas[row]) for row in np.flatnonzero(unknown)]
+        stateless[unknown] = [not may_balance(amounts_of(sets.formulas[row])) for row in np.flatnonzero(unknown)]
         wanted = asking(index, given, hidden=unknown | (oxidation == "hidden"), symmetry=symmetry)
         found = []
         for asked, question, states, logits in self._read(index, wanted):
@@ -1003,23 +1001,6 @@ def _check_sets(sets: object) -> None:
     if not len(sets):
         msg = "wanted one material or more, got none; nothing can be learned or told"
         raise ValueError(msg)
-
-
-@lru_cache(maxsize=4096)
-def _balances(formula: str) -> bool:
-    """Tell whether oxidation states balance in a formula; where amounts are fractions, any means of its states."""
-    from pymatgen.core.periodic_table import Element
-
-    amounts = amounts_of(formula)
-    if all(amount == round(amount) for amount in amounts.values()):
-        return likeliest_states({symbol: round(amount) for symbol, amount in amounts.items()}) is not None
-    states = [Element(symbol).icsd_oxidation_states or Element(symbol).common_oxidation_states for symbol in amounts]
-    if len(states) < 2 or not all(states):
-        return False
-    lowest, highest = (
-        sum(amount * end(each) for amount, each in zip(amounts.values(), states, strict=True)) for end in (min, max)
-    )
-    return lowest <= _ROUNDING and highest >= -_ROUNDING
 
 
 def _is_whole(number: object) -> bool:

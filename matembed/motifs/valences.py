@@ -20,6 +20,7 @@ __all__ = [
     "assign_valences",
     "bond_valences",
     "likeliest_states",
+    "may_balance",
     "stated_valences",
     "valence_signs",
 ]
@@ -42,6 +43,8 @@ SHARED_GAIN = 0.2
 LEAST_LIKELY = -20.0
 # Log odds that differ by less are equal.
 TIE = 1e-9
+# Formulas that give amounts to two digits balance to this charge.
+_ROUNDING = 0.02
 # Å³ by atom; nothing is denser.
 _SMALLEST_ATOM = 0.01
 
@@ -491,48 +494,84 @@ def _of_bv_analyzer(structure: "Structure") -> list[float] | None:
         return None
 
 
-def likeliest_states(amounts: Mapping[str, int]) -> dict[str, float] | None:
-    """Find the likeliest neutral oxidation states of a formula.
+def likeliest_states(amounts: Mapping[str, int], charge: int = 0) -> dict[str, float] | None:
+    """Find the likeliest oxidation states of a formula, which add up to its charge.
 
     Atoms of one element may differ, among the states known from the ICSD; the sum over atoms of how common each
-    state is there is made as large as neutrality allows. This is the first answer of pymatgen's
+    state is there is made as large as the charge allows. This is the first answer of pymatgen's
     ``Composition.oxi_state_guesses``, found without listing all the others.
 
     Parameters
     ----------
     amounts : mapping of str to int
         Atoms of each element.
+    charge : int, default 0
+        That of the whole, in units of e: -1 of MnO4-.
 
     Returns
     -------
     dict of str to float, or None
-        Average oxidation state of each element in units of e; None where there is no neutral combination with
-        cations and anions.
+        Average oxidation state of each element in units of e; None where no combination has the charge, or all states
+        are 0.
 
     Examples
     --------
     >>> likeliest_states({"Fe": 3, "O": 4})
     {'Fe': 2.6666666666666665, 'O': -2.0}
+    >>> likeliest_states({"Mn": 1, "O": 4}, charge=-1)
+    {'Mn': 7.0, 'O': -2.0}
     >>> likeliest_states({"Ni": 3, "Al": 1}) is None
     True
     """
-    found = _balanced(tuple(sorted(amounts.items())))
+    found = _balanced(tuple(sorted(amounts.items())), charge)
     return None if found is None else {symbol: found[symbol] for symbol in amounts}
 
 
 @lru_cache(maxsize=4096)
-def _balanced(amounts: tuple[tuple[str, int], ...]) -> dict[str, float] | None:
-    reached: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}  # charge: best score, charge of each element
+def _balanced(amounts: tuple[tuple[str, int], ...], charge: int) -> dict[str, float] | None:
+    reached: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}  # total: best score, charge of each element
     for symbol, amount in amounts:
         longer: dict[int, tuple[float, tuple[int, ...]]] = {}
-        for total, gain in _charges(symbol, amount).items():
-            for charge, (score, charges) in reached.items():
-                if score + gain > longer.get(charge + total, (-1.0, ()))[0]:
-                    longer[charge + total] = (score + gain, (*charges, total))
+        for more, gain in _charges(symbol, amount).items():
+            for total, (score, charges) in reached.items():
+                if score + gain > longer.get(total + more, (-1.0, ()))[0]:
+                    longer[total + more] = (score + gain, (*charges, more))
         reached = longer
-    if 0 not in reached or not any(reached[0][1]):
+    _, charges = reached.get(charge, (0.0, ()))
+    if not any(charges):
         return None
-    return {symbol: charge / amount for (symbol, amount), charge in zip(amounts, reached[0][1], strict=True)}
+    return {symbol: each / amount for (symbol, amount), each in zip(amounts, charges, strict=True)}
+
+
+def may_balance(amounts: Mapping[str, float]) -> bool:
+    """Tell whether a formula can be neutral with cations and anions; fractions of an element may differ in state.
+
+    Parameters
+    ----------
+    amounts : mapping of str to float
+        Amount of each element. Whole ones are atoms, each with a state known from the ICSD; others may have any mean.
+
+    Returns
+    -------
+    bool
+        False for metals, elements and most alloys.
+
+    Examples
+    --------
+    >>> may_balance({"Li": 0.5, "Co": 1, "O": 2}), may_balance({"Fe": 0.25, "Ni": 0.75})
+    (True, False)
+    """
+    from pymatgen.core.periodic_table import Element
+
+    if all(amount == round(amount) for amount in amounts.values()):
+        return likeliest_states({symbol: round(amount) for symbol, amount in amounts.items()}) is not None
+    states = [Element(symbol).icsd_oxidation_states or Element(symbol).common_oxidation_states for symbol in amounts]
+    if len(states) < 2 or not all(states):
+        return False
+    lowest, highest = (
+        sum(amount * end(each) for amount, each in zip(amounts.values(), states, strict=True)) for end in (min, max)
+    )
+    return lowest <= _ROUNDING and highest >= -_ROUNDING
 
 
 def _charges(symbol: str, amount: int) -> dict[int, float]:
