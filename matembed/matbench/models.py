@@ -26,7 +26,7 @@ The forest on the formula alone is a baseline of tasks of structures: what it re
 
 A model is made by a function of a task and a seed. The task that it is given holds the training rows alone, so nothing
 can be chosen by a row that is tested. What it returns takes the inputs themselves: formulas or structures. A function
-that has a method ``read``, as `AtomMotifModels` does, is asked by it for what is to stand in their place.
+that has a method ``read``, as that of `RememberedMaterials`, is asked by it for what is to stand in their place.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,13 +39,14 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from matembed.corpus.formulas import FormulaError, amounts_of
+from matembed.corpus.material_sets import MaterialSets
 from matembed.downstream.baselines import one_hot_table
 from matembed.downstream.blends import BlendClassifier, BlendRegressor
 from matembed.downstream.bond_network import BondNetworkFeaturizer
 from matembed.downstream.composition_blocks import CompositionFeaturizer
 from matembed.downstream.composition_models import CompositionClassifier, CompositionRegressor
 from matembed.downstream.features import FormulaFeaturizer, StructureFeaturizer
-from matembed.downstream.fine_tuning import TransformerClassifier, TransformerRegressor
+from matembed.downstream.fine_tuning import TransformerClassifier, TransformerRegressor, read_sets
 from matembed.downstream.materials import Column, as_list
 from matembed.downstream.models import ModelName, make_model
 from matembed.downstream.motif_blocks import BLOCKS
@@ -65,7 +66,9 @@ __all__ = [
     "FormulaGroups",
     "Looked",
     "ModelFactory",
+    "RememberedMaterials",
     "RememberedRows",
+    "TransformerModels",
     "baselines_of",
     "find_unreadable",
     "looks_at",
@@ -190,8 +193,93 @@ class FormulaGroups(Pipeline):
         return self
 
 
+class RememberedMaterials:
+    """Write each material as a network reads it once, however many folds and models read it.
+
+    Parameters
+    ----------
+    write : callable
+        Turns a list of materials into a collection of one of each, such as `atom_motif_graphs` and `read_sets`.
+    concat : callable
+        Puts a list of two such collections together.
+
+    Examples
+    --------
+    >>> from matembed.corpus.material_sets import MaterialSets
+    >>> remembered = RememberedMaterials(read_sets, MaterialSets.concat)
+    >>> remembered.read(["NaCl", "LiF", "NaCl"]).formulas
+    ('NaCl', 'LiF', 'NaCl')
+    """
+
+    def __init__(self, write: Callable[[list[Any]], Any], concat: Callable[[list[Any]], Any]) -> None:
+        self.write, self.concat = write, concat
+        # Materials are kept, so that no other object can take the identity of one that is known.
+        self._known: dict[int, tuple[Any, int]] = {}
+        self._written: Any = None
+
+    def read(self, materials: Sequence[Any]) -> Any:
+        """Look up materials, and write those that are not known.
+
+        Parameters
+        ----------
+        materials : sequence, length n_materials
+            One or more; a material is known again as the same object.
+
+        Returns
+        -------
+        collection of length n_materials
+            What `write` makes of them, in the order given.
+
+        Raises
+        ------
+        ValueError
+            If a material cannot be read, or there are none.
+        """
+        if not len(materials):
+            msg = "wanted one material or more, got none"
+            raise ValueError(msg)
+        new = list({id(one): one for one in materials if id(one) not in self._known}.values())
+        if new:
+            written, n_known = self.write(new), len(self._known)
+            self._written = written if self._written is None else self.concat([self._written, written])
+            self._known |= {id(one): (one, row) for row, one in enumerate(new, start=n_known)}
+        return self._written[[self._known[id(one)][1] for one in materials]]
+
+
+class TransformerModels:
+    """Make the networks of "transformer" and "pretrained".
+
+    Parameters
+    ----------
+    model : str, optional
+        What `TransformerRegressor` starts from; by default random weights.
+    sets : RememberedMaterials
+        Of the sets that it reads.
+    """
+
+    def __init__(self, model: str | None, sets: RememberedMaterials) -> None:
+        self.model, self.read = model, sets.read
+
+    def __call__(self, task: MatbenchTask, seed: int) -> TransformerRegressor | TransformerClassifier:
+        """Make a network, not fitted.
+
+        Parameters
+        ----------
+        task : MatbenchTask
+            Of formulas or structures.
+        seed : int
+            Of the network.
+
+        Returns
+        -------
+        TransformerRegressor or TransformerClassifier
+            Takes what ``read`` returns, or materials.
+        """
+        return (TransformerRegressor if task.task == "regression" else TransformerClassifier)(self.model, seed=seed)
+
+
 class AtomMotifModels:
-    """Make the networks of "atom_motif", and the dual graph of each structure once for all of them.
+    """Make the networks of "atom_motif".
 
     Parameters
     ----------
@@ -208,9 +296,7 @@ class AtomMotifModels:
 
     def __init__(self, elements: EmbeddingTable | None = None) -> None:
         self.elements = elements
-        # Structures are kept, so that no other object can take the identity of one that is known.
-        self._known: dict[int, tuple[Any, int]] = {}
-        self._graphs: AtomMotifGraphs | None = None
+        self.read = RememberedMaterials(atom_motif_graphs, AtomMotifGraphs.concat).read
 
     def __call__(self, task: MatbenchTask, seed: int) -> AtomMotifRegressor | AtomMotifClassifier:
         """Make a network, not fitted.
@@ -225,7 +311,7 @@ class AtomMotifModels:
         Returns
         -------
         AtomMotifRegressor or AtomMotifClassifier
-            Takes what `read` returns, or structures.
+            Takes what ``read`` returns, or structures.
 
         Raises
         ------
@@ -240,35 +326,6 @@ class AtomMotifModels:
             raise ValueError(msg)
         kind = AtomMotifRegressor if task.task == "regression" else AtomMotifClassifier
         return kind(elements=self.elements, seed=seed)
-
-    def read(self, structures: Sequence[Any]) -> AtomMotifGraphs:
-        """Look up the graphs of structures, and make those that are not known.
-
-        Parameters
-        ----------
-        structures : sequence of Structure, length n_structures
-            A structure is known again as the same object.
-
-        Returns
-        -------
-        AtomMotifGraphs
-            In the order given.
-
-        Raises
-        ------
-        ValueError
-            If a structure cannot be read.
-        """
-        new = list({id(one): one for one in structures if id(one) not in self._known}.values())
-        if new:
-            made = atom_motif_graphs(new)
-            n_known = len(self._known)
-            self._graphs = made if self._graphs is None else AtomMotifGraphs.concat([self._graphs, made])
-            self._known |= {id(one): (one, row) for row, one in enumerate(new, start=n_known)}
-        if self._graphs is None:
-            msg = "wanted one structure or more, got none"
-            raise ValueError(msg)
-        return self._graphs[[self._known[id(one)][1] for one in structures]]
 
 
 def baselines_of(task: MatbenchTask) -> tuple[str, ...]:
@@ -306,10 +363,10 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
     -------
     dict of str to callable
         Each takes a task with its training rows alone and a seed, and returns an estimator, not fitted, that takes
-        formulas or structures. Rows of features are made once for all that one dict returns, and so are graphs, of
-        which `AtomMotifModels.read` is asked. "kernel_ridge" and "blend" raise ValueError where training rows are too
-        many, "blend" where formulas are too few, "atom_motif" where there are no structures or the table has no
-        elements.
+        formulas or structures. Rows of features are made once for all that one dict returns, and so are sets and
+        graphs, of which ``read`` of the functions is asked. "kernel_ridge" and "blend" raise ValueError where training
+        rows are too many, "blend" where formulas are too few, "atom_motif" where there are no structures or the table
+        has no elements.
 
     Examples
     --------
@@ -372,6 +429,7 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
         kind = CompositionRegressor if task.task == "regression" else CompositionClassifier
         return kind(one_hot_table(SYMBOLS[1:]) if table is None else table, seed=seed)
 
+    sets = RememberedMaterials(read_sets, MaterialSets.concat)
     return {
         "dummy": lambda task, _: DummyRegressor() if task.task == "regression" else DummyClassifier(),
         "one_hot_ridge": lambda task, seed: make_pipeline(fractions, make_model("ridge", task.task, seed=seed)),
@@ -382,8 +440,8 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
         "extra_trees": learn("extra_trees"),
         "boosted_trees": learn("boosted_trees"),
         "blend": blend,
-        "transformer": lambda task, seed: _transformer(None, task, seed),
-        "pretrained": lambda task, seed: _transformer("crystals", task, seed),
+        "transformer": TransformerModels(None, sets),
+        "pretrained": TransformerModels("crystals", sets),
         "composition_network": of_vectors,
         "atom_motif": AtomMotifModels(table),
     }
@@ -460,7 +518,3 @@ def _refuse_large_kernel(name: str, task: MatbenchTask) -> None:
             f"leave {name} out, or train on {_MOST_KERNEL_ROWS:,} rows or fewer"
         )
         raise ValueError(msg)
-
-
-def _transformer(model: str | None, task: MatbenchTask, seed: int) -> TransformerRegressor | TransformerClassifier:
-    return (TransformerRegressor if task.task == "regression" else TransformerClassifier)(model, seed=seed)

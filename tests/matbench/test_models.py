@@ -1,6 +1,7 @@
 """Models by name: each learns formulas and structures, and no row is described twice."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from pymatgen.core import Composition, Lattice, Structure
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -8,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from matembed import Card, EmbeddingTable
 from matembed.downstream.baselines import random_table
 from matembed.downstream.blends import BlendRegressor
+from matembed.downstream.fine_tuning import read_sets
 from matembed.elements import SYMBOLS
 from matembed.graphs import atom_motif_graphs
 from matembed.matbench.models import (
@@ -180,6 +182,27 @@ def test_graphs_are_made_once_and_in_the_order_asked_for(monkeypatch):
             assert np.array_equal(found.columns[name], expected.columns[name])
         assert [one.motif_names for one in found] == [one.motif_names for one in expected]
     assert [one.reduced_formula for one in made] == [CRYSTALS[row].reduced_formula for row in (0, 3, 1, 4, 2)]
+
+
+@pytest.mark.parametrize("materials", [CRYSTALS, SALTS], ids=["crystals", "formulas"])
+def test_transformers_read_each_material_once(materials, monkeypatch):
+    written = []
+
+    def counted(listed):
+        written.extend(listed)
+        return read_sets(listed)
+
+    monkeypatch.setattr("matembed.matbench.models.read_sets", counted)
+    known = named_models()
+    for name, rows in (("transformer", [0, 3, 1]), ("pretrained", [4, 1, 1, 0, 2]), ("transformer", [3])):
+        asked = [materials[row] for row in rows]
+        found, expected = known[name].read(asked), read_sets(asked)
+        assert found.formulas == expected.formulas
+        for row in range(len(rows)):
+            pd.testing.assert_frame_equal(found.describe(row), expected.describe(row))
+    assert list(map(id, written)) == [id(materials[row]) for row in (0, 3, 1, 4, 2)]
+    with pytest.raises(ValueError, match="wanted one material or more, got none"):
+        known["transformer"].read([])
 
 
 def test_atom_motif_takes_the_elements_of_a_table():
