@@ -522,7 +522,7 @@ def graph_sets(
     Raises
     ------
     TypeError
-        If `graphs` is a single graph.
+        If `graphs` is a single graph, or holds something else.
     ValueError
         If a sequence is of another length than `graphs`, or `max_tokens` is not positive.
 
@@ -540,6 +540,12 @@ def graph_sets(
     """
     if isinstance(graphs, MotifGraph):
         msg = "wanted a list of motif graphs, got one; pass [graph]"
+        raise TypeError(msg)
+    other = next((one for one in graphs if not isinstance(one, MotifGraph)), None)
+    if other is not None:
+        msg = (
+            f"wanted motif graphs, such as find_motifs makes, got {type(other).__name__}; of structures, structure_sets"
+        )
         raise TypeError(msg)
     _check_max_tokens(max_tokens)
     names = _names(ids, len(graphs), "graphs")

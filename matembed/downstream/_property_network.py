@@ -69,7 +69,8 @@ class PropertyNetwork(nn.Module):
     Parameters
     ----------
     body : torch.nn.Module
-        Called with `Materials`, gives vectors, shape (n_materials, width).
+        Called with `Materials`, gives vectors, shape (n_materials, width). A method ``not_met`` may list the elements
+        of materials that it knows nothing of.
     head : torch.nn.Module
         Called with these vectors, gives `Goal.n_outputs` numbers of each.
     goal : {"laplace", "gaussian", "logistic", "tensor"}
@@ -89,6 +90,11 @@ class PropertyNetwork(nn.Module):
     def forward(self, materials: Materials) -> Tensor:
         """Read materials: what the head says, shape (n_materials, n_outputs)."""
         return self.head(self.body(materials))
+
+    def not_met(self, materials: Materials) -> list[str]:
+        """List the elements of materials that the body knows nothing of, if it can tell."""
+        tell: Callable[[Materials], list[str]] = getattr(self.body, "not_met", lambda _: [])
+        return tell(materials)
 
     def over(self, materials: Materials, read: Callable[[Materials], Tensor]) -> Tensor:
         """Call the network or its body on any number of materials, in batches of like size, and learn nothing."""

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +11,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from matembed._optional import import_extra
-from matembed.encoders._training import check_count, check_number, choose_device, one_thread, warm_then_cosine
+from matembed.encoders._training import (
+    check_count,
+    check_number,
+    choose_device,
+    one_thread,
+    single_precision,
+    warm_then_cosine,
+)
 
 if TYPE_CHECKING:
     from matembed.downstream._property_network import Materials, PropertyNetwork
@@ -96,6 +104,7 @@ def train_members(
     for member in range(settings.n_members):
         with (
             one_thread(torch),
+            single_precision(torch),
             torch.enable_grad(),
             torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []),
         ):
@@ -111,7 +120,11 @@ def ask_members(
     """Ask all members on a device: locations and standard deviations, shape (n_members, n_materials)."""
     torch: Any = import_extra("torch", extra="transformer")
     where = choose_device(device, torch)
-    with one_thread(torch):
+    unknown = members[0].not_met(materials)
+    if unknown:
+        msg = f"no material held {', '.join(unknown)} in training; predictions of materials that do are guesses"
+        warnings.warn(msg, stacklevel=3)
+    with one_thread(torch), single_precision(torch):
         both = []
         for member in members:
             both.append(member.to(where).predict(materials))
@@ -144,6 +157,8 @@ class _Training:
         self.network: Any = make_network().to(device)
         self.goal = GOALS[self.network.goal]
         centre, scale = self.goal.standard(target[self.rows])
+        if not np.ptp(target[self.rows], axis=0).any():
+            scale = self.goal.standard(target)[1]  # rows learned from are alike: the spread of all of them
         self.network.centre = torch.tensor(centre, dtype=torch.float64, device=device)
         self.network.scale.fill_(scale or 1.0)
         standard = (torch.tensor(target, device=device) - self.network.centre) / self.network.scale
@@ -199,7 +214,7 @@ class _Training:
         for step, start in enumerate(starts):
             rows = order[start : start + settings.batch_size]
             loss = self.goal.loss(self._outputs(rows), self.target[rows]).mean()
-            done = (epoch + (step + 1) / len(starts)) / settings.max_epochs
+            done = (epoch + (step + 0.5) / len(starts)) / settings.max_epochs
             for group in self.optimizer.param_groups:
                 group["lr"] = group["rate"] * warm_then_cosine(done, _WARM_UP)
             self.optimizer.zero_grad()
@@ -238,45 +253,47 @@ class _Training:
 def inner_split(
     formulas: Sequence[str], fraction: float, rng: np.random.Generator, labels: NDArray[Any] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw rows to keep aside, all or none of each formula, at least one: rows to learn from, and these.
+    """Draw rows to keep aside, all or none of each formula: rows to learn from, and these.
 
-    Where a class of the labels would have no row left to learn from, formulas that are the last of a class stay.
+    Formulas go aside in the order drawn, those that have more rows than are still wanted passed over; if all have, the
+    one with the fewest goes. Formulas that are the last of a class of the labels stay.
     """
     _, group, sizes = np.unique(np.array(formulas), return_inverse=True, return_counts=True)
     drawn = rng.permutation(len(sizes))
-    n_before = np.cumsum(sizes[drawn]) - sizes[drawn]
-    aside = np.zeros(len(sizes), dtype=np.bool_)
     wanted = max(1, round(fraction * len(group))) if fraction else 0
-    aside[drawn[n_before < wanted]] = True
-    if len(sizes) == 1 and wanted:
+    if not wanted:
+        return np.arange(len(group)), np.arange(0)
+    if len(sizes) == 1:
         msg = f"all {len(group)} materials have one formula, so none can be kept aside; pass validation_fraction=0"
         raise ValueError(msg)
-    if aside.all():
+    if wanted == len(group):
         got = f"validation_fraction={fraction} keeps all {len(sizes)} formulas aside"
         msg = f"{got}, so there is none to learn from; pass a smaller fraction"
         raise ValueError(msg)
-    if labels is not None and len(np.unique(labels[~aside[group]])) < len(np.unique(labels)):
-        aside = _aside_from_classes(group, drawn, wanted, labels)
+    aside = _drawn_aside(group, drawn, wanted, np.zeros(len(group)) if labels is None else labels)
     return np.flatnonzero(~aside[group]), np.flatnonzero(aside[group])
 
 
-def _aside_from_classes(
+def _drawn_aside(
     group: NDArray[np.int64], drawn: NDArray[np.int64], wanted: int, labels: NDArray[Any]
 ) -> NDArray[np.bool_]:
-    """Keep formulas aside in the order drawn, but none that is the last of a class: a mask of formulas."""
+    """Choose the formulas to keep aside, none of them the last of a class: a mask of formulas."""
     classes, of_row = np.unique(labels, return_inverse=True)
     n_rows = np.zeros((len(drawn), len(classes)), dtype=np.int64)
     np.add.at(n_rows, (group, of_row), 1)
-    n_left = (n_rows > 0).sum(axis=0)  # formulas of each class
-    aside, n_aside = np.zeros(len(drawn), dtype=np.bool_), 0
+    sizes, has = n_rows.sum(axis=1), n_rows > 0
+    n_left = has.sum(axis=0)  # formulas of each class
+    aside, n_wanted = np.zeros(len(drawn), dtype=np.bool_), wanted
     for formula in drawn.tolist():
-        has = n_rows[formula] > 0
-        if n_aside < wanted and (n_left[has] > 1).all():
+        if sizes[formula] <= n_wanted and (n_left[has[formula]] > 1).all():
             aside[formula] = True
-            n_aside += int(n_rows[formula].sum())
-            n_left -= has
+            n_wanted -= sizes[formula]
+            n_left -= has[formula]
     if not aside.any():
-        got = f"{len(drawn)} formulas, each the only one of a class"
-        msg = f"wanted two formulas or more of a class, to keep one aside, got {got}; pass validation_fraction=0"
-        raise ValueError(msg)
+        free = [formula for formula in drawn.tolist() if (n_left[has[formula]] > 1).all()]
+        if not free:
+            got = f"{len(drawn)} formulas, each the only one of a class"
+            msg = f"wanted two formulas or more of a class, to keep one aside, got {got}; pass validation_fraction=0"
+            raise ValueError(msg)
+        aside[min(free, key=sizes.__getitem__)] = True
     return aside

@@ -1,10 +1,14 @@
 """SetReader: what a SetTransformer makes of each material, as one vector."""
 
+from collections.abc import Iterable
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from matembed.corpus.material_sets import MaterialSets
-from matembed.corpus.set_words import TOKEN_KINDS
+from matembed.corpus.set_words import TOKEN_KINDS, WORDS
+from matembed.elements import SYMBOLS
 from matembed.encoders._masking import Index, hide, nothing_hidden
 from matembed.encoders.set_transformer import SetTransformer
 
@@ -24,11 +28,17 @@ class SetReader(nn.Module):
         Reads materials.
     dropout : float
         Share of numbers set to zero in training on its branches.
+    known : iterable of str
+        Elements that it has learned of before.
     """
 
-    def __init__(self, transformer: SetTransformer, dropout: float) -> None:
+    met: Tensor  # words that materials held in training, by number
+
+    def __init__(self, transformer: SetTransformer, dropout: float, known: Iterable[str] = ()) -> None:
         super().__init__()
         self.transformer = transformer
+        self.register_buffer("met", torch.zeros(len(WORDS.words), dtype=torch.bool))
+        self.met[[WORDS.id(symbol) for symbol in known]] = True
         self.width = (1 + len(_POOLED)) * transformer.config.dim
         for module in transformer.modules():
             if isinstance(module, nn.Dropout):
@@ -36,7 +46,9 @@ class SetReader(nn.Module):
 
     def forward(self, sets: MaterialSets) -> Tensor:
         """Describe materials: shape (n_materials, width)."""
-        device = next(self.parameters()).device
+        device = self.met.device
+        if self.training:
+            self.met[torch.from_numpy(sets.words.astype(np.int64)).to(device)] = True
         read = hide(Index(sets), nothing_hidden(len(sets))).tensors(torch, device)
         states = self.transformer(**read).last_hidden_state
         counts = read["token_starts"].diff()
@@ -51,3 +63,8 @@ class SetReader(nn.Module):
             shares = amounts / total.clamp_min(torch.finfo(total.dtype).tiny)[material]
             parts.append(torch.zeros_like(parts[0]).index_add(0, material, tokens * shares[:, None]))
         return torch.cat(parts, dim=1)
+
+    def not_met(self, sets: MaterialSets) -> list[str]:
+        """List the elements of materials that no material held in training, by atomic number."""
+        held = set(np.unique(sets.words).tolist()) - set(self.met.nonzero()[:, 0].tolist())
+        return [symbol for symbol in SYMBOLS[1:] if WORDS.id(symbol) in held]

@@ -39,7 +39,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from matembed.downstream.materials import Column, as_list
 from matembed.downstream.motif_batch import Floats, Integers, element_properties
-from matembed.motifs import Crystal, MotifArrays, MotifError, find_motif_arrays
+from matembed.motifs import Crystal, MotifArrays, MotifError
+from matembed.motifs.bonds import shell_bonds
 from matembed.motifs.orbits import find_primitive
 
 if TYPE_CHECKING:
@@ -206,11 +207,8 @@ class _Network(NamedTuple):
 def _find_network(crystal: Crystal) -> _Network:
     cell = find_primitive(crystal.lattice, crystal.frac_coords, crystal.numbers.tolist())
     primitive = Crystal(cell.lattice, cell.frac_coords, crystal.numbers[cell.chosen_idx])
-    found = find_motif_arrays(primitive, valences="none")
-    first = found.ligand_spans[found.environment_starts[:-1]]
-    near = np.repeat(found.centres, first[:, 1] - first[:, 0])
-    rows = np.concatenate([np.arange(start, end) for start, end in first]) if len(first) else np.empty(0, np.int64)
-    far, images = found.ligands[rows, 0], found.ligands[rows, 1:]
+    listed = shell_bonds(primitive)
+    near, far, images = listed[:, 0], listed[:, 1], listed[:, 2:]
     there, back = np.column_stack([near, far, images]), np.column_stack([far, near, -images])
     bonds = np.unique(np.concatenate([there, back]), axis=0)
     near, far, images = bonds[:, 0], bonds[:, 1], bonds[:, 2:]

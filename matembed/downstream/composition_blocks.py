@@ -187,7 +187,10 @@ def _element_columns() -> dict[str, Floats]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pymatgen's remarks on what it does not know
         for attribute, name in _PROPERTIES.items():
-            columns[name] = _interpolated([getattr(element, attribute) for element in elements])
+            values = [getattr(element, attribute) for element in elements]
+            if name.endswith("radius"):  # which pymatgen writes as 0 where it knows none
+                values = [value or None for value in values]
+            columns[name] = _interpolated(values)
     outer = [_valence_electrons(element.full_electronic_structure, int(element.row)) for element in elements]
     for shell, full in _FULL.items():
         electrons = np.array([counts.get(shell, 0) for counts in outer], dtype=np.float64)

@@ -374,9 +374,11 @@ class StructureFeaturizer(TransformerMixin, BaseEstimator):
 
     def _pooled(self, graphs: Sequence[MotifGraph]) -> NDArray[np.float64]:
         table, level = self._table, motif_level(self._table)
-        amounts = [Counter(motif_tokens(graph, level)) or {_NO_MOTIFS: 1} for graph in graphs]
+        n_units = [math.gcd(*Counter(graph.elements).values()) for graph in graphs]
+        pairs = zip(graphs, n_units, strict=True)
+        amounts = [Counter(motif_tokens(graph, level)) or {_NO_MOTIFS: n} for graph, n in pairs]
         return _pooled(
-            Bags.from_amounts(amounts, [math.gcd(*Counter(graph.elements).values()) for graph in graphs]),
+            Bags.from_amounts(amounts, n_units),
             table,
             dict.fromkeys(_tokens_of_kind(table, "geometry" if level == "geometries" else "motif")),
             _nearest_motifs,

@@ -327,7 +327,11 @@ def read_sets(materials: Materials) -> MaterialSets:
     listed = as_list(materials, "materials")
     first = listed[0] if listed else None
     if isinstance(first, MaterialSets):  # scikit-learn takes rows one by one
-        return _some(MaterialSets.concat(listed))
+        several = next((len(one) for one in listed if len(one) != 1), 0)
+        if several:
+            msg = f"wanted sets of one material each in a list, got one of {several}; pass MaterialSets.concat(sets)"
+            raise ValueError(msg)
+        return MaterialSets.concat(listed)
     if isinstance(first, MotifGraph):
         return graph_sets(listed)
     if isinstance(first, IStructure):
@@ -382,7 +386,7 @@ def _maker(estimator: _Estimator, goal: str) -> "Callable[[], PropertyNetwork]":
             transformer = SetTransformer(SetTransformerConfig(**{name: getattr(estimator, name) for name in names}))
         else:
             transformer = copy.deepcopy(model.network_)
-        body = SetReader(transformer, estimator.dropout)
+        body = SetReader(transformer, estimator.dropout, () if model is None else model.seen_["element"])
         head = property_head(body.width, transformer.config.dim, goal, estimator.dropout)
         if estimator.freeze == "body":
             body.requires_grad_(False)

@@ -11,7 +11,7 @@ from matembed.corpus.formulas import ELECTRONEGATIVITIES
 from matembed.corpus.material_sets import MaterialSets
 from matembed.corpus.ragged import members, starts
 from matembed.corpus.set_words import TOKEN_KINDS, WORD_PARTS, WORDS
-from matembed.encoders._bags import HASHES, NO_OXIDATION, bag_hashes
+from matembed.encoders._bags import HASHES, NO_OXIDATION, bag_hashes, charge_of
 
 if TYPE_CHECKING:
     from matembed.encoders.masked_lm import MaskedLM
@@ -137,6 +137,21 @@ class Index:
         self.group_material, self.groups = group_keys >> 16, group_keys & 0xFFFF
         self.n_groups = np.bincount(self.group_material, minlength=n_materials)
         self.elements = np.flatnonzero(sets.kinds == _ELEMENTS)  # tokens
+        of_element = self._amounts_beside(_ELEMENTS, self.element, sets.amounts)
+        self.amounts = {  # of the element of each motif, and of its species, where that is told
+            "element": of_element,
+            "species": self._amounts_beside(SPECIES, self.element * len(WORDS.words) + self.oxidation, of_element),
+        }
+
+    def _amounts_beside(self, kind: int, names: NDArray[np.int64], rest: NDArray[Any]) -> NDArray[np.float64]:
+        """Find the amount of the token of a kind that has the name of each token; where there is none, the rest."""
+        keys = self.material * len(WORDS.words) ** 2 + names
+        tokens = np.flatnonzero(self.sets.kinds == kind)
+        tokens = tokens[np.argsort(keys[tokens])]
+        place = np.minimum(np.searchsorted(keys[tokens], keys), max(len(tokens) - 1, 0))
+        if not len(tokens):
+            return rest.astype(np.float64)
+        return np.where(keys[tokens[place]] == keys, self.sets.amounts[tokens[place]], rest).astype(np.float64)
 
     def lengths(self, wanted: Wanted) -> NDArray[np.int64]:
         """Count the tokens that will be left of each row, [CLS] with them, or a few more."""
@@ -200,11 +215,13 @@ def asking(index: Index, given: Given, *, hidden: NDArray[np.bool_], symmetry: b
 def hide(index: Index, wanted: Wanted) -> Question:
     """Hide what is wanted of a batch of materials, in whole arrays.
 
-    The motifs of a hidden group become one token, of their summed amount, that says no geometry, cn or ligands.
+    The motifs of a hidden group become one token that says no geometry, cn or ligands; its amount is that of the
+    species, for how many of its sites have a motif is hidden too.
     Connections of a hidden group go, or say nothing of its geometry; those that then read alike become one. Each motif
     is then told how many corners, edges and faces it shares, as far as connections are told. Ligands lose the motifs of
     a hidden group, even where its connections are told, for they would tell its cn; they too become one if alike. What
-    only a hidden group holds then reads as what no motif holds, for anions have tokens either way.
+    only a hidden group holds then reads as what no motif holds, for anions have tokens either way. Where nothing is
+    hidden, all tokens stay as they are.
     """
     sets = index.sets
     tokens, material = members(sets.token_starts, wanted.rows)
@@ -240,7 +257,8 @@ def hide(index: Index, wanted: Wanted) -> Question:
 
     # Links that read alike become one, and ligands. A link has the amount a = n / (4 + n), and a / (1 - a) add up.
     merged = np.ones(len(kept), dtype=np.bool_)
-    alike = np.flatnonzero((link | (kinds == _LIGAND))[kept])
+    asks = (group != _NONE) | (wanted.element[material] != _NONE)
+    alike = np.flatnonzero((asks & (link | (kinds == _LIGAND)))[kept])
     if len(alike):
         hashes = bag_hashes(words, weights, owner)[alike] ^ (HASHES[0] * material[kept[alike]].astype(np.uint64))
         _, first, same = np.unique(hashes, return_index=True, return_inverse=True)
@@ -264,6 +282,8 @@ def hide(index: Index, wanted: Wanted) -> Question:
     group_oxidations, hides = index.oxidation[motif][first], wanted.hides_oxidation[group_rows]
     motif_amounts = amounts[hidden_motif]
     group_amounts = np.bincount(same, motif_amounts, n_groups)
+    of_element, of_species = (index.amounts[name][motif[first]] for name in ("element", "species"))
+    told_amounts = np.where(by_element[first], of_element, of_species)
     shares = [
         _shares(same, _places(answers, said[motif]), motif_amounts, n_groups, len(answers))
         for answers, said in ((GEOMETRY_WORDS, index.geometry), (STATE_WORDS, index.oxidation))
@@ -309,7 +329,7 @@ def hide(index: Index, wanted: Wanted) -> Question:
         weights=np.concatenate([weights, np.ones(4 * n_groups, dtype=np.float32)])[word_order],
         counts=n_links[order],
         word_starts=word_starts,
-        amounts=np.append(amounts[kept], group_amounts)[order].astype(np.float32),
+        amounts=np.append(amounts[kept], told_amounts)[order].astype(np.float32),
         csms=np.concatenate([sets.csms[tokens[kept]], np.full(n_groups, np.nan, dtype=np.float32)])[order],
         token_starts=token_starts,
         ask=np.concatenate([asked_groups, asked_groups[hides], asked_elements]),
@@ -407,28 +427,32 @@ def has_motifs(sets: MaterialSets) -> NDArray[np.bool_]:
 
 
 def with_unknown_motifs(sets: MaterialSets, bare: NDArray[np.bool_], element: str | None) -> MaterialSets:
-    """Give materials without motifs one for each element but the most electronegative (Pauling), and for the one named.
+    """Give materials without motifs one for each cation, and for the element named.
 
-    Their oxidation states are those of the species, where these are told.
+    Their oxidation states are those of the species. Where none of these is a cation, or none are told, each element but
+    the most electronegative (Pauling) has one.
     """
     index = Index(sets)
     tokens = index.elements[bare[index.material[index.elements]]]
     material, symbols = index.material[tokens], index.element[tokens]
-    ranked = np.lexsort((symbols, _ELECTRONEGATIVITIES[symbols], material))
-    last = ranked[np.append(np.diff(material[ranked]) > 0, True)]
-    asked = np.ones(len(tokens), dtype=np.bool_)
-    asked[last] = index.n_by_kind[material[last], _ELEMENTS] == 1
-    if element is not None:
-        asked |= symbols == WORDS.id(element)
-    tokens, material, symbols = tokens[asked], material[asked], symbols[asked]
-    n_new, n_tokens = len(tokens), len(sets.kinds)
-    owner = np.repeat(np.arange(n_tokens + n_new), np.append(np.diff(sets.word_starts), np.full(n_new, 4)))
-    of_token = np.append(index.material, material)
-    order, word_order, token_starts, word_starts = _in_order(of_token, owner, len(sets))
     species = np.flatnonzero(sets.kinds == SPECIES)
     pairs = zip(index.material[species], index.element[species], strict=True)
     told = dict(zip(pairs, index.oxidation[species], strict=True))
     states = np.array([told.get(pair, NO_OXIDATION) for pair in zip(material, symbols, strict=True)], dtype=np.int64)
+    ranked = np.lexsort((symbols, _ELECTRONEGATIVITIES[symbols], material))
+    last = ranked[np.append(np.diff(material[ranked]) > 0, True)]
+    asked = np.ones(len(tokens), dtype=np.bool_)
+    asked[last] = index.n_by_kind[material[last], _ELEMENTS] == 1
+    cations = np.array([(charge_of(state) or 0) > 0 for state in states.tolist()], dtype=np.bool_)
+    has_cations = np.bincount(material, cations, len(sets))[material] > 0
+    asked = np.where(has_cations, cations, asked)
+    if element is not None:
+        asked |= symbols == WORDS.id(element)
+    tokens, material, symbols, states = tokens[asked], material[asked], symbols[asked], states[asked]
+    n_new, n_tokens = len(tokens), len(sets.kinds)
+    owner = np.repeat(np.arange(n_tokens + n_new), np.append(np.diff(sets.word_starts), np.full(n_new, 4)))
+    of_token = np.append(index.material, material)
+    order, word_order, token_starts, word_starts = _in_order(of_token, owner, len(sets))
     words = _motif_words(symbols, states, GEOMETRY_WORDS[0])  # any geometry: it will be hidden
     numbers = (np.arange(n_new) - np.searchsorted(material, material)).astype(np.int16)
     return replace(

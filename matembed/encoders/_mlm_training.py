@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
@@ -54,7 +54,7 @@ class Training:
         self.sets, self.validation, self.start = sets, validation, start
         names = ("dim", "n_layers", "n_heads", "feed_forward", "dropout")
         torch.manual_seed(encoder.seed)
-        self.network = SetTransformer(SetTransformerConfig(**{name: getattr(encoder, name) for name in names}))
+        self.network = SetTransformer(SetTransformerConfig(**{name: _plain(getattr(encoder, name)) for name in names}))
         if start is not None:
             self.network.load_state_dict(start.network_.state_dict())
         self.network.to(device)
@@ -82,6 +82,11 @@ class Training:
         run = "" if file is None else self._fingerprint()
         if file is not None and file.exists():
             self._resume(file, run)
+        elif file is not None and (not self.accelerator or self.accelerator.is_main_process):
+            trial = file.with_suffix(".trial")  # fails now, rather than after an epoch, if nothing can be written there
+            with whole_file(trial) as partial:
+                partial.touch()
+            trial.unlink()
         n_done = len(self.history)
         with tqdm(
             total=encoder.epochs * len(self.sets),
@@ -122,7 +127,7 @@ class Training:
             question = next_question
             each = self._losses(question)
             loss = each.nanmean()
-            done = (epoch + (step + 1) / n_steps) / encoder.epochs
+            done = (epoch + (step + 0.5) / n_steps) / encoder.epochs
             for group in self.stepper.param_groups:
                 group["lr"] = encoder.learning_rate * warm_then_cosine(done, _WARM_UP)
             self.stepper.zero_grad()
@@ -191,7 +196,12 @@ class Training:
 
     def _resume(self, file: Path, run: str) -> None:
         """Go back to a state that was kept."""
-        with safe_open(file, framework="pt") as kept:
+        try:
+            kept_state = safe_open(file, framework="pt")
+        except SafetensorError as error:
+            msg = f"{file} is no whole state of training ({error}); remove it to start anew"
+            raise ValueError(msg) from None
+        with kept_state as kept:
             metadata = kept.metadata()
             if metadata["run"] != run:
                 msg = f"{file} is of a run with other settings or materials; remove it or choose another folder"
@@ -226,7 +236,13 @@ def settings_of(encoder: "MaskedLM") -> dict[str, Any]:
     """List the settings that decide the outcome, as a card holds them."""
     settings = {each.name: getattr(encoder, each.name) for each in fields(encoder) if each.init}
     settings.pop("progress")
-    return settings | {"shares": dict(encoder.shares)}
+    shares = {name: _plain(share) for name, share in encoder.shares.items()}
+    return {name: _plain(value) for name, value in settings.items()} | {"shares": shares}
+
+
+def _plain(value: Any) -> Any:
+    """Turn a NumPy number into one that JSON can hold."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _card(encoder: "MaskedLM", sets: MaterialSets, start: "MaskedLM | None", n_weights: int) -> Card:
@@ -244,6 +260,6 @@ def _card(encoder: "MaskedLM", sets: MaterialSets, start: "MaskedLM | None", n_w
         corpus=behind.to_dict() | before,
         counts={"materials": len(sets), "tokens": len(sets.kinds), "weights": n_weights},
         settings={"encoder": "MaskedLM"} | settings_of(encoder),
-        seed=encoder.seed,
+        seed=int(encoder.seed),
         versions=package_versions() | package_versions(["transformers", "safetensors"]),
     )

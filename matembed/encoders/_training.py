@@ -22,6 +22,7 @@ __all__ = [
     "one_thread",
     "read_sentences",
     "row_tokens",
+    "single_precision",
     "training_card",
     "warm_then_cosine",
 ]
@@ -159,6 +160,17 @@ def one_thread(torch: Any) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(n_threads)
+
+
+@contextmanager
+def single_precision(torch: Any) -> Iterator[None]:
+    """Make 32-bit numbers, as vectors and batches are, whatever default the user has set."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
 
 
 def warm_then_cosine(done: float, warm_up: float) -> float:

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -54,6 +55,7 @@ OnMissing = Literal["error", "guess"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 _BUNDLED = files("matembed") / "pretrained" / "models"
+_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
 _SIZES = ("dim", "n_layers", "n_heads", "feed_forward")  # of the network
 
 
@@ -405,7 +407,8 @@ class MaskedLM:
             Probabilities; columns are the ChemEnv symbols of the vocabulary. A row for each material, element and
             oxidation state that has motifs, named by these three; with ``given="formula"`` and hidden oxidation
             states a row for each element, named by the likeliest state. A material without motifs has a row for each
-            element but the most electronegative; where no states balance, as in Ni3Al, they are NA.
+            cation; where states are not known, for each element but the most electronegative, and where none balance,
+            as in Ni3Al, they are NA.
 
         Raises
         ------
@@ -445,7 +448,8 @@ class MaskedLM:
             fractions, as in Fe3O4, the likeliest are told with the geometries; where none balance, as in metals,
             elements and alloys, none are told.
         element : str, optional
-            The element asked for; by default each that has motifs. Of a formula, each but the most electronegative.
+            The element asked for; by default each that has motifs. Of a formula, each cation; where states are not
+            known, each element but the most electronegative.
         given : {"formula", "others", "links"}
             As in `predict_geometry`.
         symmetry : bool, default False
@@ -477,7 +481,8 @@ class MaskedLM:
         self._check_fitted()
         check_count("n", n)
         sets = _sets_of(material)
-        rows, probabilities, _, _ = self._predict(sets, given, "known", symmetry, on_missing, element)
+        answers = self._predict(sets, given, "known", symmetry, on_missing, element)
+        rows, probabilities = answers.rows, answers.probabilities
         n = min(n, len(GEOMETRY_WORDS))
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :n]
         table = rows.loc[np.repeat(np.arange(len(rows)), n)].reset_index(drop=True)
@@ -555,8 +560,8 @@ class MaskedLM:
             raise ValueError(msg)
         answers = self._predict(sets, given, oxidation, symmetry, on_missing)
         informed = copy.copy(self)
-        memory = Memory.of(answers.states, answers.shares, answers.rows)
-        informed._memories = self._memories | {_Told(given, oxidation, symmetry): memory}
+        memory = Memory.of(answers.states, answers.shares, answers.true_rows)
+        informed._memories = self._memories | {_Told.of(given, oxidation, symmetry): memory}
         return informed
 
     def nearest(
@@ -611,21 +616,26 @@ class MaskedLM:
         self._check_fitted()
         check_count("n", n)
         sets = _sets_of(material)
-        hidden = not np.isin(sets.kinds, [SPECIES, MOTIF]).any()
-        memory = self._memories.get(_Told(given, "hidden" if hidden else "known", symmetry))
-        if memory is None:
-            asked = f"given={given!r}, oxidation={'hidden' if hidden else 'known'!r}, symmetry={symmetry}"
-            msg = f"nothing was remembered for {asked}; call remember with these first"
-            raise ValueError(msg)
         answers = self._predict(sets, given, "known", symmetry, on_missing, element)
-        found = list(memory.nearest(answers.states, n))
-        places, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        known = memory.rows.iloc[places.ravel()].reset_index(drop=True)
-        table = answers.rows.loc[np.repeat(np.arange(len(places)), places.shape[1])].reset_index(drop=True)
-        best = memory.answers[places.ravel()].argmax(axis=1)
-        known.columns = pd.Index(["known", "known_element", "known_oxidation"])
-        geometries = pd.Series([WORDS.words[GEOMETRY_WORDS[place]] for place in best], name="geometry")
-        return pd.concat([table, known, geometries, pd.Series(cosines.ravel(), name="cosine")], axis=1)
+        tables = []
+        for hides in np.unique(answers.hides_oxidation).tolist():
+            told = _Told.of(given, "hidden" if hides else "known", symmetry)
+            if told not in self._memories:
+                asked = ", ".join(f"{name}={value!r}" for name, value in told._asdict().items())
+                msg = f"nothing was remembered for {asked}; call remember with these first"
+                raise ValueError(msg)
+            memory, mine = self._memories[told], np.flatnonzero(answers.hides_oxidation == hides)
+            found = list(memory.nearest(answers.states[mine], n))
+            places, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            known = memory.rows.iloc[places.ravel()].reset_index(drop=True)
+            known.columns = pd.Index(["known", "known_element", "known_oxidation"])
+            best = memory.answers[places.ravel()].argmax(axis=1)
+            known["geometry"] = [WORDS.words[GEOMETRY_WORDS[place]] for place in best]
+            known["cosine"] = cosines.ravel()
+            rows = np.repeat(mine, places.shape[1])
+            asked_for = answers.rows.loc[rows].reset_index(drop=True)
+            tables.append(pd.concat([asked_for, known], axis=1).set_index(rows))
+        return pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
 
     def attention(
         self,
@@ -763,8 +773,8 @@ class MaskedLM:
         Parameters
         ----------
         name : path-like or str
-            A folder; ``"crystals"`` or ``"crystals-large"``, models of the package, where no folder is called so; or a
-            name on the Hugging Face hub.
+            A folder; ``"crystals"`` or ``"crystals-large"``, models of the package, where no model is in a folder
+            called so; or a name on the Hugging Face hub.
         device : {"cpu", "cuda", "auto"}
             Where to compute.
 
@@ -784,13 +794,15 @@ class MaskedLM:
         import_extra("transformers", extra="transformer")
         from matembed.encoders.set_transformer import SetTransformer, SetTransformerConfig, no_bars
 
-        bundled = _BUNDLED / Path(name).name
-        if bundled.is_dir() and str(name) == bundled.name and not Path(name).exists():
-            with as_file(bundled) as folder:
+        text, is_model = str(name), (Path(name) / "config.json").is_file()
+        shipped = sorted(each.name for each in _BUNDLED.iterdir())
+        if text in shipped and not is_model:
+            with as_file(_BUNDLED / text) as folder:
                 return cls.from_pretrained(folder, device=device)
-        if "/" not in str(name) and not Path(name).exists():
-            shipped = ", ".join(sorted(each.name for each in _BUNDLED.iterdir()))
-            msg = f"no folder {str(name)!r}, nor a model of the package ({shipped}); names on the hub are owner/name"
+        if not is_model and (Path(name).exists() or not _HUB_NAME.fullmatch(text)):
+            what = "a folder without config.json" if Path(name).is_dir() else "no folder"
+            known = ", ".join(shipped)
+            msg = f"{text!r} is {what}, nor a model of the package ({known}); names on the hub are owner/name"
             raise OSError(msg)
         config = SetTransformerConfig.from_pretrained(name)
         if getattr(config, "type", None) != "MaskedLM" or config.n_words != len(WORDS.words):
@@ -914,26 +926,33 @@ class MaskedLM:
         if element is not None and WORDS.id(element) not in index.element[sets.kinds == MOTIF]:
             msg = f"no motif of {element} in {', '.join(sets.formulas)!r:.60}; choose another element or material"
             raise ValueError(msg)
-        unknown = bare & (index.n_by_kind[:, SPECIES] == 0)
-        stateless = unknown.copy()
-        stateless[unknown] = [not may_balance(amounts_of(sets.formulas[row])) for row in np.flatnonzero(unknown)]
+        stateless = index.n_by_kind[:, SPECIES] == 0
+        unknown = bare & stateless
+        names_states = (unknown | (oxidation == "hidden")) & (given == "formula")
+        stateless &= names_states
+        stateless[stateless] = [not may_balance(amounts_of(sets.formulas[row])) for row in np.flatnonzero(stateless)]
         wanted = asking(index, given, hidden=unknown | (oxidation == "hidden"), symmetry=symmetry)
         found = []
         for asked, question, states, logits in self._read(index, wanted):
             group_rows, hides = question.group_rows, question.hides_oxidation
             n_groups = len(group_rows)
-            oxidations = question.group_oxidations.copy()
-            oxidations[hides] = STATE_WORDS[logits[n_groups:, STATE_WORDS].argmax(axis=1)]
             material = wanted.rows[asked[group_rows]]
+            true_states = question.group_oxidations.copy()
+            shares_of_states = question.targets[1]
+            known = shares_of_states.any(axis=1)
+            true_states[hides] = np.where(known, STATE_WORDS[shares_of_states.argmax(axis=1)], NO_OXIDATION)
+            oxidations, named = true_states.copy(), names_states[material]
+            oxidations[named] = STATE_WORDS[logits[n_groups:, STATE_WORDS].argmax(axis=1)[named[hides]]]
             oxidations[stateless[material]] = NO_OXIDATION
             probabilities = _softmax(logits[:n_groups, GEOMETRY_WORDS])
             at = states[group_rows, 1 + question.ask[:n_groups] - question.token_starts[group_rows]]
             for told, memory in self._memories.items():
                 mine = hides == (told.oxidation == "hidden")
-                if told.given == given and told.symmetry == symmetry and mine.any():
+                if _Told.of(given, told.oxidation, symmetry) == told and mine.any():
                     probabilities[mine] = memory.mixed(at[mine], probabilities[mine])
-            found.append((material, question.group_elements, oxidations, probabilities, at, question.targets[0]))
-        material, elements, oxidations, probabilities, at, shares = (
+            names = question.group_elements, oxidations, true_states, hides
+            found.append((material, *names, probabilities, at, question.targets[0]))
+        material, elements, oxidations, true_states, hides, probabilities, at, shares = (
             np.concatenate(parts) for parts in zip(*found, strict=True)
         )
         order = np.lexsort((oxidations, elements, material))
@@ -943,10 +962,11 @@ class MaskedLM:
             {
                 "material": [sets.ids[idx] for idx in material[order]],
                 "element": [WORDS.words[word] for word in elements[order]],
-                "oxidation": pd.array([charge_of(word) for word in oxidations[order]], dtype="Int64"),
+                "oxidation": _charges(oxidations[order]),
             }
         )
-        return _Answers(rows, probabilities[order], at[order], shares[order])
+        true_rows = rows.assign(oxidation=_charges(true_states[order]))
+        return _Answers(rows, true_rows, hides[order], probabilities[order], at[order], shares[order])
 
     def _static(self, bags: Mapping[str, Bag]) -> dict[str, NDArray[Any]]:
         """Sum the weighted vectors of words, by token."""
@@ -978,11 +998,18 @@ class _Told(NamedTuple):
     oxidation: str
     symmetry: bool
 
+    @classmethod
+    def of(cls, given: Given, oxidation: str, symmetry: bool) -> "_Told":
+        """Tell no symmetry with a formula."""
+        return cls(given, oxidation, symmetry and given != "formula")
+
 
 class _Answers(NamedTuple):
-    """Hidden groups of materials: their rows, probabilities of geometries, states, and true shares of geometries."""
+    """Hidden groups of materials: their names, probabilities of geometries, states, and true shares of geometries."""
 
     rows: "pd.DataFrame"
+    true_rows: "pd.DataFrame"  # the same, with the oxidation states that are known and none that is guessed
+    hides_oxidation: NDArray[np.bool_]
     probabilities: NDArray[np.float32]
     states: NDArray[np.float32]
     shares: NDArray[np.float32]
@@ -1001,6 +1028,13 @@ def _check_sets(sets: object) -> None:
     if not len(sets):
         msg = "wanted one material or more, got none; nothing can be learned or told"
         raise ValueError(msg)
+
+
+def _charges(words: NDArray[np.int64]) -> Any:
+    """Read oxidation words as whole numbers, NA where a state is not known."""
+    import pandas as pd
+
+    return pd.array([charge_of(word) for word in words], dtype="Int64")
 
 
 def _is_whole(number: object) -> bool:

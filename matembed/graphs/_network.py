@@ -171,6 +171,13 @@ class AtomMotifNetwork(nn.Module):
         of_motifs = self.read_motifs(motifs, batch.motif_counts, batch.motif_crystals, batch.n_crystals)
         return torch.cat([read, of_motifs], dim=1)
 
+    def not_met(self, graphs: AtomMotifGraphs) -> list[str]:
+        """List the elements that no crystal held in training, if no table knows them."""
+        if self.elements.known:
+            return []
+        held = torch.from_numpy(np.unique(graphs.columns["numbers"]).astype(np.int64))
+        return [SYMBOLS[number] for number in held[~self.elements.met.cpu()[held, 0]].tolist()]
+
     def states(self, graphs: AtomMotifGraphs) -> tuple[Batch, Tensor, Any, Tensor | None]:
         """Read graphs: the last states of atoms, what goes in directions, and the last states of motifs."""
         batch = Batch.of(graphs, self.bond_lengths.centres.device)

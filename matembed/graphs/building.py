@@ -14,6 +14,7 @@ from matembed.corpus.ragged import spans, starts
 from matembed.elements import SYMBOLS
 from matembed.graphs.atom_motif import TABLES, AtomMotifGraphs
 from matembed.motifs import Crystal, MotifArrays, Strategy, find_motif_arrays, symmetry_measures
+from matembed.motifs.bonds import shell_bonds
 from matembed.motifs.find import listed_bonds
 from matembed.motifs.geometry import LARGEST_CN, model_geometries
 from matembed.sources.files import read_rows
@@ -220,11 +221,7 @@ def _bonds_of(crystal: Crystal, key: str, bonds: Bonds) -> NDArray[np.int64]:
     elif bonds == "crystalnn":
         listed = _crystalnn(crystal)
     else:
-        shells = find_motif_arrays(crystal, valences="none")
-        first = shells.ligand_spans[shells.environment_starts[:-1]]
-        cns = first[:, 1] - first[:, 0]
-        ligands = shells.ligands[spans(first[:, 0], cns)]
-        listed = np.column_stack([np.repeat(shells.centres, cns), ligands])
+        listed = shell_bonds(crystal)
     backwards = np.column_stack([listed[:, 1], listed[:, 0], -listed[:, 2:]])
     swap = _after(listed, backwards)
     once = np.unique(np.where(swap[:, None], backwards, listed), axis=0)

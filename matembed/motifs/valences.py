@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from matembed.elements import SYMBOLS
+
 if TYPE_CHECKING:
     from pymatgen.core.structure import IStructure, Structure
 
@@ -499,7 +501,9 @@ def likeliest_states(amounts: Mapping[str, int], charge: int = 0) -> dict[str, f
 
     Atoms of one element may differ, among the states known from the ICSD; the sum over atoms of how common each
     state is there is made as large as the charge allows. This is the first answer of pymatgen's
-    ``Composition.oxi_state_guesses``, found without listing all the others.
+    ``Composition.oxi_state_guesses`` for the smallest whole amounts in the same proportions, found without listing all
+    the others. Where it has none, or leaves the likeliest anion neutral, twice these amounts are asked: half the Bi of
+    BaBiO3 is +3 and half +5.
 
     Parameters
     ----------
@@ -511,8 +515,7 @@ def likeliest_states(amounts: Mapping[str, int], charge: int = 0) -> dict[str, f
     Returns
     -------
     dict of str to float, or None
-        Average oxidation state of each element in units of e; None where no combination has the charge, or all states
-        are 0.
+        Average oxidation state of each element in units of e; None where no combination has the charge.
 
     Examples
     --------
@@ -523,8 +526,13 @@ def likeliest_states(amounts: Mapping[str, int], charge: int = 0) -> dict[str, f
     >>> likeliest_states({"Ni": 3, "Al": 1}) is None
     True
     """
-    found = _balanced(tuple(sorted(amounts.items())), charge)
-    return None if found is None else {symbol: found[symbol] for symbol in amounts}
+    unit = math.gcd(charge, *amounts.values())
+    for n_units in (1, 2):
+        pairs = tuple((symbol, n_units * amount // unit) for symbol, amount in sorted(amounts.items()))
+        found = _balanced(pairs, n_units * charge // unit)
+        if found is not None:
+            return {symbol: found[symbol] for symbol in amounts}
+    return None
 
 
 @lru_cache(maxsize=4096)
@@ -538,7 +546,9 @@ def _balanced(amounts: tuple[tuple[str, int], ...], charge: int) -> dict[str, fl
                     longer[total + more] = (score + gain, (*charges, more))
         reached = longer
     _, charges = reached.get(charge, (0.0, ()))
-    if not any(charges):
+    symbols = [symbol for symbol, _ in amounts]
+    anion = next((symbols.index(SYMBOLS[number]) for number in _ANIONS if SYMBOLS[number] in symbols), None)
+    if not any(charges) or (anion is not None and not charges[anion]):
         return None
     return {symbol: each / amount for (symbol, amount), each in zip(amounts, charges, strict=True)}
 

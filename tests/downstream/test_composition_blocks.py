@@ -37,6 +37,12 @@ def test_every_element_has_finite_numbers() -> None:
     assert np.array_equal(rows[:103, :103], np.eye(103))
 
 
+def test_a_radius_that_is_not_known_is_no_radius_of_0() -> None:
+    radii = [column for column, name in enumerate(NAMES) if name.startswith("composition: min") and "radius" in name]
+    assert len(radii) == 4
+    assert (FEATURIZER.transform(list(SYMBOLS[1:104]))[:, radii] > 0.1).all()  # Å
+
+
 def test_bad_settings_and_formulas_are_named() -> None:
     with pytest.raises(ValueError, match="statistics must be"):
         CompositionFeaturizer(statistics=["median"]).fit()  # type: ignore[list-item]

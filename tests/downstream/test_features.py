@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from pymatgen.core import Composition, Lattice, Structure
+from pymatgen.core import Composition, Lattice, Species, Structure
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
@@ -336,6 +336,13 @@ def test_the_neighbours_of_a_motif(wanted: Motif, stand_ins: list[str]) -> None:
     table = table_of("TiO6:O:6", "TiF6:O:6", "MgO6:O:6", "SiO4:T:4", "O:6")
     row = vectors(table, on_missing="neighbours").fit_transform([graph_of(wanted)])[0]
     np.testing.assert_allclose(row, np.mean([table[token] for token in stand_ins], axis=0, dtype=float), rtol=1e-12)
+
+
+def test_a_cell_without_motifs_may_be_of_any_size() -> None:
+    table = EmbeddingTable(("TiO6:O:6", "SiO4:T:4"), [[1.0], [4.0]], Card("test"))
+    salt = Structure(Lattice.cubic(4), [Species("O", -2), Species("Cl", -1)], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    rows = vectors(table, pooling="sum", on_missing="mean").fit_transform([salt, salt * (2, 1, 1), salt * (2, 2, 2)])
+    assert rows.tolist() == [[2.5]] * 3
 
 
 def test_a_structure_without_motifs_is_missing() -> None:

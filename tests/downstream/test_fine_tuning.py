@@ -1,5 +1,7 @@
 """TransformerRegressor, TransformerClassifier: what they learn, what they are sure of, and what must not matter."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -261,6 +263,23 @@ def test_targets_that_do_not_fit_are_refused():
         model.predict(FORMULAS)
     with pytest.raises(ValueError, match="wanted one material or more, got none"):
         read_sets([])
+
+
+def test_elements_that_no_material_held_are_named(masked_lm):
+    model = TransformerRegressor(**QUICK).fit(FORMULAS, GAPS)
+    with pytest.warns(UserWarning, match="no material held Hf, Og in training; predictions of materials that do are"):
+        model.predict(["LiS", "OgS", "HfS2"])
+    alkali = [row for row, formula in enumerate(FORMULAS) if formula.startswith(("Li", "Na"))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        started = TransformerRegressor(masked_lm, max_epochs=2)
+        started.fit([FORMULAS[row] for row in alkali], GAPS[alkali]).predict(["ZnTe"])
+
+
+def test_sets_in_a_list_are_of_one_material_each():
+    sets = formula_sets(FORMULAS)
+    with pytest.raises(ValueError, match="wanted sets of one material each in a list, got one of 3; pass"):
+        TransformerRegressor(**QUICK).fit([sets[:3], sets[3:6]], [1.0, 2.0])
 
 
 def test_charges_of_formulas_are_balanced():

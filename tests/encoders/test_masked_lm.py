@@ -172,6 +172,11 @@ def hide_slowly(material, objective, group, element, hides_oxidation, symmetry, 
     hidden = {}
     links, ligands = Counter(), Counter()
     tokens, motifs, shared = [], [], Counter()
+    amount_of = {  # of each element, and of each species
+        tuple(word for word, *_ in words[1:]): amount
+        for kind, words, amount, _ in material
+        if TOKEN_KINDS[kind] in ("element", "species")
+    }
     for kind, words, amount, csm in material:
         name = TOKEN_KINDS[kind]
         groups = [each for _, _, each in words if each >= 0]
@@ -210,7 +215,7 @@ def hide_slowly(material, objective, group, element, hides_oxidation, symmetry, 
         if name == "connection" and touched:
             links[summed(told)] += amount / (1 - amount)
         elif name == "motif":
-            motifs.append(((groups[0], words[3][0]), told, amount, csm))
+            motifs.append(((groups[0], words[3][0]), told, amount, amount, csm))
         elif name == "ligand":
             ligands[summed(told), (0.0, 0.0, 0.0, round(4.0 * n_around, 2))] += amount
         else:
@@ -222,16 +227,18 @@ def hide_slowly(material, objective, group, element, hides_oxidation, symmetry, 
         total = sum(amount for *_, amount in parts)
         number, symbol, oxidation = parts[0][:3]
         words = ["<motif>", symbol, "[HIDDEN oxidation]" if hides_oxidation else oxidation, "[HIDDEN geometry]"]
-        motifs.append(((number, "[HIDDEN geometry]"), [(word, 1) for word in words], total, np.nan))
+        merged = objective == "formula" and hides_oxidation
+        said = amount_of[(symbol,)] if merged else amount_of.get((symbol, oxidation), amount_of[(symbol,)])
+        motifs.append(((number, "[HIDDEN geometry]"), [(word, 1) for word in words], total, said, np.nan))
         answers.append(("geometry", symbol, shares((geometry, amount) for *_, geometry, amount in parts)))
         if hides_oxidation:
             states = [(state, amount) for _, _, state, _, amount in parts if state != "ox?"]
             answers.append(("oxidation", symbol, shares(states)))
-    for key, told, amount, csm in motifs:
-        of_group = sum(each for (number, _), _, each, _ in motifs if number == key[0])
-        alike = sum(each for other, _, each, _ in motifs if other == key)
+    for key, told, _, said, csm in motifs:
+        of_group = sum(each for (number, _), _, each, *_ in motifs if number == key[0])
+        alike = sum(each for other, _, each, *_ in motifs if other == key)
         counts = [round(4.0 * shared[key, word] * of_group / alike, 2) for word in ("corner", "edge", "face")]
-        tokens.append((summed(told), round(amount, 4), round(csm, 4), (*counts, 0.0)))
+        tokens.append((summed(told), round(said, 4), round(csm, 4), (*counts, 0.0)))
     return tokens, answers
 
 
@@ -447,6 +454,28 @@ class Alone:
         torch.nn.utils.clip_grad_norm_(parameters, longest)
 
 
+def test_a_run_of_one_step_learns_something(model):
+    sets = made_up()[:4]
+    assert weights(MaskedLM(**SMALL, epochs=1).fit(sets, start=model)) != weights(model)
+
+
+def test_a_checkpoint_that_cannot_be_kept_is_refused_at_once(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(_mlm_training.Training, "_epoch", lambda *_: pytest.fail("trained"))
+    with pytest.raises(OSError, match="file"):
+        MaskedLM(**SMALL).fit(made_up()[:4], checkpoint=tmp_path / "file")
+    (tmp_path / "training.safetensors").write_bytes(b"cut")
+    with pytest.raises(ValueError, match=r"training\.safetensors is no whole state of training .*; remove it"):
+        MaskedLM(**SMALL).fit(made_up()[:4], checkpoint=tmp_path)
+
+
+def test_numbers_of_numpy_are_settings_too(tmp_path):
+    shares = {"formula": np.float32(0.5), "others": 0.5, "links": 0, "element": np.int64(1)}
+    numbers = {"dim": np.int64(32), "learning_rate": np.float32(0.001), "seed": np.int64(1), "shares": shares}
+    model = MaskedLM(**SMALL | numbers, epochs=1).fit(made_up()[:4], checkpoint=tmp_path / "checkpoint")
+    assert MaskedLM.from_pretrained(model.save_pretrained(tmp_path / "model")).seed == 1
+
+
 def test_training_goes_on_from_another_network(model, crystals, tmp_path):
     before = weights(model)
     still = MaskedLM(**SMALL, epochs=1, learning_rate=1e-12, weight_decay=0).fit(crystals, start=model)
@@ -585,7 +614,7 @@ def test_tokens_seldom_seen_are_left_out(model):
 # Answers
 
 
-def test_a_formula_asks_for_all_but_the_most_electronegative(model):
+def test_a_formula_asks_for_its_cations(model):
     table = model.fill_mask("SrTiO3", n=2)
     assert table["element"].tolist() == ["Ti", "Ti", "Sr", "Sr"]
     assert set(table["material"]) == {"SrTiO3"}
@@ -598,6 +627,80 @@ def test_a_formula_asks_for_all_but_the_most_electronegative(model):
     np.testing.assert_allclose(written["probability"], table["probability"], atol=ROUNDING)
     untold = model.fill_mask(formula_sets(["SrTiO3"]), n=2)
     assert not np.allclose(untold["probability"], table["probability"], atol=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("formula", "asked"),
+    [
+        ("LaOF", {"La"}),
+        ("Bi2O2S", {"Bi"}),
+        ("BaTaO2N", {"Ba", "Ta"}),
+        ("PH3", {"H"}),
+        ("NH4Cl", {"H"}),
+        ("F-", {"F"}),
+    ],
+)
+def test_anions_are_not_asked_for(model, formula, asked):
+    table = model.fill_mask(formula, n=1, on_missing="guess")
+    told = table["oxidation"].dropna()
+    assert (told > 0).all() or len(table) == 1
+    assert set(table["element"]) == asked
+
+
+@pytest.mark.parametrize("spellings", [("BaBiO3", "Ba2Bi2O6"), ("FeS2", "Fe2S4", "Fe4S8"), ("KMnO4", "K40Mn40O160")])
+def test_a_formula_may_be_written_as_a_multiple(model, spellings):
+    first, *others = (
+        model.predict_geometry(formula_sets([one], oxidation="balanced", ids=["one"]), on_missing="guess")
+        for one in spellings
+    )
+    assert first.index.get_level_values("oxidation").notna().all()
+    for other in others:
+        pd.testing.assert_frame_equal(first, other, atol=ROUNDING)
+
+
+def test_a_crystal_of_which_its_formula_is_given_is_asked_as_its_formula(model, crystals):
+    """Also where some sites of an element have no motif."""
+
+    def species(sets, row):
+        table = sets.describe(row)
+        return set(table[table["kind"] == "species"]["words"])
+
+    formulas = formula_sets(crystals.formulas, oxidation="balanced", ids=crystals.ids)
+    alike = [row for row in range(len(crystals)) if species(crystals, row) == species(formulas, row) != set()]
+    told, same = (model.predict_geometry(sets[alike]) for sets in (crystals, formulas))
+    n_asked = [table.groupby("material").size() for table in (told, same)]
+    whole = n_asked[0].index[n_asked[0] == n_asked[1].reindex(n_asked[0].index)]  # no cation is without any motif
+    assert len(whole) > 10
+    np.testing.assert_allclose(told.loc[whole], same.loc[whole], atol=ROUNDING)
+
+
+@pytest.mark.parametrize("given", ["others", "links"])
+def test_rows_are_named_by_the_true_states_where_these_are_hidden(model, given):
+    sets = made_up()[:12]
+    hidden, known = (model.predict_geometry(sets, given=given, oxidation=how) for how in ("hidden", "known"))
+    assert hidden.index.equals(known.index)
+    assert not np.allclose(hidden, known, atol=ROUNDING)
+    remembered = model.remember(sets, given=given, oxidation="hidden")
+    (memory,) = remembered._memories.values()
+    assert pd.MultiIndex.from_frame(memory.rows).equals(known.index)
+
+
+def test_each_material_is_compared_with_what_was_remembered_for_its_question(model):
+    sets = made_up()[:20]
+    informed = model.remember(sets).remember(sets, oxidation="hidden")
+    asked = MaterialSets.concat([formula_sets(["SrTiO3"], oxidation="balanced"), formula_sets(["MgO"], ids=["bare"])])
+    together = informed.nearest(asked, n=3)
+    alone = pd.concat([informed.nearest(asked[[row]], n=3) for row in range(2)], ignore_index=True)
+    pd.testing.assert_frame_equal(together, alone, atol=1e-5)
+    with pytest.raises(ValueError, match=r"nothing was remembered for .*oxidation='hidden'"):
+        model.remember(sets).nearest(asked)
+
+
+def test_a_memory_of_formulas_has_no_symmetry(model, crystals):
+    with_symmetry, without = (model.remember(crystals, symmetry=symmetry) for symmetry in (True, False))
+    asked = made_up()[:5]
+    pd.testing.assert_frame_equal(with_symmetry.fill_mask(asked), without.fill_mask(asked))
+    pd.testing.assert_frame_equal(with_symmetry.nearest("SrTiO3"), without.nearest("SrTiO3", symmetry=True))
 
 
 def test_states_of_a_formula_are_told_as_those_of_a_crystal(model):

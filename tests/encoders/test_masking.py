@@ -9,7 +9,7 @@ import pytest
 from matembed.corpus._set_tokens import state_codes
 from matembed.corpus.material_sets import graph_sets
 from matembed.corpus.set_words import GEOMETRIES, STATES, WORDS
-from matembed.encoders._masking import Index, asking, hide
+from matembed.encoders._masking import Index, asking, hide, nothing_hidden
 from matembed.motifs import Crystal, Ligand, Motif, MotifGraph, find_motif_arrays
 from matembed.motifs.connectivity import connect
 from matembed.sources.prototypes import read_prototypes
@@ -126,3 +126,42 @@ def test_nothing_is_read_of_the_motifs_that_are_asked_for(crystals, given, most,
             other_words, other_numbers = read(changed, states, given, group, hides_oxidation)
             assert other_words == words, (graph.formula, group)
             np.testing.assert_allclose(other_numbers, numbers, rtol=1e-5, err_msg=f"{graph.formula} {group}")
+
+
+@pytest.mark.parametrize("hides_oxidation", [False, True])
+@pytest.mark.parametrize("given", ["formula", "others"])
+def test_how_many_sites_have_a_motif_is_not_read(crystals, given, hides_oxidation):
+    n_tried = 0
+    for graph, states in crystals:
+        for group in sorted({(motif.element, state_of(motif)) for motif in graph.motifs}):
+            mine = [row for row, motif in enumerate(graph.motifs) if (motif.element, state_of(motif)) == group]
+            if len(mine) > 1:
+                motifs = tuple(motif for row, motif in enumerate(graph.motifs) if row != mine[-1])
+                fewer = replace(graph, motifs=motifs, connections=connect(motifs))
+                words, numbers = read(graph, states, given, group, hides_oxidation)
+                others, same_numbers = read(fewer, states, given, group, hides_oxidation)
+                assert words == others
+                np.testing.assert_allclose(numbers, same_numbers, atol=1e-6)
+                n_tried += 1
+    assert n_tried > 10
+
+
+def test_where_nothing_is_hidden_all_tokens_stay():
+    """Ligands may read alike and yet be two tokens, since each is held by other motifs."""
+    graph, states = by_hand(
+        "Fe2Ti2O10",
+        ["Fe", "Fe", "Ti", "Ti", *["O"] * 10],
+        [3, 3, 4, 4, *[-2] * 10],
+        {
+            0: ("T:4", [4, 5, 6, 7]),
+            2: ("O:6", [4, 5, 6, 7, 8, 9]),
+            1: ("O:6", [8, 9, 10, 11, 12, 13]),
+            3: ("T:4", [10, 11, 12, 13]),
+        },
+    )
+    sets = graph_sets([graph], oxidations=[states])
+    question = hide(Index(sets), nothing_hidden(1))
+    assert np.array_equal(question.word_starts, sets.word_starts)
+    assert np.array_equal(np.sort(question.amounts), np.sort(sets.amounts))
+    bags = [tuple(sorted(words.tolist())) for words in np.split(sets.words, sets.word_starts[1:-1])]
+    assert len(set(bags)) < len(bags)

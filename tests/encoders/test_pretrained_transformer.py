@@ -66,8 +66,21 @@ def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
 
 
 def test_a_name_that_is_none_is_refused_at_once():
-    with pytest.raises(OSError, match=r"no folder 'crystal', nor a model of the package \(crystals, crystals-large\)"):
-        MaskedLM.from_pretrained("crystal")
+    for name in ("crystal", "/nothing/here", "./out", "a/b/c"):
+        with pytest.raises(
+            OSError, match=rf"'{name}' is no folder, nor a model of the package \(crystals, crystals-large"
+        ):
+            MaskedLM.from_pretrained(name)
+
+
+def test_a_folder_of_something_else_hides_no_model_of_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("crystals", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "NaCl.cif").touch()
+    assert MaskedLM.from_pretrained("crystals").dim == 160
+    with pytest.raises(OSError, match=r"'other' is a folder without config\.json, nor a model"):
+        MaskedLM.from_pretrained("other")
 
 
 @pytest.mark.parametrize(
