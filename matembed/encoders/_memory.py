@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from matembed.corpus.set_words import WORDS
 from matembed.encoders._masking import GEOMETRY_WORDS
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ class Memory:
             found = np.take_along_axis(cosines, places, axis=1)
             order = np.argsort(-found, axis=1, kind="stable")
             yield np.take_along_axis(places, order, axis=1), np.take_along_axis(found, order, axis=1)
+
+    def listed(self, states: NDArray[np.float32], n: int) -> "pd.DataFrame":
+        """List the n nearest of each state, nearest first: names, the geometry that most of its motifs have, cosine."""
+        places, cosines = (np.concatenate(parts).ravel() for parts in zip(*self.nearest(states, n), strict=True))
+        names = {"material": "known", "element": "known_element", "oxidation": "known_oxidation"}
+        table = self.rows.iloc[places].reset_index(drop=True).rename(columns=names)
+        best = self.answers[places].argmax(axis=1)
+        return table.assign(geometry=[WORDS.words[GEOMETRY_WORDS[place]] for place in best], cosine=cosines)
 
     def mixed(self, states: NDArray[np.float32], probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """Average the probabilities of a network with the answers of the nearest."""

@@ -624,15 +624,9 @@ class MaskedLM:
                 asked = ", ".join(f"{name}={value!r}" for name, value in told._asdict().items())
                 msg = f"nothing was remembered for {asked}; call remember with these first"
                 raise ValueError(msg)
-            memory, mine = self._memories[told], np.flatnonzero(answers.hides_oxidation == hides)
-            found = list(memory.nearest(answers.states[mine], n))
-            places, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
-            known = memory.rows.iloc[places.ravel()].reset_index(drop=True)
-            known.columns = pd.Index(["known", "known_element", "known_oxidation"])
-            best = memory.answers[places.ravel()].argmax(axis=1)
-            known["geometry"] = [WORDS.words[GEOMETRY_WORDS[place]] for place in best]
-            known["cosine"] = cosines.ravel()
-            rows = np.repeat(mine, places.shape[1])
+            mine = np.flatnonzero(answers.hides_oxidation == hides)
+            known = self._memories[told].listed(answers.states[mine], n)
+            rows = np.repeat(mine, len(known) // len(mine))
             asked_for = answers.rows.loc[rows].reset_index(drop=True)
             tables.append(pd.concat([asked_for, known], axis=1).set_index(rows))
         return pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
