@@ -96,6 +96,7 @@ def add_commands(commands: Commands) -> None:
             "each element with its vector"
         ),
     )
+    command.add_argument("--column", help="column of the formulas, where its name is none that is known")
     command.add_argument("--target", help="column or property to predict, where a file does not tell")
     command.add_argument(
         "--task",
@@ -242,7 +243,9 @@ def _run_benchmark(options: argparse.Namespace) -> "BenchmarkResults":
     tasks: dict[str, MatbenchTask] = {}
     wanted = None if options.tasks is None else [name.removeprefix("matbench_") for name in options.tasks]
     for path in options.data:
-        found = read_matbench(path, target=options.target, folds=options.splits, task=options.task)
+        found = read_matbench(
+            path, target=options.target, column=options.column, folds=options.splits, task=options.task
+        )
         twice = found.keys() & tasks.keys()
         if twice:
             msg = f"{path} and another file hold {', '.join(sorted(twice))}; name one of them"

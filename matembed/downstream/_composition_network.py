@@ -72,6 +72,6 @@ def _waves(fractions: Tensor) -> Tensor:
     """Write fractions, from 0 to 1, as sines and cosines of them and of their logarithms."""
     logs = 1 + fractions.clamp_min(_LEAST_FRACTION).log10() / 4
     angles = torch.stack([fractions, logs], dim=-1)[..., None] * (
-        np.pi * 2 ** torch.linspace(-2, 6, _N_WAVES, device=fractions.device)
+        np.pi * 2 ** torch.linspace(-2, 6, _N_WAVES, dtype=fractions.dtype, device=fractions.device)
     )
     return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)

@@ -1,7 +1,8 @@
 """Blends: several models of one table of columns, averaged with weights that training rows choose.
 
 On small tables of well-made columns no single kind of model wins: trees, boosting and kernels are wrong about different
-materials, and their mean is better than each. A member is a model with a transform of the target that it learns:
+materials, and their mean is better than each. A member is a model with a transform of the target that it learns, where
+y, and e, are divided by the standard deviation of y in training, so that no unit is too large or too small:
 
 ============ ===================================================================================================
 transform    what is learned
@@ -72,6 +73,8 @@ _MEMBERS: tuple[ModelName, ...] = ("kernel_ridge", "extra_trees", "boosted_trees
 _FEWER: tuple[int | None, ...] = (30, 100, 300, None)  # columns to try for models that cannot choose some themselves
 _TREES = ("extra_trees", "random_forest", "boosted_trees")
 _SEEDS = ("random_state", "seed")  # names that estimators have for theirs
+_N_SEEDS = 2**32  # as many as scikit-learn takes, from 0 on
+_GRAIN = 2.0**-40  # of what is learned: last digits differ between units, and would choose between equal splits
 _MOST_WEIGHED = 5000  # rows left out that weights are found from
 _LEAST_WEIGHT = 1e-3  # members of less are left out
 _SAME = 0.95  # rank correlation from which on a column repeats another
@@ -119,9 +122,10 @@ def rank_columns(
         raise ValueError(msg)
     check_count("max_rows", max_rows, least=_FEWEST_RANKED)
     check_count("seed", seed, least=0)
-    rows, target = np.asarray(X, dtype=np.float64), np.asarray(y)
+    rows, target = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64 if task == "regression" else None)
     drawn = np.random.default_rng(seed).permutation(len(rows))[:max_rows]
     rows, target = rows[drawn], target[drawn]
+    target = target / _spread(target) if task == "regression" else target
     varies = np.ptp(rows, axis=0) > 0
     relevance = np.where(varies, 0.0, -1.0)
     measure = mutual_info_regression if task == "regression" else mutual_info_classif
@@ -163,7 +167,8 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
     max_rank_rows : int, default 1000
         The most rows from which columns are ranked; 4 or more.
     seed : int, default 0
-        Of the folds, the ranks and the first of each member; the next ones have the seeds that follow.
+        Of the folds, the ranks and the first of each member; the next ones have the seeds that follow, 0 after
+        4,294,967,295, the last.
 
     Attributes
     ----------
@@ -245,7 +250,7 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
             If a member is neither a name nor a regressor.
         ValueError
             If a setting is refused, rows and targets do not fit each other or are not finite, there are too few for
-            the folds, or "log" is wanted and a target is not positive.
+            the folds, "log" is wanted and a target is not positive, or no weights are found.
         ImportError
             If a member needs an extra that is not installed.
         """
@@ -402,7 +407,7 @@ class BlendClassifier(ClassifierMixin, BaseEstimator):
             If a member is neither a name nor a classifier.
         ValueError
             If a setting is refused, rows and classes do not fit each other, rows are not finite, a class is missing,
-            there are not two classes, or one has fewer rows than there are folds.
+            there are not two classes of one kind, or one has fewer rows than there are folds.
         ImportError
             If a member needs an extra that is not installed.
         """
@@ -551,6 +556,7 @@ class _Member:
     transform: str
     n_columns: int
     estimate: int | None
+    scale: float
     weight: float
     fitted: list[Any]
 
@@ -559,8 +565,10 @@ class _Member:
         return f"{self.name}: {self.transform}"
 
     def predict(self, rows: Floats, columns: Integers) -> Floats:
+        rows = _scaled(rows, self.estimate, self.scale)
         seen, estimate = rows[:, columns[: self.n_columns]], _estimate(rows, self.estimate)
-        return np.asarray(np.mean([_predicted(one, seen, estimate, self.transform) for one in self.fitted], axis=0))
+        told = np.mean([_predicted(one, seen, estimate, self.transform) for one in self.fitted], axis=0)
+        return np.asarray(self.scale * told)
 
 
 class _Fitted(NamedTuple):
@@ -579,12 +587,14 @@ def _best(members: Sequence[_Member], errors: Mapping[str, float]) -> list[_Memb
 
 def _read(blend: BlendRegressor | BlendClassifier, X: ArrayLike, y: ArrayLike) -> tuple[Floats, NDArray[Any]]:
     """Check training rows and their targets, and keep the number and the names of columns."""
-    given = None if y is None else np.asarray(y)
-    missing = np.atleast_1d(pd.isna(np.asarray(y, dtype=object)))  # in a list, before None or NaN turn into text
+    given, listed = None if y is None else np.asarray(y), np.asarray(y, dtype=object)
+    missing = np.atleast_1d(pd.isna(listed))  # in a list, before None or NaN turn into text
     if given is not None and missing.any():
         first = np.flatnonzero(missing)[0]
         msg = f"no target for {missing.sum():,} of {missing.size:,} rows, the first at position {first}; leave them out"
         raise ValueError(msg)
+    if given is not None and given.dtype.kind in "SU" and not all(isinstance(one, str | bytes) for one in listed.flat):
+        given = listed  # as it was, before numbers turned into text
     rows, target = validate_data(blend, X, given, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=2)
     return _finite(rows), target
 
@@ -639,6 +649,8 @@ def _fit(
     estimate: int | None,
 ) -> _Fitted:
     """Choose the columns of each member and the weights from rows left out, then fit all rows."""
+    scale = _spread(target) if settings.task == "regression" else 1.0  # models and solvers have thresholds near 1
+    rows, target = _scaled(rows, estimate, scale), target / scale
     estimates, n_all = _estimate(rows, estimate), rows.shape[1]
     tried = [
         (name, transform, n_columns)
@@ -665,8 +677,8 @@ def _fit(
     ]
     table = np.column_stack([left_out[setting] for setting in chosen])
     weights = np.full(len(chosen), 1 / len(chosen)) if settings.equal else _weights(table, target, settings.task)
-    told = {f"{setting[0]}: {setting[1]}": errors[setting] for setting in chosen}
-    told["blend"] = _error(table @ weights, target, settings.task)
+    told = {f"{setting[0]}: {setting[1]}": scale * errors[setting] for setting in chosen}
+    told["blend"] = scale * _error(table @ weights, target, settings.task)
     least = {name: min(errors[one] for one in chosen if one[0] == name) for name in settings.models}
     columns = _ranked(rows, target, settings)
     members = []
@@ -674,12 +686,27 @@ def _fit(
         name, transform, n_columns = setting
         if weight < _LEAST_WEIGHT and errors[setting] > least[name]:
             continue  # neither in the blend nor the best of its model
-        fitted = [_made(settings, name, settings.seed + draw) for draw in range(_n_draws(settings, name))]
+        seeds = [(settings.seed + draw) % _N_SEEDS for draw in range(_n_draws(settings, name))]
+        fitted = [_made(settings, name, seed) for seed in seeds]
         for model in fitted:
             _fit_one(model, rows[:, columns[:n_columns]], _learned(target, estimates, transform), settings.task)
-        members.append(_Member(name, transform, n_columns, estimate, weight, fitted))
+        members.append(_Member(name, transform, n_columns, estimate, scale, weight, fitted))
     total = sum(one.weight for one in members)
     return _Fitted([replace(one, weight=one.weight / total) for one in members], columns, told)
+
+
+def _spread(target: Floats) -> float:
+    """Measure the standard deviation of targets; 1 if they are all the same."""
+    return float(target.std()) if np.ptp(target) > 0 else 1.0
+
+
+def _scaled(rows: Floats, estimate: int | None, scale: float) -> Floats:
+    """Divide the column that estimates the target, if there is one, by what targets are divided by."""
+    if estimate is None:
+        return rows
+    divided = rows.copy()
+    divided[:, estimate] /= scale
+    return divided
 
 
 def _estimate(rows: Floats, estimate: int | None) -> Floats:
@@ -689,13 +716,14 @@ def _estimate(rows: Floats, estimate: int | None) -> Floats:
 def _learned(target: Floats, estimate: Floats, transform: str) -> Floats:
     match transform:
         case "log":
-            return np.log(target)
+            learned = np.log(target)
         case "ratio":
-            return np.log(target / estimate)
+            learned = np.log(target / estimate)
         case "difference":
-            return target - estimate
+            learned = target - estimate
         case _:
-            return target
+            learned = target
+    return np.asarray(np.rint(learned / _GRAIN) * _GRAIN)
 
 
 def _folds(target: Floats, groups: ArrayLike | None, settings: _Settings) -> Iterator[tuple[Integers, Integers]]:
@@ -797,6 +825,7 @@ def _weights(table: Floats, target: Floats, task: Task) -> Floats:
         sure = 1e3 * np.sqrt(n_rows)  # as good as a constraint
         found = nnls(np.vstack([table, np.full(n_members, sure)]), np.append(target, sure))[0]
         return np.asarray(found / found.sum())
+    table, target = table - target.mean(), target - target.mean()  # as weights add to 1, errors stay what they are
     cost = np.concatenate([np.zeros(n_members), np.ones(n_rows)])
     one = identity(n_rows, format="csr")  # each row's error bounds its own miss from both sides
     solved = linprog(
@@ -807,6 +836,9 @@ def _weights(table: Floats, target: Floats, task: Task) -> Floats:
         b_eq=[1],
         method="highs",
     )
+    if not solved.success:
+        msg = f'no weights were found: {solved.message} Pass weighting="equal", or other models'
+        raise ValueError(msg)
     return np.asarray(solved.x[:n_members] / solved.x[:n_members].sum())
 
 

@@ -74,7 +74,8 @@ def read_labelled(materials: Column, target: Column, *, task: Literal["auto"] | 
     TypeError
         If either is no column.
     ValueError
-        If they do not fit each other, a target is missing or not finite, or there is nothing to learn.
+        If they do not fit each other, a target is missing or not finite, classes are not of one kind, or there is
+        nothing to learn.
 
     Examples
     --------
@@ -156,7 +157,13 @@ def _task_of(values: pd.Series, task: str) -> tuple[Task, NDArray[Any], list[Any
             shown = ", ".join(map(repr, distinct[:3])) + ", ..." * (len(distinct) > 3)
             msg = f"a classification takes two classes, got {len(distinct):,} ({shown}); for a regression pass numbers"
             raise ValueError(msg)
-        classes = sorted(distinct)
+        try:
+            classes = sorted(distinct)
+        except TypeError:
+            msg = (
+                f"classes must be of one kind, such as all text or all numbers, got {distinct[0]!r} and {distinct[1]!r}"
+            )
+            raise ValueError(msg) from None
         return "classification", (values == classes[1]).to_numpy(np.int64), classes
     if not numeric:
         msg = f"a regression takes numbers, got {values.iloc[0]!r}"

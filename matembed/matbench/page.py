@@ -194,7 +194,8 @@ def _about_task(results: BenchmarkResults, task: str, against: str, *, figures: 
     if len(sizes) > 1:
         yield _Paragraph(f"Training rows drawn from each fold, the same for all models: {_leading(results, task)}.")
         yield _curve(results, task, sizes)
-        if figures:
+        metric = MATBENCH_METRICS[facts["target"]][0]
+        if figures and results.learning_curve(task)[metric].notna().any():
             yield _Picture(results.plot_learning_curve(task), "Scores against training rows; baselines are grey.")
     best = results.best(task) if "all" in sizes else None
     if figures and best is not None and facts["target"] == "regression":

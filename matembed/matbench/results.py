@@ -1,6 +1,7 @@
 """Results of benchmark runs, read back from files: summaries, paired comparisons, learning curves and figures."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ def read_result(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        As `matembed.matbench.runs` wrote it.
+        As `matembed.matbench.runs` wrote it; scores that are null there, as no rows count for them, are NaN.
 
     Raises
     ------
@@ -51,7 +52,8 @@ def read_result(path: Path) -> dict[str, Any]:
     if not isinstance(result, dict) or result.get("type") != _TYPE or not result.keys() >= _KEYS:
         msg = f"{path} is no result of matembed benchmark; remove it, or name another folder"
         raise ValueError(msg)
-    return result
+    scores = {metric: math.nan if score is None else score for metric, score in result["scores"].items()}
+    return result | {"scores": scores}
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,11 +161,12 @@ class BenchmarkResults:
         Returns
         -------
         DataFrame, index ``task``, ``model``
-            Tasks by name, the best model first. ``kind``, ``n_folds``, ``n_seeds``; for each metric its mean over
-            folds, ``*_se``, the standard error, and ``*_std``, the standard deviation as Matbench tells it (ddof 0).
-            Seeds are averaged within each fold first. With `against`, mean and standard error of the paired difference
-            of the leading metric, mae or roc_auc, as ``vs_{against}``, where that model has run. Folds share training
-            rows: standard errors are too small rather than too large.
+            Tasks by name, the best model first. ``kind``; ``n_folds``, those that have the leading metric, which a fold
+            of one class has not; ``n_seeds``; for each metric its mean over folds, ``*_se``, the standard error, and
+            ``*_std``, the standard deviation as Matbench tells it (ddof 0). Seeds are averaged within each fold first.
+            With `against`, mean and standard error of the paired difference of the leading metric, mae or roc_auc, as
+            ``vs_{against}``, where that model has run. Folds share training rows: standard errors are too small rather
+            than too large.
 
         Raises
         ------
@@ -188,8 +191,9 @@ class BenchmarkResults:
         metrics = list(MATBENCH_METRICS[self.tasks[task]["target"]])
         by_model = runs.groupby("model", sort=False)
         table = by_model[["kind"]].first()
-        table["n_folds"], table["n_seeds"] = by_model["fold"].nunique(), by_model["seed"].nunique()
         folds = runs.groupby(["model", "fold"])[metrics].mean()
+        table["n_folds"] = folds[metrics[0]].groupby(level="model").count()
+        table["n_seeds"] = by_model["seed"].nunique()
         for metric in metrics:
             of_folds = folds[metric].groupby(level="model")
             table[metric], table[f"{metric}_se"] = of_folds.mean(), of_folds.sem()
@@ -215,7 +219,7 @@ class BenchmarkResults:
         -------
         DataFrame of str, index ``model``, a column for each task
             Mean ± standard error over folds: mae in the unit of the target, or roc_auc. The best of all that have run
-            on every fold ends in ``*``; where folds are missing, it says how many there are.
+            on every fold ends in ``*``; where folds are missing, or of one class, it says how many there are.
         """
         summary = self.summary(against=against, size=size)
         cells: dict[str, dict[str, str]] = {}
@@ -377,14 +381,20 @@ class BenchmarkResults:
         Returns
         -------
         matplotlib.figure.Figure
-            A line for each model; bars are standard errors over folds.
+            A line for each model; bars are standard errors over folds. Folds of one class have no area and are left
+            out.
+
+        Raises
+        ------
+        ValueError
+            If there is no such task, or no fold has the metric.
         """
         from matembed.downstream.plots import learning_curve as draw
 
         metric = MATBENCH_METRICS[self.tasks[task]["target"]][0]
         unit = self.tasks[task]["unit"] if metric == "mae" else ""
         label = "MAE" if metric == "mae" else "area under the ROC curve"
-        return draw(self.learning_curve(task), score=metric, unit=unit, label=label, title=task)
+        return draw(self.learning_curve(task).dropna(subset=metric), score=metric, unit=unit, label=label, title=task)
 
     def plot_parity(self, task: str, model: str, *, size: str | int = "all") -> "Figure":
         """Draw predicted against true values of all folds of a regression.

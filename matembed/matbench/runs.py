@@ -5,7 +5,9 @@ rows drawn. A file holds ids, targets and predictions of the test rows, their sc
 tables and figures can be made again without data or models, and folders of several people can be put side by side.
 """
 
+import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,6 +42,7 @@ _KIND = "BenchmarkResults"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _MOST_NAMED = 20  # ids of materials in an error
+_N_SEEDS = 1 << 16  # so that 2¹⁶ · seed + fold stays below 2³²
 
 
 class _Run(NamedTuple):
@@ -91,7 +94,7 @@ def run_benchmark(
         Training rows; fewer than all are drawn by fold and seed, the same for every model, and fewer are part of more.
         Sizes that a task does not have are passed over.
     seeds : sequence of int, default (0,)
-        Of draws and models; each is another run of every fold.
+        Of draws and models, 0 to 65,535; each is another run of every fold.
     progress : bool, default False
         Show a bar.
 
@@ -109,7 +112,8 @@ def run_benchmark(
     ValueError
         If a name is unknown or unfit for a file, there is nothing to do, a model cannot learn a task, a model by name
         cannot read a material, such as a disordered structure, `out` holds a result of other data or of another model
-        by the same name, or a model predicts what is no number. All but the last are found before anything is fitted.
+        by the same name or with another table, or a model predicts what is no number. All but the last are found
+        before anything is fitted.
 
     Notes
     -----
@@ -192,8 +196,8 @@ def _runs(
     """List what is to be measured; models are those of each task."""
     checked = [_size(size) for size in _listed("sizes", sizes)]
     numbers = _listed("seeds", seeds)
-    if any(seed < 0 for seed in numbers):
-        msg = f"seeds must be 0 or more, got {numbers}"
+    if not all(0 <= seed < _N_SEEDS for seed in numbers):
+        msg = f"seeds must be 0 or more and below {_N_SEEDS:,}, got {numbers}"
         raise ValueError(msg)
     wanted = None if folds is None else [int(fold) for fold in _listed("folds", folds)]
     if wanted == []:
@@ -273,7 +277,12 @@ def _unreadable(task: MatbenchTask, looked: Looked, reasons: Mapping[int, str], 
 def _check_models(
     runs: Sequence[_Run], factories: Mapping[str, ModelFactory], folder: Path
 ) -> dict[tuple[str, str, Size], str]:
-    """Write each model without its seeds, before it is fitted; refuse results of other data or of another model."""
+    """Write each model without its seeds, before it is fitted; refuse results of other data or of another model.
+
+    Rows that would be of one class are found too: every draw is made once.
+    """
+    for run in {(run.task.name, run.size, run.seed, run.fold): run for run in runs}.values():
+        _split(run)
     held: dict[tuple[str, str, Size], list[tuple[Path, str]]] = {}
     for task in {run.task.name: run.task for run in runs}.values():
         for path in sorted((folder / task.name).glob("*/*.json")):
@@ -342,11 +351,12 @@ def _measure(run: _Run, factory: ModelFactory, folder: Path, text: str, more: di
             msg = f"{run.model} must predict one finite number for each of {len(inputs):,} rows of {task.name}"
             raise ValueError(msg)
     truth = task.target[test_idx]
+    scores = matbench_scores(task.task, truth, predicted, probability)
     result = (
         facts
         | more
         | {
-            "scores": matbench_scores(task.task, truth, predicted, probability),
+            "scores": {metric: score if math.isfinite(score) else None for metric, score in scores.items()},
             "ids": [task.ids[idx] for idx in test_idx],
             "truth": truth.tolist(),
             "predicted": predicted.astype(truth.dtype).tolist(),
@@ -354,7 +364,7 @@ def _measure(run: _Run, factory: ModelFactory, folder: Path, text: str, more: di
         }
     )
     with whole_file(path) as partial:
-        partial.write_text(json.dumps(result, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _probability(fitted: Any, inputs: list[Any]) -> NDArray[np.float64]:
@@ -373,9 +383,17 @@ def _refuse_another(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _description(estimator: Any) -> str:
-    """Write an estimator with its settings on one line, without addresses."""
+    """Write an estimator with its settings on one line, without addresses, and digests of the tables that it has."""
     try:
         text = estimator.__repr__(N_CHAR_MAX=100_000)
     except TypeError:
         text = repr(estimator)
-    return _ADDRESS.sub("", " ".join(text.split()))
+    settings = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    tables = {name: table for name, table in settings.items() if isinstance(table, EmbeddingTable)}
+    digests = "".join(f"; {name} sha256 {_digest(tables[name])}" for name in sorted(tables))
+    return _ADDRESS.sub("", " ".join(text.split())) + digests
+
+
+def _digest(table: EmbeddingTable) -> str:
+    """Digest tokens and vectors: tables of one name and shape may hold other numbers."""
+    return hashlib.sha256("\n".join(table.tokens).encode() + table.vectors.tobytes()).hexdigest()[:12]

@@ -499,6 +499,7 @@ def read_matbench(
     *,
     tasks: Sequence[str] | None = None,
     target: str | None = None,
+    column: str | None = None,
     folds: str | os.PathLike[str] | None = None,
     task: Literal["auto"] | Task = "auto",
 ) -> dict[str, MatbenchTask]:
@@ -513,6 +514,8 @@ def read_matbench(
     target : str, optional
         Column or property to predict. By default ``target``; else, of a Matbench task, its own, with blanks or
         underscores; else the only number beside ``fold``.
+    column : str, optional
+        Column of the formulas, where its name is none that is known.
     folds : path-like, optional
         Matbench's ``matbench_v0.1_validation.json``, or a file of that form: ``splits``, of task, of ``fold_0``, ...,
         with lists of ids ``train`` and ``test``. In place of folds in `path`.
@@ -545,9 +548,11 @@ def read_matbench(
     columns = _read_split_frame(source) if bare_suffix(source) == ".json" else None
     if columns is not None:
         name = _name_of(source)
-        found = {name: _rows_of_frame(source, name, columns, target)} if wanted is None or name in wanted else {}
+        found = (
+            {name: _rows_of_frame(source, name, columns, target, column)} if wanted is None or name in wanted else {}
+        )
     else:
-        found = _rows_of_file(source, wanted, target)
+        found = _rows_of_file(source, wanted, target, column)
     if not found:
         msg = f"{source.name} holds none of the tasks {', '.join(wanted or ())}"
         raise ValueError(msg)
@@ -661,11 +666,14 @@ def _read_split_frame(source: Path) -> dict[str, Any] | None:
     return values
 
 
-def _rows_of_frame(source: Path, name: str, frame: dict[str, Any], target: str | None) -> _Rows:
+def _rows_of_frame(source: Path, name: str, frame: dict[str, Any], target: str | None, column: str | None) -> _Rows:
     columns = list(frame["columns"])
-    inputs = next((column for column in ("structure", "composition", "formula") if column in columns), None)
+    known = ("structure", "composition", "formula") if column is None else (column,)
+    inputs = next((one for one in known if one in columns), None)
     if inputs is None:
-        msg = f"{source.name} must have a column structure, composition or formula; got {', '.join(columns)}"
+        wanted = "structure, composition or formula" if column is None else repr(column)
+        msg = f"{source.name} must have a column {wanted}; pass column= (command line: --column) one of: "
+        msg += ", ".join(columns)
         raise ValueError(msg)
     chosen = _target_column(source, name, [column for column in columns if column not in (inputs, "fold")], target)
     positions = [columns.index(column) for column in (inputs, chosen)]
@@ -726,13 +734,15 @@ def _plain(column: str) -> str:
 # Tables and JSON lines ----------------------------------------------------------------------------------------------
 
 
-def _rows_of_file(source: Path, wanted: Sequence[str] | None, target: str | None) -> dict[str, _Rows]:
+def _rows_of_file(
+    source: Path, wanted: Sequence[str] | None, target: str | None, column: str | None
+) -> dict[str, _Rows]:
     name = _name_of(source)
     targets: dict[str, str] = {}
     found: dict[str, _Rows] = {}
     ids: dict[str, list[str]] = {}
     own_ids = False
-    for row in read_rows(source):
+    for row in read_rows(source, column=column):
         if isinstance(row, UnreadableRow):
             msg = f"{source.name}, row {row.row}: {row.reason}"
             raise ValueError(msg)

@@ -200,6 +200,12 @@ def test_wrong_settings_are_refused(arguments: dict, message: str) -> None:
         evaluate(CHEMISTRY, FORMULAS, ELECTRONEGATIVITY, **arguments)
 
 
+def test_classes_of_two_kinds_are_refused() -> None:
+    named = [1, "a"] * (len(FORMULAS) // 2)
+    with pytest.raises(ValueError, match="classes must be of one kind, such as all text or all numbers, got 1 and 'a'"):
+        evaluate(CHEMISTRY, FORMULAS, named)
+
+
 def test_a_class_too_small_for_the_folds_is_refused() -> None:
     target = np.arange(len(FORMULAS)) < 3
     with pytest.raises(ValueError, match="the smaller class has 3 materials; n_splits must not be more, got 5"):

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.exceptions import NotFittedError
@@ -78,6 +79,54 @@ def test_members_alone_are_those_of_the_blend() -> None:
     assert blend.predict(ROWS) == pytest.approx((alone["ridge"] + alone["trees"]) / 2)
 
 
+@pytest.mark.parametrize("transform", ["none", "log", "difference", "ratio"])
+@pytest.mark.parametrize("factor", [1e-19, 1e-3, 3.0, 1e20])
+def test_the_unit_of_the_target_changes_nothing_else(transform: Any, factor: float) -> None:
+    """Many columns split the last rows of a tree alike: rounding, which units change, must not choose between them."""
+    noise, estimate = np.random.default_rng(1).standard_normal((90, 40)), np.exp(ROWS[:, 5])
+    target = TARGET + 2 * estimate
+
+    def fitted(unit: float) -> tuple[BlendRegressor, np.ndarray]:
+        rows = np.column_stack([ROWS[:, :5], noise, unit * estimate])
+        settings: dict[str, Any] = {"models": ["ridge", "kernel_ridge", "extra_trees"], "n_columns": [20, None]}
+        blend = BlendRegressor(**settings, target_transform=transform, estimate=45, n_splits=2, n_seeds=1)
+        return blend.fit(rows, unit * target), rows
+
+    plain, rows = fitted(1.0)
+    other, other_rows = fitted(factor)
+    # What the last digits of targets change in kernels; other splits would change 1e-2.
+    assert other.predict(other_rows) / factor == pytest.approx(plain.predict(rows), rel=1e-9)
+    alone = other.predict_members(other_rows)
+    for name, predicted in plain.predict_members(rows).items():
+        assert alone[name] / factor == pytest.approx(predicted, rel=1e-9)
+    assert other.n_columns_ == plain.n_columns_
+    for key, error in plain.inner_errors_.items():
+        assert other.inner_errors_[key] / factor == pytest.approx(error, rel=1e-9)
+
+
+def test_weights_are_found_where_targets_hardly_differ() -> None:
+    blend = BlendRegressor(models=["ridge", "kernel_ridge", "extra_trees"], target_transform="none", n_splits=3)
+    assert blend.fit(ROWS, 1e9 + ROWS[:, 0]).weights_["ridge: none"] > 0.9
+
+
+def test_targets_that_are_all_the_same_are_predicted() -> None:
+    blend = BlendRegressor(models=["ridge", "extra_trees"], target_transform="none", n_splits=3)
+    assert blend.fit(ROWS, np.full(90, 0.1)).predict(ROWS) == pytest.approx(0.1)
+
+
+def test_weights_that_are_not_found_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = OptimizeResult(success=False, message="Time limit reached.", x=None)
+    monkeypatch.setattr("matembed.downstream.blends.linprog", lambda *_, **__: failed)
+    with pytest.raises(ValueError, match="no weights were found: Time limit reached"):
+        BlendRegressor(**QUICK).fit(ROWS, TARGET)
+
+
+def test_the_last_seed_is_followed_by_the_first() -> None:
+    settings: dict[str, Any] = {"models": ["extra_trees"], "target_transform": "none", "n_splits": 2, "n_seeds": 2}
+    blend = BlendRegressor(**settings, seed=2**32 - 1).fit(ROWS, TARGET)
+    assert [one.random_state for one in blend.members_[0].fitted] == [2**32 - 1, 0]
+
+
 def test_predictions_stay_in_the_range_of_training() -> None:
     blend = BlendRegressor(models=["ridge"], n_splits=3).fit(ROWS, ROWS[:, 0])
     assert blend.predict(ROWS + 100).max() <= ROWS[:, 0].max()
@@ -104,7 +153,7 @@ def test_no_member_sees_the_target_of_a_row_that_is_left_out() -> None:
     Recorder.seen.clear()
     target = np.arange(90.0)
     BlendRegressor(models={"line": Recorder()}, target_transform="none", n_splits=3).fit(ROWS, target)
-    *inner, last = [set(seen.tolist()) for seen in Recorder.seen]
+    *inner, last = [set(np.rint(seen * target.std()).tolist()) for seen in Recorder.seen]
     assert len(inner) == 3
     assert last == set(target.tolist())
     left_out = [last - seen for seen in inner]
@@ -282,8 +331,9 @@ def test_bad_tables_are_named() -> None:
         BlendClassifier(models=["ridge"]).fit(ROWS, np.where(np.arange(90) < 3, "glass", "crystal"))
     with pytest.raises(ValueError, match=r"classification is supported, got 90: .*for BlendRegressor"):
         BlendClassifier(models=["ridge"]).fit(ROWS, TARGET)
-    with pytest.raises(ValueError, match="classes must be of one kind"):
-        BlendClassifier(models=["ridge"]).fit(ROWS, pd.Series(["glass", 1] * 45))
+    for named in (["glass", 1] * 45, pd.Series(["glass", 1] * 45)):
+        with pytest.raises(ValueError, match="classes must be of one kind"):
+            BlendClassifier(models=["ridge"]).fit(ROWS, named)
     with pytest.raises(ValueError, match="pass a regressor"):
         BlendRegressor(models={"line": LogisticRegression()}).fit(ROWS, TARGET)
 

@@ -129,6 +129,8 @@ def test_formulas_are_checked_at_the_door(model, target):
         CompositionRegressor(TABLE, **SMALL).fit([*FORMULAS[:-1], "Xx2O"], target)
     with pytest.raises(ValueError, match="one formula or more"):
         model.predict([])
+    with pytest.raises(ValueError, match="classes must be of one kind, such as all text or all numbers, got 1 and 'a'"):
+        CompositionClassifier(TABLE, **SMALL).fit(FORMULAS, [1, "a"] * (len(FORMULAS) // 2))
 
 
 SALTS = [f"{a}{b}" for a in CATIONS[:4] for b in ANIONS[:3]]
@@ -143,6 +145,45 @@ def test_what_is_kept_aside_of_numbers_is_what_it_was():
     """Published results depend on these draws."""
     drawn = [draw(seed, fraction=0.3)[1].tolist() for seed in range(4)]
     assert drawn == [[1, 4, 6, 11], [1, 3, 4, 9], [6, 8, 10, 11], [4, 6, 9, 10]]
+
+
+def test_a_frequent_formula_is_left_to_learn_from():
+    formulas = ["C"] * 90 + [f"X{idx}" for idx in range(10)]
+    for labels in (None, np.arange(100) % 2):
+        for seed in range(20):
+            rows, aside = draw(seed, labels, formulas=formulas)
+            assert sorted([*rows, *aside]) == list(range(100))
+            assert aside.tolist() == list(range(90, 100))
+
+
+def test_where_no_formula_is_small_enough_the_smallest_is_kept_aside():
+    formulas = ["LiF"] * 5 + ["NaF"] * 3 + ["KF"] * 4
+    classes = np.array([0] * 5 + [1] * 3 + [0] * 4)  # NaF is the last of its class
+    for seed in range(10):
+        assert draw(seed, formulas=formulas)[1].tolist() == [5, 6, 7]
+        assert draw(seed, classes, formulas=formulas)[1].tolist() == [8, 9, 10, 11]
+
+
+def test_rows_that_are_all_alike_are_measured_by_those_kept_aside():
+    formulas = read_compositions(SALTS).formulas
+    seed = next(seed for seed in range(50) if ONE_POSITIVE[draw(seed, formulas=formulas)[1]].any())
+    target = np.where(ONE_POSITIVE, 0.2, 0.1)  # the spread of 11 times 0.1 is not 0 but rounding
+    model = CompositionRegressor(TABLE, **SMALL, seed=seed).fit(SALTS, target)
+    assert float(model.members_[0].scale) == pytest.approx(target.std())
+    assert model.predict(SALTS) == pytest.approx(0.1, abs=0.1)
+
+
+def test_the_default_precision_of_torch_changes_nothing(model, target):
+    expected = model.predict(FORMULAS)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert np.array_equal(model.predict(FORMULAS), expected)
+        again = CompositionRegressor(TABLE, **SMALL).fit(FORMULAS, target)
+        assert np.array_equal(again.predict(FORMULAS), expected)
+        assert model.members_[0].body(read_compositions(FORMULAS)).dtype == torch.float32
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_no_class_is_kept_aside_whole():

@@ -101,6 +101,30 @@ def test_missing_folds_are_told_and_never_the_best(folder, tmp_path):
     assert row["vs_weak"] == pytest.approx(both.mean())
 
 
+def test_folds_of_one_class_are_not_counted(tmp_path):
+    target = CLASSES.target.copy()
+    target[CLASSES.folds == 1] = 0
+    task = MatbenchTask("long", CLASSES.inputs, CLASSES.ids, target, CLASSES.folds, "classification")
+    results = run_benchmark([task], MODELS, tmp_path / "part", baselines=["dummy"], sizes=[12, "all"])
+    assert (results.summary()["n_folds"] == 4).all()
+    assert results.table()["long"].str.endswith("(4 of 5 folds)").all()
+    assert results.best("long") is None
+    assert isinstance(results.plot_learning_curve("long"), Figure)
+    text = results.report(tmp_path / "part.html").read_text(encoding="utf-8")
+    assert "data:image/png;base64," in text
+    assert "nan" not in text.split("data:image")[0]
+
+
+def test_a_task_without_any_fold_of_two_classes_has_a_page(tmp_path):
+    folds = np.arange(20) // 4
+    task = MatbenchTask("long", CLASSES.inputs, CLASSES.ids, folds % 2, folds, "classification")
+    results = run_benchmark([task], MODELS, tmp_path / "none", baselines=[], sizes=[9, "all"])
+    assert results.table()["long"].tolist() == ["– (0 of 5 folds)"] * 2
+    assert "data:image" not in results.report(tmp_path / "none.html").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="nothing to draw"):
+        results.plot_learning_curve("long")
+
+
 def test_a_comparison_is_a_paired_bootstrap_of_rows(results):
     row = results.compare("strong", "weak").loc["lengths"]
     assert row["n_rows"] == 20

@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 
 from matembed import FormulaFeaturizer
-from matembed.downstream.baselines import one_hot_table
+from matembed.downstream.baselines import one_hot_table, random_table
+from matembed.downstream.composition_models import CompositionRegressor
 from matembed.elements import SYMBOLS
 from matembed.graphs import AtomMotifRegressor, atom_motif_graphs
 from matembed.matbench.runs import run_benchmark
@@ -179,6 +180,58 @@ def test_another_model_of_one_name_is_refused_before_anything_is_fitted(tmp_path
     assert set(results.scores["size"]) == {"8", "all"}
 
 
+@pytest.mark.parametrize("model", ["ridge", "composition_network"])
+def test_another_table_of_one_name_and_shape_is_another_model(tmp_path, model):
+    if model == "composition_network":
+        pytest.importorskip("torch")
+        quick = partial(CompositionRegressor, width=8, n_layers=1, n_heads=2, max_epochs=1)
+        models = {model: lambda task, seed: quick(table, seed=seed)}
+    else:
+        models = [model]
+    table = random_table(SYMBOLS[1:60], 4, seed=0)
+    run(tmp_path, models=models, table=table, folds=[0], baselines=[])
+    before = contents(tmp_path)
+    run(tmp_path, models=models, table=table, folds=[0], baselines=[])
+    table = random_table(SYMBOLS[1:60], 4, seed=1)
+    with pytest.raises(ValueError, match=r"of another run, estimator .*; name the model otherwise") as caught:
+        run(tmp_path, models=models, table=table, folds=[0, 1], baselines=[])
+    assert len(str(caught.value).splitlines()) == 1
+    assert contents(tmp_path) == before
+
+
+def test_a_draw_of_one_class_is_found_before_anything_is_fitted(tmp_path):
+    settings = {"task": CLASSES, "models": {"mine": logistic}, "sizes": ["all", 4]}
+    one_class = {}
+    for seed in range(20):
+        rows = [
+            CLASSES.target[np.random.default_rng([seed, fold]).permutation(CLASSES.split(fold)[0])[:4]]
+            for fold in range(5)
+        ]
+        one_class[seed] = [len(set(drawn)) == 1 for drawn in rows]
+    good, bad = (next(seed for seed, found in one_class.items() if any(found) == wanted) for wanted in (False, True))
+    with pytest.raises(ValueError, match="all 4 training rows drawn are of one class; draw more"):
+        run(tmp_path / "new", seeds=[good, bad], **settings)
+    assert not (tmp_path / "new").exists()
+    run(tmp_path / "new", seeds=[good], **settings)
+
+
+def test_a_fold_of_one_class_has_no_area_and_no_bare_nan(tmp_path):
+    target = np.arange(20) % 2
+    target[TASK.folds == 2] = 1
+    task = MatbenchTask("one", tuple(SALTS), IDS, target, TASK.folds, "classification")
+    results = run(tmp_path, task, {"mine": logistic})
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    for path in tmp_path.glob("*/*/*.json"):
+        found = json.loads(path.read_text(), parse_constant=refuse)
+        assert (found["scores"]["roc_auc"] is None) == (found["fold"] == 2)
+    missing = results.scores["roc_auc"].isna()
+    assert results.scores["roc_auc"].dtype == float
+    assert np.array_equal(missing, results.scores["fold"] == 2)
+
+
 def test_a_model_that_differs_between_folds_is_refused(tmp_path):
     with pytest.raises(ValueError, match="mine is not one model in all folds of lengths"):
         run(tmp_path, models={"mine": lambda task, seed: ridge(float(seed + 1))(task, seed)})
@@ -321,6 +374,7 @@ def test_results_of_other_data_or_other_models_are_not_mixed_up(tmp_path):
         ({"folds": []}, "one fold or more, got"),
         ({"folds": [9]}, "no fold 9 beside others; it has 0, 1, 2, 3, 4"),
         ({"seeds": [-1]}, "seeds must be 0 or more"),
+        ({"seeds": [0, 65536]}, "seeds must be 0 or more and below 65,536, got .0, 65536."),
         ({"task": MatbenchTask("a/b", ("Li", "Na"), ("x", "y"), [1.0, 2.0], [0, 1])}, "name of a task"),
         ({"models": {"nan": lambda task, seed: Nowhere()}}, "finite number for each of 4 rows"),
     ],

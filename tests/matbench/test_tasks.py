@@ -8,6 +8,7 @@ import pytest
 from pymatgen.core import Composition, Lattice, Structure
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
+from matembed.cli import main
 from matembed.matbench.tasks import (
     MATBENCH,
     MatbenchFacts,
@@ -142,6 +143,28 @@ def test_json_lines_of_crystals(tmp_path):
     with pytest.raises(ValueError, match="name one of its columns as target: last_phdos_peak, gap"):
         read_matbench(path)
     assert read_matbench(path, target="last phdos peak")["peaks"].target[0] == 100
+
+
+def test_formulas_of_any_column(tmp_path):
+    lines = [f"{formula},{idx},{idx % 2}" for idx, formula in enumerate(SALTS)]
+    path = write(tmp_path / "a.csv", "\n".join(["salt,target,fold", *lines]) + "\n")
+    with pytest.raises(ValueError, match=r"pass column= \(command line: --column\) one of: 'salt'"):
+        read_matbench(path)
+    assert read_matbench(path, column="salt")["a"].inputs == tuple(SALTS)
+    frame = split_frame(tmp_path, ["salt", "gap"], [[formula, gap] for formula, gap in zip(SALTS, GAPS, strict=True)])
+    with pytest.raises(ValueError, match=r"pass column= \(command line: --column\) one of: salt, gap"):
+        read_matbench(frame)
+    with pytest.raises(ValueError, match="must have a column 'name'; pass column="):
+        read_matbench(frame, column="name")
+    (task,) = read_matbench(frame, column="salt").values()
+    assert (task.inputs, task.target.tolist()) == (tuple(SALTS), GAPS)
+
+
+def test_the_command_takes_formulas_of_any_column(tmp_path):
+    lines = [f"{formula},{idx},{idx % 2}" for idx, formula in enumerate(SALTS)]
+    path = write(tmp_path / "a.csv", "\n".join(["salt,target,fold", *lines]) + "\n")
+    words = ["benchmark", str(path), "--column", "salt", "--baselines", "dummy", "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
 
 
 @pytest.mark.parametrize("container", [list, dict.fromkeys])
