@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,7 @@ __all__ = ["EmbeddingTable", "Neighbour", "UnknownTokenError", "add_step"]
 
 _SCHEMA = 1
 _FILES = ("vectors.safetensors", "vocab.json")
+_COSINE_DIGITS = 12  # more would depend on the order of sums, and with them which of two equal rows comes first
 
 
 class UnknownTokenError(KeyError):
@@ -114,6 +115,9 @@ class EmbeddingTable:
             raise TypeError(msg)
         if not isinstance(self.card, Card):
             msg = f"card must be a Card, such as Card('name'), got {self.card!r:.80}"
+            raise TypeError(msg)
+        if np.iscomplexobj(self.vectors):
+            msg = "vectors must be real, got complex numbers; pass .real and .imag side by side"
             raise TypeError(msg)
         vectors = np.array(self.vectors, dtype=np.float32)
         if vectors.ndim != 2 or len(vectors) != len(tokens):
@@ -209,6 +213,9 @@ class EmbeddingTable:
         if vector.shape != (self.dim,):
             msg = f"a query is a token or a vector of length {self.dim}, got shape {vector.shape}"
             raise ValueError(msg)
+        if not np.isfinite(vector).all():
+            msg = f"a query must be finite, got {vector[~np.isfinite(vector)][0]} among its numbers"
+            raise ValueError(msg)
         return vector
 
     def _unit(self) -> NDArray[np.float64]:
@@ -246,16 +253,24 @@ class EmbeddingTable:
         ------
         UnknownTokenError
             If `query` is a token without a vector.
+        TypeError
+            If `exclude` is a single text.
         ValueError
-            If `query` is a vector of another length, or `n` is not positive.
+            If `query` is a vector of another length or not finite, `n` is no positive whole number, or there is no such
+            kind.
         """
-        if n < 1:
-            msg = f"n must be 1 or more, got {n}"
+        if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
+            msg = f"n must be a whole number, 1 or more, got {n!r}"
             raise ValueError(msg)
+        if isinstance(exclude, str):
+            msg = f"exclude is a list of tokens, got the text {exclude!r}; pass [{exclude!r}] for one"
+            raise TypeError(msg)
+        _check_kind(kind)
         vector = self._vector(query)
         left_out = {query, *exclude} if isinstance(query, str) else set(exclude)
         norm = np.linalg.norm(vector)
-        similarity = self._unit() @ (vector / norm if norm > 0 else vector)
+        cosines = self._unit() @ (vector / norm if norm > 0 else vector)
+        similarity = np.clip(cosines.round(_COSINE_DIGITS), -1, 1)
         found = []
         for row in np.argsort(-similarity, kind="stable"):
             token = self.tokens[row]
@@ -286,7 +301,7 @@ class EmbeddingTable:
         """
         a, b = self._vector(first), self._vector(second)
         scale = np.linalg.norm(a) * np.linalg.norm(b)
-        return float(a @ b / scale) if scale > 0 else 0.0
+        return float(np.clip(a @ b / scale, -1, 1)) if scale > 0 else 0.0
 
     def similarity_matrix(self) -> NDArray[np.float64]:
         """Measure the cosine similarity of every pair of tokens.
@@ -344,10 +359,15 @@ class EmbeddingTable:
         ------
         UnknownTokenError
             If a token has no vector.
+        TypeError
+            If `tokens` is a single text.
+        ValueError
+            If there is no such kind.
         """
         if isinstance(tokens, str):
             msg = f"tokens is a list of tokens, got the text {tokens!r}; pass [{tokens!r}] for one"
             raise TypeError(msg)
+        _check_kind(kind)
         kept = tuple(self.tokens if tokens is None else tokens)
         if kind is not None:
             kept = tuple(token for token in kept if kind_of(token) == kind)
@@ -441,8 +461,8 @@ class EmbeddingTable:
         Raises
         ------
         ValueError
-            If the learned vectors are fewer than two or all alike, `power` is negative, or `dim` is not positive
-            or more than there are axes.
+            If the learned vectors are fewer than two or all alike, `power` is negative, `seed` is no whole number from
+            0 on, or `dim` is not positive or more than there are axes.
 
         See Also
         --------
@@ -465,6 +485,7 @@ class EmbeddingTable:
         if not isinstance(power, Real) or not math.isfinite(power) or power < 0:
             msg = f"power must be a finite number, 0 or more, got {power!r}"
             raise ValueError(msg)
+        _check_seed(seed)
         n_kept = None if dim is None else _whole_dim(dim)
         vectors = self.vectors.astype(np.float64)
         learned = vectors[[token not in self.backed_off for token in self.tokens]]
@@ -514,7 +535,7 @@ class EmbeddingTable:
         Raises
         ------
         ValueError
-            If `dim` is not a positive whole number.
+            If `dim` is not a positive whole number, or `seed` is no whole number from 0 on.
 
         See Also
         --------
@@ -530,6 +551,7 @@ class EmbeddingTable:
         >>> table.widen(50)
         EmbeddingTable('demo', 2 tokens, dim 50)
         """
+        _check_seed(seed)
         n_columns = _whole_dim(dim)
         mix = np.random.default_rng(seed).standard_normal((self.dim, n_columns)) / np.sqrt(n_columns)
         with threadpool_limits(limits=1):
@@ -732,6 +754,18 @@ def _whole_dim(dim: object) -> int:
         msg = f"dim must be a whole number, 1 or more, got {dim!r}"
         raise ValueError(msg)
     return int(dim)
+
+
+def _check_kind(kind: str | None) -> None:
+    if kind is not None and kind not in get_args(Kind):
+        msg = f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}"
+        raise ValueError(msg)
+
+
+def _check_seed(seed: int) -> None:
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        msg = f"seed must be a whole number, 0 or more, got {seed!r}"
+        raise ValueError(msg)
 
 
 def _random_rotation(dim: int, seed: int) -> NDArray[np.float64]:

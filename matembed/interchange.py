@@ -185,7 +185,8 @@ def write_table(
     FileExistsError
         If something is there and `overwrite` is false.
     ValueError
-        If the format is unknown, the suffix promises a pickle, or tokens and card are too long for safetensors.
+        If the format is unknown, the suffix promises a pickle, tokens and card are too long for safetensors, or tokens
+        are all numbers or names of elements, which CSV and JSON files would be read as.
 
     See Also
     --------
@@ -210,6 +211,11 @@ def write_table(
     if path.is_dir() or (path.exists() and not overwrite):
         msg = f"{path} already exists; choose another path or pass overwrite=True"
         raise FileExistsError(msg)
+    numbers = bool(len(table)) and all(token.isdecimal() for token in table.tokens)
+    if chosen in ("csv", "json") and (numbers or _by_symbol(list(table.tokens)) != list(table.tokens)):
+        what = "atomic numbers" if numbers else "symbols of elements"
+        msg = f"tokens such as {table.tokens[0]!r} would be read from {chosen} as {what}; write a folder or safetensors"
+        raise ValueError(msg)
     write = {
         "safetensors": _write_safetensors,
         "word2vec": _write_text,

@@ -89,6 +89,7 @@ def fit_formula_elements(
     ('K', 103)
     """
     check_count("n_networks", n_networks, least=0)
+    check_count("seed", seed, least=0)
     if n_networks == 0:
         views: dict[str, View] = dict(count_formula_contexts(formulas, "rest", exclude=exclude, card=card))
         return _finished(views, {}, {}, dim=dim, seed=seed, name=name)
@@ -155,6 +156,7 @@ def fit_elements(
     fit_species, fit_motifs : The same for species and motifs.
     """
     check_count("n_networks", n_networks, least=0)
+    check_count("seed", seed, least=0)
     if n_networks == 0:
         sites = count_contexts(tables, ("partners", "roles", "lengths", "volumes"), exclude=exclude)
         formulas = tables.materials()["formula"].unique().tolist()

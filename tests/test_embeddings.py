@@ -165,8 +165,34 @@ def test_vectors_of_zeros_are_like_nothing():
 def test_nearest_refuses_nonsense(table):
     with pytest.raises(ValueError, match="vector of length 4, got shape"):
         table.nearest([1.0, 2.0])
-    with pytest.raises(ValueError, match="n must be 1 or more"):
-        table.nearest("Li", n=0)
+    with pytest.raises(ValueError, match="a query must be finite, got nan"):
+        table.nearest([1.0, np.nan, 0.0, 0.0])
+    for n in (0, 2.5, True):
+        with pytest.raises(ValueError, match="n must be a whole number, 1 or more"):
+            table.nearest("Li", n=n)
+    for ask in (lambda **kind: table.nearest("Li", **kind), table.subset):
+        with pytest.raises(ValueError, match=r"kind must be one of element, species, motif, .*, got 'elements'"):
+            ask(kind="elements")
+    with pytest.raises(TypeError, match=r"exclude is a list of tokens, got the text 'Na'; pass \['Na'\] for one"):
+        table.nearest("Li", exclude="Na")
+
+
+@pytest.mark.parametrize("dim", [3, 33, 200])
+def test_equal_rows_come_in_their_order_and_no_cosine_is_above_1(dim):
+    row = np.random.default_rng(dim).standard_normal(dim)
+    table = EmbeddingTable([f"t{idx}" for idx in range(40)], [row] * 40, CARD)
+    found = table.nearest("t0", n=39)
+    assert [one.token for one in found] == list(table.tokens[1:])
+    assert {one.similarity for one in found} == {1.0}
+    assert table.similarity("t0", "t1") <= 1
+
+
+def test_seeds_and_complex_numbers_are_refused(table):
+    for turn in (table.rebase, lambda seed: table.widen(3, seed=seed)):
+        with pytest.raises(ValueError, match="seed must be a whole number, 0 or more, got -1"):
+            turn(seed=-1)
+    with pytest.raises(TypeError, match="vectors must be real, got complex numbers"):
+        EmbeddingTable(("Li",), np.array([[1 + 2j]]), CARD)
 
 
 def test_analogy_by_hand():

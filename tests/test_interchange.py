@@ -77,6 +77,18 @@ def test_nothing_is_replaced_unasked(name, table, tmp_path):
     assert same(read_table(write_table(smaller, path, overwrite=True)), smaller)
 
 
+@pytest.mark.parametrize("tokens, told", [(("1", "2"), "atomic numbers"), (("Sodium", "iron"), "symbols of elements")])
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+def test_tokens_that_would_be_read_as_others_are_not_written(tokens, told, suffix, tmp_path):
+    table = EmbeddingTable(tokens, [[1.0], [2.0]], Card("words"))
+    with pytest.raises(
+        ValueError, match=rf"tokens such as '{tokens[0]}' would be read from .* as {told}; write a folder"
+    ):
+        write_table(table, tmp_path / f"words{suffix}")
+    assert not list(tmp_path.iterdir())
+    assert read_table(write_table(table, tmp_path / "words.safetensors")).tokens == tokens
+
+
 def test_only_the_folder_and_safetensors_keep_the_card(table, tmp_path):
     assert read_table(write_table(table, tmp_path / "folder")).card.licence == "CC0-1.0"
     assert read_table(write_table(table, tmp_path / "table.safetensors")).card == table.card

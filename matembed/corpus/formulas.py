@@ -1,5 +1,6 @@
 """What does a written formula mean? A strict reading: what was changed is reported, what is doubtful is refused."""
 
+import math
 import re
 import unicodedata
 import warnings
@@ -18,6 +19,7 @@ _MAX_LENGTH = 1_000
 _MAX_DEPTH = 20
 _MIN_AMOUNT = 10 * Composition.amount_tolerance  # pymatgen takes amounts up to its tolerance, 1e-8, for zero
 _MAX_AMOUNT = 1e6
+_PARTS = 10**8  # that amounts are counted in, where fractions are made whole
 
 with warnings.catch_warnings():
     # pymatgen warns once for each element without a value, and keeps the values: ask here, and no user sees it.
@@ -149,10 +151,7 @@ def parse_formula(text: object) -> ParsedFormula:
     rewrites: list[str] = []
     amounts, charge = _read(text, rewrites)
     composition = Composition(amounts)
-    formula = composition.reduced_formula
-    if "e-" in formula:
-        formula = re.sub(r"[0-9.]+e-[0-9]+", lambda match: f"{float(match[0]):.8f}".rstrip("0"), formula)
-    return ParsedFormula(composition, formula, tuple(rewrites), charge)
+    return ParsedFormula(composition, _reduced(composition), tuple(rewrites), charge)
 
 
 def amounts_of(text: object) -> dict[str, float]:
@@ -184,6 +183,8 @@ def amounts_of(text: object) -> dict[str, float]:
 def reduced_formulas(formulas: Collection[str]) -> frozenset[str]:
     """Write formulas as pymatgen reduces them, so that any spelling is found among those of corpora and tables.
 
+    Fractions are written as they are, and as the smallest whole numbers in the same proportions.
+
     Parameters
     ----------
     formulas : collection of str
@@ -203,13 +204,29 @@ def reduced_formulas(formulas: Collection[str]) -> frozenset[str]:
 
     Examples
     --------
-    >>> sorted(reduced_formulas(["Sr2Ti2O6", "ClNa"]))
-    ['NaCl', 'SrTiO3']
+    >>> sorted(reduced_formulas(["Sr2Ti2O6", "ClNa", "Al0.5Ga0.5As"]))
+    ['Al0.5Ga0.5As1', 'AlGaAs2', 'NaCl', 'SrTiO3']
     """
     if isinstance(formulas, str):
         msg = f"wanted a list of formulas, got the text {formulas!r}; pass [{formulas!r}] for one"
         raise TypeError(msg)
-    return frozenset(Composition(amounts_of(formula)).reduced_formula for formula in formulas)
+    return frozenset(spelling for formula in formulas for spelling in _spellings(amounts_of(formula)))
+
+
+def _spellings(amounts: dict[str, float]) -> Iterator[str]:
+    """Write the reduced formula, and where amounts are fractions also that of whole numbers."""
+    yield _reduced(Composition(amounts))
+    if any(amount != round(amount) for amount in amounts.values()):
+        whole = {symbol: round(amount * _PARTS) for symbol, amount in amounts.items()}
+        divisor = math.gcd(*whole.values())
+        yield _reduced(Composition({symbol: amount // divisor for symbol, amount in whole.items()}))
+
+
+def _reduced(composition: Composition) -> str:
+    formula = composition.reduced_formula
+    if "e-" in formula:
+        formula = re.sub(r"[0-9.]+e-[0-9]+", lambda match: f"{float(match[0]):.8f}".rstrip("0"), formula)
+    return str(formula)
 
 
 def _read(text: object, rewrites: list[str]) -> tuple[dict[str, float], float]:

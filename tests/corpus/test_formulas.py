@@ -10,7 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Composition, Element, Lattice, Structure
 
-from matembed.corpus.formulas import ELECTRONEGATIVITIES, FormulaError, ParsedFormula, amounts_of, parse_formula
+from matembed.corpus.formulas import (
+    ELECTRONEGATIVITIES,
+    FormulaError,
+    ParsedFormula,
+    amounts_of,
+    parse_formula,
+    reduced_formulas,
+)
 
 UNCHANGED = {
     "Fe2O3": {"Fe": 2, "O": 3},
@@ -385,3 +392,19 @@ def test_formulas_of_databases_are_read_unchanged(name, database_structures):
 def test_a_symbol_that_is_none_is_told_from_a_variable_amount(text, reason):
     with pytest.raises(FormulaError, match=reason):
         parse_formula(text)
+
+
+@pytest.mark.parametrize(
+    "formula", ["Al0.5Ga0.5As1", "AlGaAs2", "Ga0.25Al0.25As0.5", "Si0.99999P0.00001", "Fe0.3333O0.6667"]
+)
+def test_formulas_to_leave_out_are_found_in_any_spelling(formula):
+    amounts = amounts_of(formula)
+    whole = {symbol: round(amount * 10**8) for symbol, amount in amounts.items()}
+    found = reduced_formulas([formula])
+    assert parse_formula(formula).formula in found
+    assert Composition(whole).reduced_formula in found
+    assert len(found) <= 2
+    for spelling in found:
+        assert parse_formula(spelling).composition.fractional_composition.almost_equals(
+            Composition(amounts).fractional_composition
+        )
