@@ -11,6 +11,11 @@ package; one-hot; and random ones as wide as ours. "Trees" are 300 extra trees o
 and greatest of our vectors: no network. Areas under the curve are of probabilities; those published are taken to be of
 predicted classes. Settings were tried on rows of the training folds of fold 0 of expt_gap.
 
+Fractions are written in waves of 1/32 and longer, which suits compounds and not alloys: of training rows of fold 0,
+four fifths to learn from, glasses have an AUC of 0.894, with waves of 1 and longer 0.908, of 4 and longer 0.914;
+experimental gaps are missed by 0.308 eV, with waves of 1 and longer by 0.355 eV (one seed, one split). Trees on the
+same vectors tell glasses far better than any of these networks.
+
 Tables and tasks without a number were not run. One seed: differences of less than two standard errors say nothing.
 """
 
@@ -138,12 +143,17 @@ def _table(rows: pd.DataFrame) -> Iterator[str]:
                 cells.append("")
                 continue
             several = f" in {scores[name].count()} of 5 folds" if scores[name].count() < 5 else ""
-            cell = f"{scores[name].mean():.4g} ± {scores[name].sem():.2g}{several}"
+            cell = _mean(scores[name], ".4g") + several
             if name != "elements" and "elements" in scores:
-                apart = scores[name] - scores["elements"]
-                cell += f" ({apart.mean():+.3g} ± {apart.sem():.2g})"
+                cell += f" ({_mean(scores[name] - scores['elements'], '+.3g')})"
             cells.append(cell)
         yield f"| {task}, {unit} | {' | '.join(cells)} | {PUBLISHED[task]} |"
+
+
+def _mean(values: pd.Series, digits: str) -> str:
+    """Write a mean, ± its standard error where there are several values."""
+    error = f" ± {values.sem():.2g}" if values.count() > 1 else ""
+    return f"{values.mean():{digits}}{error}"
 
 
 def main() -> None:
