@@ -68,13 +68,14 @@ def _density_fit(options: argparse.Namespace) -> None:
         msg = f"{options.out} already exists; choose another path or pass --overwrite"
         raise ValueError(msg)
     records = list((read_records(options.records) if options.records else load_records()).values())
-    exact, pbe = (np.array([one.energies[name] for one in records]) for name in ("exact_exchange", "PBE exchange"))
-    model = EnhancementFactor(averaged=options.averaged, bound=options.bound, noise=options.noise)
+    model = EnhancementFactor(averaged=options.averaged, bound=options.bound, noise=options.noise).fit(records)
     if options.folds > 1:
+        exact = np.array([one.energies["exact_exchange"] for one in records])
         folds = KFold(options.folds, shuffle=True, random_state=options.seed)
-        missed = [
-            1e3 * np.abs(told - exact).mean() for told in (cross_val_predict(model, records, exact, cv=folds), pbe)
-        ]
-        print(f"held-out molecules, {options.folds} folds: {missed[0]:.1f} mHa; PBE {missed[1]:.1f} mHa")
-    model.fit(records).write(options.out)
+        told = {"": cross_val_predict(model, records, exact, cv=folds)}
+        if all("PBE exchange" in one.energies for one in records):
+            told["PBE "] = np.array([one.energies["PBE exchange"] for one in records])
+        missed = [f"{name}{1e3 * np.abs(values - exact).mean():.1f} mHa" for name, values in told.items()]
+        print(f"held-out molecules, {options.folds} folds: {'; '.join(missed)}")
+    model.write(options.out)
     print(f"{len(records)} densities, {len(model.centres_)} terms: {options.out}")

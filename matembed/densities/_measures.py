@@ -8,7 +8,8 @@ correlation energy per electron; ``n_g(r) = g^3 n(g r)`` the density whose coord
 A functional may say by an attribute `exact`, an `ExactShare`, which exact exchange goes with what it evaluates. Exact
 exchange obeys every condition of exchange. So it is added where it is known: of the uniform gas, of a slowly varying
 density, of hydrogen, of densities that come with it. It changes nothing where a condition compares energies that it
-scales alike; and where points are asked for a bound, it is taken to be as large as the bound lets it.
+scales alike; and where points are asked for a bound, it is taken to be as large as the bound lets it, or to be 0 where
+a functional takes some of it away.
 """
 
 from collections.abc import Callable, Mapping
@@ -177,15 +178,20 @@ def uniform_gas_exchange(exchange: Functional) -> Measurement:
 
 
 def enhancement(exchange: Functional, *, bound: float) -> Measurement:
-    """Largest F_x of densities without spin; of exact exchange the bound is taken."""
-    told = _said(exchange, f"exact exchange counts as {bound:.4g}")
+    """Largest F_x of densities without spin; of exact exchange the bound is taken, or 0 where its share is negative."""
+    share = _exact(exchange).short
+    told = _said(exchange, f"exact exchange counts as {bound if share > 0 else 0:.4g}")
     grid = _grid((0,))
     factor = exchange.derivatives(grid.points).energy / slater_exchange(grid.points)
-    return _largest(factor + _exact(exchange).short * bound, grid.name, told)
+    return _largest(factor + max(share, 0) * bound, grid.name, told)
 
 
 def least_enhancement(exchange: Functional) -> Measurement:
     """Smallest F_x."""
+    share = _exact(exchange)
+    if min(share.short, share.long) < 0:
+        msg = "no bound at points of exact exchange that is taken away"
+        raise NotApplicableError(msg)
     grid = _grid((0, 0.5, 0.9))
     told = _said(exchange, "without exact exchange, which is never above 0", ranged=True)
     return _least(exchange.derivatives(grid.points).energy / slater_exchange(grid.points), grid.name, told)
@@ -261,8 +267,8 @@ def real_scaling_inequality(correlation: Functional, electrons: Electrons) -> Me
 
 
 def high_density(correlation: Functional, electrons: Electrons) -> Measurement:
-    """Largest ``E_c[n_1000] / E_c[n_100]``; 1 for densities whose correlation is below a micro-hartree."""
-    high, higher = (electrons.energies(correlation, g) for g in (100.0, 1000.0))
+    """Largest ``E_c[n_10000] / E_c[n_1000]``; 1 for densities whose correlation is below a micro-hartree."""
+    high, higher = (electrons.energies(correlation, g) for g in (1e3, 1e4))
     none = np.maximum(np.abs(high), np.abs(higher)) < 1e-6
     return _largest(np.where(none, 1.0, higher / high), electrons.names.__getitem__)
 

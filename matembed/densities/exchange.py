@@ -307,9 +307,14 @@ class EnhancementFactor(BaseEstimator):
         ValueError
             If it holds something else.
         """
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
-        with safe_open(path, "numpy") as file:
+        try:
+            opened = safe_open(path, "numpy")
+        except SafetensorError as error:
+            msg = f"{path} is no safetensors file ({error}); pass one that {cls.__name__}.write made"
+            raise ValueError(msg) from error
+        with opened as file:
             told = file.metadata() or {}
             if (told.get("type"), told.get("format")) != (cls.__name__, str(_FORMAT)):
                 found = f"{told.get('type', 'something else')} of format {told.get('format', 'unknown')}"
@@ -342,7 +347,9 @@ class LearnedExchange:
         self.name = name
         self._bound, self._length = bound, length
         self._directions = torch.from_numpy(centres.T / length**2)
-        self._weights = torch.from_numpy(weights * np.exp(-0.5 * (centres**2).sum(axis=1) / length**2))
+        self._weights = torch.from_numpy(weights)
+        self._of_centres = torch.from_numpy(-0.5 * (centres**2).sum(axis=1) / length**2)
+        self._at_origin = float(weights @ np.exp(self._of_centres.numpy()))
 
     def __call__(self, n: Any, sigma: Any, tau: Any, averaged: Any = None) -> Any:
         """Tell the energy per volume, hartree/bohr^3, shape (n_points,)."""
@@ -361,8 +368,10 @@ class LearnedExchange:
         x = 0.3 * sigma / (0.3 * sigma + 4 * k2 * there**2)
         u = 0.5 * (uniform - excess) / (uniform + excess)
         seen = torch.stack([x, u, *((one - there) / (one + there) for one in averaged)], dim=1)
-        near_origin = torch.exp(-0.5 * (seen**2).sum(dim=1) / self._length**2)
-        learned = near_origin * (torch.expm1(seen @ self._directions) @ self._weights)
+        of_seen = -0.5 * (seen**2).sum(dim=1) / self._length**2
+        # of products of exponentials, which overflow where the length is short, the exponents are added
+        near_centres = torch.exp(seen @ self._directions + of_seen[:, None] + self._of_centres)
+        learned = near_centres @ self._weights - self._at_origin * torch.exp(of_seen)
         factor = _prior_factor(x, self._bound)
         if self._bound is None:
             factor = factor + learned

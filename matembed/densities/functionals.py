@@ -256,7 +256,7 @@ class LibxcFunctional:
 
     def __post_init__(self) -> None:
         wrong = _why_not(self.name)
-        if not wrong and _libxc().is_hybrid_xc(self.name):
+        if not wrong and _is_hybrid(self.name):
             wrong = "a hybrid"
         if wrong:
             msg = f"wanted a function of n, sigma and tau alone, but {self.name!r} is {wrong}"
@@ -377,7 +377,7 @@ class LibxcHybrid:
 
     def __post_init__(self) -> None:
         wrong = _why_not(self.name, exact_alone=True)
-        if not wrong and not _libxc().is_hybrid_xc(self.name):
+        if not wrong and not _is_hybrid(self.name):
             wrong = "none"
         if not wrong and any(re.search("_(CAM|LC)Y_", name) for name, _, _ in _libxc_terms(self.name)):
             wrong = "one whose range is cut by Yukawa's potential"
@@ -388,8 +388,7 @@ class LibxcHybrid:
     @property
     def exact(self) -> ExactShare:
         """Its exact exchange."""
-        omega, long, short = import_extra("pyscf.dft.numint", extra="density").NumInt().rsh_and_hybrid_coeff(self.name)
-        return ExactShare(float(short), float(long) if omega else float(short), float(omega))
+        return _exact_share(self.name)
 
     @property
     def kind(self) -> Kind:
@@ -657,7 +656,7 @@ def as_functional(functional: "str | TorchCallable | Functional", *, kind: Kind 
     ('exchange', 'MGGA')
     """
     if isinstance(functional, str):
-        hybrid = not _why_not(functional, exact_alone=True) and _libxc().is_hybrid_xc(functional)
+        hybrid = not _why_not(functional, exact_alone=True) and _is_hybrid(functional)
         return LibxcHybrid(functional) if hybrid else LibxcFunctional(functional)
     if isinstance(functional, Functional):
         return functional
@@ -720,6 +719,16 @@ def _libxc_terms(name: str) -> list[tuple[str, int, float]]:
     return [(names[int(number)], int(number), float(factor)) for number, factor in _libxc().parse_xc(name)[1]]
 
 
+def _exact_share(name: str) -> ExactShare:
+    omega, long, short = import_extra("pyscf.dft.numint", extra="density").NumInt().rsh_and_hybrid_coeff(name)
+    return ExactShare(float(short), float(long), float(omega) if short != long else 0.0)
+
+
+def _is_hybrid(name: str) -> bool:
+    """Tell whether there is exact exchange; PySCF calls those hybrids too that have a range and none of it."""
+    return _exact_share(name) != ExactShare()
+
+
 def _letter(libxc_name: str) -> str:
     """Tell "X", "C", "XC" or "K" from a name such as "HYB_GGA_XC_B3LYP"."""
     return libxc_name.removeprefix("HYB_").split("_")[1]
@@ -730,7 +739,6 @@ def _why_not(name: str, *, exact_alone: bool = False) -> str:
     libxc = _libxc()
     try:
         terms = _libxc_terms(name)
-        alone = exact_alone and libxc.is_hybrid_xc(name)
         return (
             "one of the Laplacian"
             if any(libxc.needs_laplacian(number) for _, number, _ in terms)
@@ -743,9 +751,9 @@ def _why_not(name: str, *, exact_alone: bool = False) -> str:
             else "a potential without an energy, or one of fewer dimensions"
             if any(one in _NO_ENERGY or re.search("_[12]D", one) for one, _, _ in terms)
             else ""
-            if terms or alone
+            if terms or (exact_alone and _is_hybrid(name))
             else "a hybrid"
-            if libxc.is_hybrid_xc(name)
+            if _is_hybrid(name)
             else "none"
         )
     except (KeyError, ValueError) as error:

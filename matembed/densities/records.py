@@ -37,7 +37,8 @@ _TYPE = "DensityRecords"
 _SCHEMA = 1
 _NOUN = "set of density records"
 _FILES = {"rows.safetensors", "records.json"}
-_DTYPES = {"weights": np.float32, "n": np.float32, "s": np.float16, "alpha": np.float16, "averaged": np.float16}
+_DTYPES = {"weights": np.float32, "n": np.float32} | dict.fromkeys(("s", "alpha", "averaged", "s_total"), np.float16)
+_LOST = 1e-6  # of the electrons, by rounding
 
 
 class ExchangeRows(NamedTuple):
@@ -206,8 +207,7 @@ def write_records(
 ) -> Path:
     """Write records as a folder: config.json, README.md (the card), rows.safetensors and records.json.
 
-    Densities and weights keep 7 digits, other columns 3, energies 8 decimals; `read_records` makes electrons whole
-    again.
+    Densities and weights keep 7 digits, other columns 3, energies 12; `read_records` makes electrons whole again.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def write_records(
     Raises
     ------
     ValueError
-        If two records have one name.
+        If two records have one name, or numbers of one are too large or too small for this.
     FileExistsError
         If something is there and `overwrite` is false, or it is something else.
     """
@@ -239,14 +239,12 @@ def write_records(
     if len(set(names)) < len(names):
         msg = f"names of records must be unique, got {next(name for name in names if names.count(name) > 1)!r} twice"
         raise ValueError(msg)
+    rounded = [_rounded(one) for one in listed]
     folder = Path(path)
     with whole_folder(folder, kind=_TYPE, overwrite=overwrite) as partial:
-        columns = {
-            name: np.concatenate([getattr(one, name).ravel() for one in listed]).astype(dtype)
-            for name, dtype in _DTYPES.items()
-        }
-        columns["s_total"] = np.concatenate([one.s_total for one in listed if len(one.n) == 2] or [np.zeros(0)])
-        columns["s_total"] = columns["s_total"].astype(np.float16)
+        columns = {name: np.concatenate([one[name].ravel() for one in rounded]) for name in _DTYPES}
+        open_shells = [one["s_total"] for one in rounded if len(one["n"]) == 2]
+        columns["s_total"] = np.concatenate([np.zeros(0, _DTYPES["s_total"]), *open_shells])
         (partial / "rows.safetensors").write_bytes(save(columns))
         known = sorted({name for one in listed for name in one.energies})
         told = {
@@ -257,7 +255,7 @@ def write_records(
             "n_points": [len(one) for one in listed],
             "n_electrons": [round(one.n_electrons, 6) for one in listed],
             "energies": {
-                name: [round(one.energies[name], 8) if name in one.energies else None for one in listed]
+                name: [float(f"{one.energies[name]:.12g}") if name in one.energies else None for one in listed]
                 for name in known
             },
         }
@@ -266,6 +264,25 @@ def write_records(
         counts = {"records": len(listed), "points": sum(map(len, listed))}
         write_config(partial, card, counts, schema=_SCHEMA, type=_TYPE)
     return folder
+
+
+def _rounded(record: DensityRecord) -> dict[str, NDArray[np.floating]]:
+    """Round columns to what is written, or raise ValueError where that is no density or another one."""
+    with np.errstate(over="ignore"):
+        columns = {name: getattr(record, name).astype(dtype) for name, dtype in _DTYPES.items()}
+    name = next((name for name, column in columns.items() if not np.isfinite(column).all()), None)
+    if name:
+        largest, limit = getattr(record, name).max(), np.finfo(_DTYPES[name]).max
+        msg = f"{record.name}: {name} is up to {largest:.3g}, and no more than {limit:.3g} can be written"
+        raise ValueError(msg)
+    kept = (columns["weights"].astype(np.float64) * columns["n"]).sum() * (2 / len(record.n)) / record.n_electrons
+    if abs(kept - 1) > _LOST:
+        msg = (
+            f"{record.name}: of {record.n_electrons:g} electrons {kept:.1%} are left where weights (up to "
+            f"{record.weights.max():.3g}) and n (up to {record.n.max():.3g}) are written by 32 bits; scale it back"
+        )
+        raise ValueError(msg)
+    return columns
 
 
 def read_records(path: str | os.PathLike[str]) -> dict[str, DensityRecord]:

@@ -3,8 +3,9 @@
 Atomic units: energies in hartree (mHa where said), r_s in bohr. The conditions are in `matembed.densities.conditions`.
 
 A name of libxc is split into exchange and correlation, which have conditions of their own. A functional that cannot be
-split has exchange nevertheless: what ``E_xc[n_g] / g`` goes to as g grows [1]_, taken at g = 1,000,000; and the rest is
-its correlation. Conditions that such a limit meets by itself, or is not sharp enough for, are then not applicable.
+split has exchange nevertheless: what ``E_xc[n_g] / g`` goes to as g grows [1]_, at each point extrapolated from where
+it has r_s = 1e-7 and 1e-8; and the rest is its correlation. Conditions that such a limit meets by itself, or is not
+sharp enough for, are then not applicable.
 
 Hybrids are split in the same way, and their exact exchange goes with their exchange: see `conditions`. Where distances
 matter (HSE06) exchange does not scale with the density, so that it has no such limit; and exact exchange is known of
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
 __all__ = ["Scorecard", "draw", "page", "scorecard"]
 
 _STEP, _MISSED = 1e-4, 1e-5  # relative change of an ingredient, and error of a slope of the energy by its logarithm
-_HIGH = 1e6  # g; correlation is less than 2e-5 of exchange there, from r_s = 20 bohr on
+_HIGH = (1e-7, 1e-8)  # r_s; correlation is less than 1e-6 of exchange there, or 1e-5 where it grows as r_s^(-1/2)
+_NO_DENSITY = 1e-15  # e/bohr^3, of libxc
 
 
 @dataclass(frozen=True)
@@ -350,7 +352,11 @@ def draw(scorecards: Sequence[Scorecard]) -> "Figure":
 
 @dataclass(frozen=True)
 class _HighDensity:
-    """Exchange of a functional that does not split: ``E_xc[n_g] / g`` at high density."""
+    """Exchange of a functional that does not split: the limit of ``E_xc[n_g] / g`` at high density.
+
+    Correlation that is finite there leaves a term of 1/g, which two g take away. Each point has its own: so dilute ones
+    get far enough, and dense ones not where numbers overflow.
+    """
 
     whole: Functional
     kind: Kind = "exchange"
@@ -364,8 +370,16 @@ class _HighDensity:
         return self.whole.family
 
     def derivatives(self, points: SpinPoints) -> Derivatives:
-        energy, v_n, v_sigma, v_tau = self.whole.derivatives(points.scaled(_HIGH))
-        return Derivatives(energy / _HIGH**4, v_n / _HIGH, v_sigma * _HIGH**4, v_tau * _HIGH)
+        wide, narrow = _HIGH
+        pairs = zip(self._at(points, wide), self._at(points, narrow), strict=True)
+        return Derivatives(*((wide * second - narrow * first) / (wide - narrow) for first, second in pairs))
+
+    def _at(self, points: SpinPoints, r_s: float) -> Derivatives:
+        """Differentiate ``E_xc[n_g] / g``, where each point is scaled to one density."""
+        g = (3 / (4 * np.pi * np.maximum(points.n.sum(axis=0), _NO_DENSITY))) ** (1 / 3) / r_s
+        dense = SpinPoints(points.n * g**3, points.sigma * g**8, points.tau * g**5)
+        energy, v_n, v_sigma, v_tau = self.whole.derivatives(dense)
+        return Derivatives(energy / g**4, v_n / g, v_sigma * g**4, v_tau * g)
 
 
 @dataclass(frozen=True)

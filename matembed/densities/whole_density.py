@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from matembed._optional import import_extra
 from matembed.densities.functionals import LDA_EXCHANGE
 from matembed.densities.records import DensityRecord
-from matembed.encoders._training import one_thread, warm_then_cosine
+from matembed.encoders._training import one_thread, single_precision, warm_then_cosine
 
 __all__ = [
     "Batch",
@@ -220,7 +220,7 @@ class WholeDensityNetwork:
         Returns
         -------
         WholeDensityNetwork
-            Of 20,629 numbers at a width of 48 and three columns.
+            Of 20,629 numbers at a width of 48 and three columns; of 32 bits, whatever the default of torch.
         """
         torch = import_extra("torch", extra="density")
         columns = np.concatenate([one.columns for one in rows])
@@ -230,7 +230,7 @@ class WholeDensityNetwork:
         apart, n_columns = columns - centre, columns.shape[1]
         covariance = apart.T @ (shares[:, None] * apart) + _LEAST_SPREAD**2 * np.eye(n_columns)
         whiten = np.linalg.inv(np.linalg.cholesky(covariance)).T
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), single_precision(torch):
             torch.manual_seed(seed)
             modules = torch.nn.ModuleDict(
                 {

@@ -109,6 +109,26 @@ def test_the_torch_function_is_the_model(shipped, bound):
         assert abs(told - model.predict([shipped[name]])[0]) < 1e-7, name
 
 
+@pytest.mark.filterwarnings("ignore:with noise")
+def test_the_torch_function_of_a_short_length_is_the_model(shipped):
+    """The exponents of its terms are up to 1,000, and their exponentials would overflow."""
+    pytest.importorskip("torch")
+    pytest.importorskip("pyscf")
+    model = EnhancementFactor(length=0.03).fit(list(shipped.values())[:10])
+    functional = as_functional(model.functional())
+    for name in ("H2O", "OH"):
+        told = functional.derivatives(shipped[name].points())
+        assert all(np.isfinite(one).all() for one in told)
+        assert abs(shipped[name].weights @ told.energy - model.predict([shipped[name]])[0]) < 1e-7, name
+
+
+def test_a_file_of_another_kind_is_said_in_one_line(tmp_path):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"no safetensors file")
+    with pytest.raises(ValueError, match=r"model\.safetensors is no safetensors file .*EnhancementFactor\.write"):
+        EnhancementFactor.read(file)
+
+
 def test_the_torch_function_has_finite_slopes_where_there_is_nothing(calm):
     functional = as_functional(calm.functional())
     n = np.array([[0.0, 1e-30, 1e-18, 1e-8], [0.0, 0.0, 1e-18, 1.0]])
@@ -188,3 +208,27 @@ def test_the_command_line_learns_and_scores(tmp_path, capsys):
     assert "no functional is exchange alone" in capsys.readouterr().err
     assert main(["density", "scorecard", "NO_SUCH"]) == 2
     assert "libxc has no functional 'NO_SUCH'" in capsys.readouterr().err
+    file.write_bytes(b"no model")
+    assert main(["density", "scorecard", str(file)]) == 2
+    assert "is no safetensors file" in capsys.readouterr().err
+
+
+def test_the_command_line_learns_from_records_with_exact_exchange_alone(shipped, tmp_path, capsys):
+    from dataclasses import replace
+
+    from matembed.cards import Card
+    from matembed.cli import main
+    from matembed.densities.records import write_records
+
+    exact = [
+        replace(one, energies={"exact_exchange": one.energies["exact_exchange"]}) for one in list(shipped.values())[:8]
+    ]
+    write_records(exact, tmp_path / "exact", Card("densities"))
+    write_records([*exact[1:], replace(exact[0], energies={})], tmp_path / "none", Card("densities"))
+    fit = ["density", "fit", "--out", str(tmp_path / "exchange.safetensors"), "--overwrite", "--records"]
+    for folds in ("1", "2"):
+        assert main([*fit, str(tmp_path / "exact"), "--folds", folds]) == 0
+        said = capsys.readouterr().out
+        assert ("2 folds: " in said) == (folds == "2") and "PBE" not in said
+    assert main([*fit, str(tmp_path / "none")]) == 2
+    assert f"1 records have no exact exchange, such as {exact[0].name!r}" in capsys.readouterr().err

@@ -65,6 +65,8 @@ def test_a_hybrid_is_no_function_of_points(name):
         ("HYB_MGGA_X_SCAN0", ExactShare(0.25, 0.25), "exchange", "MGGA"),
         ("HF", ExactShare(1, 1), "exchange", "LDA"),
         ("HF,PBE", ExactShare(1, 1), "exchange-correlation", "GGA"),
+        # the range of M11-L is not one of exact exchange
+        ("0.5*M11-L+0.5*PBE0", ExactShare(0.125, 0.125), "exchange-correlation", "MGGA"),
     ],
 )
 def test_shares_of_exact_exchange(name, exact, kind, family):
@@ -73,6 +75,15 @@ def test_shares_of_exact_exchange(name, exact, kind, family):
     assert [getattr(hybrid.exact, one) for one in ("short", "long", "omega")] == pytest.approx(
         [exact.short, exact.long, exact.omega]
     )
+
+
+@pytest.mark.parametrize("name", ["M11-L", "LDA_X_ERF", ",LDA_C_PW_ERF", "GGA_C_PBE_ERF_GWS"])
+def test_a_local_functional_of_a_range_is_no_hybrid(name):
+    functional = as_functional(name)
+    assert isinstance(functional, LibxcFunctional) and functional.name == name
+    assert not np.isnan(functional.derivatives(SpinPoints.unpolarised([0.1, 1.0], s=0.5, alpha=1)).energy).any()
+    with pytest.raises(ValueError, match=f"{re.escape(name)}' is none"):
+        LibxcHybrid(name)
 
 
 def test_what_is_left_of_pbe0_is_three_quarters_of_pbe_exchange_and_its_correlation():

@@ -102,6 +102,12 @@ def test_every_family_runs_in_every_kind_of_calculation(name, kind, xc, parts):
     assert attach(kohn_sham(name, kind=kind, basis="sto-3g"), *parts).kernel() == pytest.approx(expected, abs=1e-10)
 
 
+def test_a_local_functional_of_a_range_runs_as_by_its_name():
+    mol = gto.M(atom="He", basis="6-31g", verbose=0)
+    attached = attach(dft.RKS(mol), "M11-L").kernel()
+    assert attached == pytest.approx(dft.RKS(mol, xc="M11-L").kernel(), abs=1e-9)
+
+
 def test_exchange_of_lda_goes_with_correlation_of_a_meta_gga():
     expected = kohn_sham("OH", xc="LDA,SCAN").kernel()
     assert attach(kohn_sham("OH"), lda_exchange, correlation="SCAN").kernel() == pytest.approx(expected, abs=1e-10)

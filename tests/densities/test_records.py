@@ -58,7 +58,7 @@ def test_written_and_read_keeps_every_electron(records, tmp_path):
     for name, record in found.items():
         assert abs(record.n_electrons - round(record.n_electrons)) < 1e-12
         assert abs(integral(record, "PBE,") - integral(records[name], "PBE,")) < 1e-4  # s keeps 3 digits
-        assert record.energies == pytest.approx(records[name].energies, abs=1e-8)
+        assert record.energies == pytest.approx(records[name].energies, rel=1e-11)
         assert (record.spin, record.elements, len(record)) == (
             records[name].spin,
             records[name].elements,
@@ -83,6 +83,28 @@ def test_a_changed_file_is_refused(records, tmp_path):
         read_records(folder)
     with pytest.raises(FileNotFoundError, match=r"no folder|config\.json"):
         read_records(tmp_path / "nothing")
+
+
+def test_energies_of_any_size_keep_their_digits(records, tmp_path):
+    record = records["OH"].scaled(1e-6)
+    found = read_records(write_records([record], tmp_path / "set", Card("densities")))["OH"]
+    assert found.energies == pytest.approx(record.energies, rel=1e-11, abs=0)
+    assert np.allclose(found.n, record.n, rtol=1e-6, atol=1e-40)
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_replaced(records, tmp_path):
+    from dataclasses import replace
+
+    folder = write_records(records.values(), tmp_path / "set", Card("densities"))
+    for record, message in (
+        (replace(records["H2O"], s=1e5 * (1 + records["H2O"].s)), "H2O: s is up to .* no more than 6.55e"),
+        (replace(records["OH"], s_total=1e5 * (1 + records["OH"].s_total)), "OH: s_total is up to"),
+        (records["He"].scaled(1e-15), "He: weights is up to"),
+        (replace(records["He"], n=records["He"].n * 1e-50), "He: of .* electrons 0.0% are left"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write_records([records["N"], record], folder, Card("densities"), overwrite=True)
+    assert list(read_records(folder)) == list(records)
 
 
 def test_two_records_of_one_name_are_refused(records, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("pyscf")
 pytest.importorskip("torch")
 
+import torch
 from pyscf import gto, scf
 
 from matembed.densities.molecules import record_of
@@ -106,6 +107,16 @@ def test_violations_are_relative_and_none_at_factor_one(known):
 
 
 # Correlation ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_default_precision_of_torch_changes_nothing(known):
+    plain = fit(known, "contrastive", **FAST | {"steps": 5, "pretraining_steps": 2}).predict(known)
+    torch.set_default_dtype(torch.float64)
+    try:
+        other = fit(known, "contrastive", **FAST | {"steps": 5, "pretraining_steps": 2}).predict(known)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (plain == other).all()
 
 
 def test_inequality_counts_on_one_side_alone(known):
