@@ -349,7 +349,6 @@ class LearnedExchange:
         self._directions = torch.from_numpy(centres.T / length**2)
         self._weights = torch.from_numpy(weights)
         self._of_centres = torch.from_numpy(-0.5 * (centres**2).sum(axis=1) / length**2)
-        self._at_origin = float(weights @ np.exp(self._of_centres.numpy()))
 
     def __call__(self, n: Any, sigma: Any, tau: Any, averaged: Any = None) -> Any:
         """Tell the energy per volume, hartree/bohr^3, shape (n_points,)."""
@@ -369,9 +368,10 @@ class LearnedExchange:
         u = 0.5 * (uniform - excess) / (uniform + excess)
         seen = torch.stack([x, u, *((one - there) / (one + there) for one in averaged)], dim=1)
         of_seen = -0.5 * (seen**2).sum(dim=1) / self._length**2
-        # of products of exponentials, which overflow where the length is short, the exponents are added
-        near_centres = torch.exp(seen @ self._directions + of_seen[:, None] + self._of_centres)
-        learned = near_centres @ self._weights - self._at_origin * torch.exp(of_seen)
+        # Of products of exponentials, which overflow where the length is short, the exponents are added. Where nothing
+        # is seen, as in the uniform gas, both are the same numbers.
+        both = of_seen[:, None] + self._of_centres
+        learned = (torch.exp(seen @ self._directions + both) - torch.exp(both)) @ self._weights
         factor = _prior_factor(x, self._bound)
         if self._bound is None:
             factor = factor + learned

@@ -120,9 +120,10 @@ def ask_members(
     """Ask all members on a device: locations and standard deviations, shape (n_members, n_materials)."""
     torch: Any = import_extra("torch", extra="transformer")
     where = choose_device(device, torch)
-    unknown = members[0].not_met(materials)
+    not_met = [member.not_met(materials) for member in members]
+    unknown = [symbol for symbol in not_met[0] if all(symbol in each for each in not_met)]
     if unknown:
-        msg = f"no material held {', '.join(unknown)} in training; predictions of materials that do are guesses"
+        msg = f"nothing was learned of {', '.join(unknown)}; predictions of materials that hold them are guesses"
         warnings.warn(msg, stacklevel=3)
     with one_thread(torch), single_precision(torch):
         both = []

@@ -74,7 +74,7 @@ _FEWER: tuple[int | None, ...] = (30, 100, 300, None)  # columns to try for mode
 _TREES = ("extra_trees", "random_forest", "boosted_trees")
 _SEEDS = ("random_state", "seed")  # names that estimators have for theirs
 _N_SEEDS = 2**32  # as many as scikit-learn takes, from 0 on
-_GRAIN = 2.0**-40  # of what is learned: last digits differ between units, and would choose between equal splits
+_GRAIN = 2.0**-40  # of each target: last digits differ between units, and would choose between equal splits
 _MOST_WEIGHED = 5000  # rows left out that weights are found from
 _LEAST_WEIGHT = 1e-3  # members of less are left out
 _SAME = 0.95  # rank correlation from which on a column repeats another
@@ -697,7 +697,10 @@ def _fit(
 
 def _spread(target: Floats) -> float:
     """Measure the standard deviation of targets; 1 if they are all the same."""
-    return float(target.std()) if np.ptp(target) > 0 else 1.0
+    if np.ptp(target) == 0:
+        return 1.0
+    most = np.abs(target).max()  # squares of tiny or huge numbers are 0 or infinite
+    return float(most * (target / most).std())
 
 
 def _scaled(rows: Floats, estimate: int | None, scale: float) -> Floats:
@@ -723,7 +726,8 @@ def _learned(target: Floats, estimate: Floats, transform: str) -> Floats:
             learned = target - estimate
         case _:
             learned = target
-    return np.asarray(np.rint(learned / _GRAIN) * _GRAIN)
+    mantissa, exponent = np.frexp(learned)
+    return np.ldexp(np.rint(mantissa / _GRAIN) * _GRAIN, exponent)
 
 
 def _folds(target: Floats, groups: ArrayLike | None, settings: _Settings) -> Iterator[tuple[Integers, Integers]]:

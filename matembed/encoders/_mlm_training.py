@@ -33,6 +33,7 @@ _WARM_UP = 0.05  # of all steps: the learning rate rises
 _BETAS = (0.9, 0.98)  # of AdamW
 _LONGEST_GRADIENT = 1.0
 _CHECKPOINT = "training.safetensors"
+_PROCEDURE = 2  # another one whenever what is hidden or how steps are made changes, so that no run is half of each
 
 
 class Training:
@@ -82,7 +83,7 @@ class Training:
         run = "" if file is None else self._fingerprint()
         if file is not None and file.exists():
             self._resume(file, run)
-        elif file is not None and (not self.accelerator or self.accelerator.is_main_process):
+        if file is not None and (not self.accelerator or self.accelerator.is_main_process):
             trial = file.with_suffix(".trial")  # fails now, rather than after an epoch, if nothing can be written there
             with whole_file(trial) as partial:
                 partial.touch()
@@ -176,7 +177,7 @@ class Training:
 
     def _fingerprint(self) -> str:
         """Hash what decides the outcome: settings, materials, and the network that is gone on from."""
-        digest = hashlib.sha256(json.dumps(settings_of(self.encoder), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps([_PROCEDURE, settings_of(self.encoder)], sort_keys=True).encode())
         for sets in filter(None, (self.sets, self.validation)):
             for column in (getattr(sets, each.name) for each in fields(sets)):
                 if isinstance(column, np.ndarray):

@@ -21,6 +21,7 @@ __all__ = [
     "ValenceMethod",
     "assign_valences",
     "bond_valences",
+    "known_states",
     "likeliest_states",
     "may_balance",
     "stated_valences",
@@ -45,6 +46,8 @@ SHARED_GAIN = 0.2
 LEAST_LIKELY = -20.0
 # Log odds that differ by less are equal.
 TIE = 1e-9
+# Of larger formulas twice the amounts would take minutes.
+_MOST_ATOMS = 200
 # Formulas that give amounts to two digits balance to this charge.
 _ROUNDING = 0.02
 # Å³ by atom; nothing is denser.
@@ -502,8 +505,9 @@ def likeliest_states(amounts: Mapping[str, int], charge: int = 0) -> dict[str, f
     Atoms of one element may differ, among the states known from the ICSD; the sum over atoms of how common each
     state is there is made as large as the charge allows. This is the first answer of pymatgen's
     ``Composition.oxi_state_guesses`` for the smallest whole amounts in the same proportions, found without listing all
-    the others. Where it has none, or leaves the likeliest anion neutral, twice these amounts are asked: half the Bi of
-    BaBiO3 is +3 and half +5.
+    the others. Where it has none, or leaves the likeliest anion neutral, twice these amounts are asked, with no element
+    that is both a cation and an anion: half the Bi of BaBiO3 is +3 and half +5. Formulas of more than 200 atoms are
+    asked once.
 
     Parameters
     ----------
@@ -527,20 +531,21 @@ def likeliest_states(amounts: Mapping[str, int], charge: int = 0) -> dict[str, f
     True
     """
     unit = math.gcd(charge, *amounts.values())
-    for n_units in (1, 2):
+    n_atoms = sum(amounts.values()) // unit
+    for n_units in (1, 2) if n_atoms <= _MOST_ATOMS else (1,):
         pairs = tuple((symbol, n_units * amount // unit) for symbol, amount in sorted(amounts.items()))
-        found = _balanced(pairs, n_units * charge // unit)
+        found = _balanced(pairs, n_units * charge // unit, one_sign=n_units == 2)
         if found is not None:
             return {symbol: found[symbol] for symbol in amounts}
     return None
 
 
 @lru_cache(maxsize=4096)
-def _balanced(amounts: tuple[tuple[str, int], ...], charge: int) -> dict[str, float] | None:
+def _balanced(amounts: tuple[tuple[str, int], ...], charge: int, *, one_sign: bool) -> dict[str, float] | None:
     reached: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}  # total: best score, charge of each element
     for symbol, amount in amounts:
         longer: dict[int, tuple[float, tuple[int, ...]]] = {}
-        for more, gain in _charges(symbol, amount).items():
+        for more, gain in _charges(symbol, amount, one_sign=one_sign).items():
             for total, (score, charges) in reached.items():
                 if score + gain > longer.get(total + more, (-1.0, ()))[0]:
                     longer[total + more] = (score + gain, (*charges, more))
@@ -551,6 +556,30 @@ def _balanced(amounts: tuple[tuple[str, int], ...], charge: int) -> dict[str, fl
     if not any(charges) or (anion is not None and not charges[anion]):
         return None
     return {symbol: each / amount for (symbol, amount), each in zip(amounts, charges, strict=True)}
+
+
+def known_states(symbol: str) -> tuple[int, ...]:
+    """List the oxidation states of an element in the ICSD; where it has none, the common ones.
+
+    Parameters
+    ----------
+    symbol : str
+        Of the element.
+
+    Returns
+    -------
+    tuple of int
+        In units of e.
+
+    Examples
+    --------
+    >>> known_states("Bi")
+    (1, 2, 3, 5)
+    """
+    from pymatgen.core.periodic_table import Element
+
+    element = Element(symbol)
+    return tuple(int(state) for state in element.icsd_oxidation_states or element.common_oxidation_states)
 
 
 def may_balance(amounts: Mapping[str, float]) -> bool:
@@ -571,11 +600,9 @@ def may_balance(amounts: Mapping[str, float]) -> bool:
     >>> may_balance({"Li": 0.5, "Co": 1, "O": 2}), may_balance({"Fe": 0.25, "Ni": 0.75})
     (True, False)
     """
-    from pymatgen.core.periodic_table import Element
-
     if all(amount == round(amount) for amount in amounts.values()):
         return likeliest_states({symbol: round(amount) for symbol, amount in amounts.items()}) is not None
-    states = [Element(symbol).icsd_oxidation_states or Element(symbol).common_oxidation_states for symbol in amounts]
+    states = [known_states(symbol) for symbol in amounts]
     if len(states) < 2 or not all(states):
         return False
     lowest, highest = (
@@ -584,14 +611,22 @@ def may_balance(amounts: Mapping[str, float]) -> bool:
     return lowest <= _ROUNDING and highest >= -_ROUNDING
 
 
-def _charges(symbol: str, amount: int) -> dict[int, float]:
-    """Every total charge that so many atoms of an element can have, and the score of the best way to it."""
-    from pymatgen.core.bond_valence import PRIOR_PROB
-    from pymatgen.core.periodic_table import Element, Species
+def _charges(symbol: str, amount: int, *, one_sign: bool) -> dict[int, float]:
+    """Every total charge that so many atoms of an element can have, and the score of the best way to it.
 
-    element = Element(symbol)
-    known = element.icsd_oxidation_states or element.common_oxidation_states
-    states = {int(state): float(PRIOR_PROB.get(Species(symbol, state), 0.0)) for state in known}
+    With one sign, all of them are cations, or all anions.
+    """
+    from pymatgen.core.bond_valence import PRIOR_PROB
+    from pymatgen.core.periodic_table import Species
+
+    states = {state: float(PRIOR_PROB.get(Species(symbol, state), 0.0)) for state in known_states(symbol)}
+    if not one_sign:
+        return _totals(states, amount)
+    signs = ({state: gain for state, gain in states.items() if state * sign > 0} for sign in (1, -1))
+    return {total: score for each in signs if each for total, score in _totals(each, amount).items()}
+
+
+def _totals(states: Mapping[int, float], amount: int) -> dict[int, float]:
     best = {0: 0.0}
     for _ in range(amount):
         longer: defaultdict[int, float] = defaultdict(lambda: -1.0)

@@ -271,7 +271,8 @@ def _is_of_tables(source: Any) -> bool:
     if not isinstance(source, str | os.PathLike):
         return _is_frame(source)
     path = Path(source)
-    return bare_suffix(path) in TABLE_FILE_SUFFIXES or any(bare_suffix(one) == ".parquet" for one in files_below(path))
+    parts = files_below(path) if path.is_dir() else []
+    return bare_suffix(path) in TABLE_FILE_SUFFIXES or any(bare_suffix(one) == ".parquet" for one in parts)
 
 
 def _is_frame(source: Any) -> bool:

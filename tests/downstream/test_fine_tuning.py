@@ -267,13 +267,23 @@ def test_targets_that_do_not_fit_are_refused():
 
 def test_elements_that_no_material_held_are_named(masked_lm):
     model = TransformerRegressor(**QUICK).fit(FORMULAS, GAPS)
-    with pytest.warns(UserWarning, match="no material held Hf, Og in training; predictions of materials that do are"):
+    with pytest.warns(UserWarning, match="nothing was learned of Hf, Og; predictions of materials that hold them are"):
         model.predict(["LiS", "OgS", "HfS2"])
     alkali = [row for row, formula in enumerate(FORMULAS) if formula.startswith(("Li", "Na"))]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         started = TransformerRegressor(masked_lm, max_epochs=2)
         started.fit([FORMULAS[row] for row in alkali], GAPS[alkali]).predict(["ZnTe"])
+
+
+def test_an_element_that_one_member_met_is_no_guess():
+    formulas = [*FORMULAS, "HfO2"]
+    model = TransformerRegressor(**QUICK, n_members=3, validation_fraction=0.2, seed=1).fit(formulas, [*GAPS, 1.0])
+    met = [member.not_met(read_sets(["HfO2"])) == [] for member in model.members_]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model.predict(["HfO2"])
+    assert any("Hf" in str(one.message) for one in told) == (not any(met))
 
 
 def test_sets_in_a_list_are_of_one_material_each():

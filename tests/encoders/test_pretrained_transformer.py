@@ -106,7 +106,9 @@ def test_it_knows_the_coordination_that_textbooks_have(model, formula, element, 
     assert best.loc[0, ["oxidation", "geometry"]].tolist() == [oxidation, geometry]
 
 
-@pytest.mark.parametrize("formula", ["Fe", "He", "O2", "Ni3Al", "MgB2", "FeSi", "Fe0.25Ni0.75", "MnO4", "ClO4-"])
+@pytest.mark.parametrize(
+    "formula", ["Fe", "He", "O2", "Ni3Al", "MgB2", "FeSi", "Fe0.25Ni0.75", "MnO4", "ClO4-", "TiSi2"]
+)
 def test_it_invents_no_oxidation_state_where_none_balance(model, formula):
     assert model.fill_mask(formula, n=2)["oxidation"].isna().all()
     rows = model.predict_geometry(formula_sets([formula], oxidation="balanced")).index.to_frame()

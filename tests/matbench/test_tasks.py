@@ -151,6 +151,9 @@ def test_formulas_of_any_column(tmp_path):
     with pytest.raises(ValueError, match=r"pass column= \(command line: --column\) one of: 'salt'"):
         read_matbench(path)
     assert read_matbench(path, column="salt")["a"].inputs == tuple(SALTS)
+    rows = [{"salt": formula, "target": float(idx), "fold": idx % 2} for idx, formula in enumerate(SALTS)]
+    json_lines = write(tmp_path / "b.jsonl", "\n".join(map(json.dumps, rows)) + "\n")
+    assert read_matbench(json_lines, column="salt")["b"].inputs == tuple(SALTS)
     frame = split_frame(tmp_path, ["salt", "gap"], [[formula, gap] for formula, gap in zip(SALTS, GAPS, strict=True)])
     with pytest.raises(ValueError, match=r"pass column= \(command line: --column\) one of: salt, gap"):
         read_matbench(frame)

@@ -79,10 +79,20 @@ def test_states_of_ions_are_the_first_guess_of_pymatgen(formula, charge):
     assert states == pytest.approx(guesses[0])
 
 
-@pytest.mark.parametrize("formula", ["Cu", "O2", "NiAl", "Cu3Au", "LaHfMg30O32"])
+@pytest.mark.parametrize(
+    "formula", ["Cu", "O2", "NiAl", "Cu3Au", "LaHfMg30O32", "TiSi2", "MoSi2", "CeSi2", "AlB2", "PtSbSi"]
+)
 def test_what_does_not_balance_has_no_states(formula):
     amounts = Composition(formula).get_el_amt_dict()
     assert likeliest_states({symbol: int(amount) for symbol, amount in amounts.items()}) is None
+
+
+@pytest.mark.parametrize(("formula", "means"), [("BaBiO3", {"Bi": 4}), ("Rb2SbBr6", {"Sb": 4}), ("K3MnO4", {"Mn": 5})])
+def test_states_of_one_element_may_be_mixed_over_two_formula_units(formula, means):
+    amounts = Composition(formula).get_el_amt_dict()
+    for multiple in (1, 2, 6):
+        states = likeliest_states({symbol: multiple * int(amount) for symbol, amount in amounts.items()})
+        assert {symbol: states[symbol] for symbol in means} == means
 
 
 def test_large_formulas_do_not_blow_up():
