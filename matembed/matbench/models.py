@@ -108,8 +108,13 @@ class RememberedRows(TransformerMixin, BaseEstimator):
     def __init__(self, featurizer: Any, *, compositions: bool = False) -> None:
         self.featurizer = featurizer
         self.compositions = compositions
-        # Materials are kept, so that no other object can take the identity of one that is known.
-        self._known: dict[int, tuple[Any, NDArray[np.float64]]] = {}
+        self._remembered = RememberedMaterials(self._describe, np.concatenate)
+
+    def _describe(self, materials: list[Any]) -> NDArray[np.float64]:
+        rows: NDArray[np.float64] = self.featurizer.transform(
+            _compositions(materials) if self.compositions else materials
+        )
+        return rows
 
     def fit(self, X: Column, y: object = None) -> Self:  # noqa: ARG002 (scikit-learn's signature)
         """Check the settings of the featurizer.
@@ -141,14 +146,14 @@ class RememberedRows(TransformerMixin, BaseEstimator):
         -------
         float64 array, shape (n_materials, n_columns)
             One row a material.
+
+        Raises
+        ------
+        ValueError
+            If a material cannot be described, or there are none.
         """
-        materials = as_list(X, "materials")
-        new = list({id(one): one for one in materials if id(one) not in self._known}.values())
-        if new:
-            asked = _compositions(new) if self.compositions else new
-            rows = self.featurizer.transform(asked)
-            self._known |= {id(one): (one, row) for one, row in zip(new, rows, strict=True)}
-        return np.array([self._known[id(one)][1] for one in materials])
+        rows: NDArray[np.float64] = self._remembered.read(as_list(X, "materials"))
+        return rows
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
