@@ -28,6 +28,11 @@ def shell_bonds(crystal: Crystal) -> NDArray[np.int64]:
         Site, neighbour and image of the latter, site by site. A bond is listed from each end whose shell holds the
         other.
 
+    Raises
+    ------
+    MotifError
+        If the cell is too flat to find neighbours in.
+
     Examples
     --------
     >>> crystal = Crystal(4.12 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.5]], [55, 17])
