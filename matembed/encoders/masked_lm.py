@@ -2,60 +2,37 @@
 
 import copy
 import os
-import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from importlib.resources import as_file, files
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matembed._atomic import whole_folder
-from matembed._hub import upload
 from matembed._optional import import_extra
 from matembed.cards import Card
-from matembed.corpus.formulas import amounts_of
 from matembed.corpus.material_sets import MaterialSets, formula_sets
-from matembed.corpus.ragged import members
 from matembed.corpus.set_words import WORDS
 from matembed.elements import SYMBOLS
-from matembed.embeddings import EmbeddingTable, UnknownTokenError
-from matembed.encoders._bags import NO_OXIDATION, Bag, bag_of, charge_of, count_materials, tokens_of
-from matembed.encoders._masking import (
-    GEOMETRY_WORDS,
-    MOTIF,
-    SPECIES,
-    STATE_WORDS,
-    Given,
-    Index,
-    Objective,
-    Question,
-    Wanted,
-    asking,
-    batches_of,
-    has_motifs,
-    hide,
-    nothing_hidden,
-    with_unknown_motifs,
-)
+from matembed.embeddings import EmbeddingTable
+from matembed.encoders._bags import bag_of, count_materials, tokens_of
+from matembed.encoders._hidden_answers import Answers, Told, answer_hidden
+from matembed.encoders._masking import GEOMETRY_WORDS, Given, Objective, has_motifs
 from matembed.encoders._memory import Memory
+from matembed.encoders._model_folders import open_model, push_model, write_model
+from matembed.encoders._seen_elements import OnMissing, check_seen, unseen_words
+from matembed.encoders._states import attention_weights, material_states, sum_words, token_states
 from matembed.encoders._training import check_count, check_number, choose_device, not_fitted, one_thread
-from matembed.motifs.valences import may_balance
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Given", "MaskedLM", "Objective"]
 
-OnMissing = Literal["error", "guess"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
-_BUNDLED = files("matembed") / "pretrained" / "models"
-_HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # owner/name
 _SIZES = ("dim", "n_layers", "n_heads", "feed_forward")  # of the network
 
 
@@ -170,7 +147,7 @@ class MaskedLM:
     precision: Precision = "auto"
     seed: int = 0
     progress: bool = False
-    _memories: "dict[_Told, Memory]" = field(init=False, repr=False, default_factory=dict)
+    _memories: dict[Told, Memory] = field(init=False, repr=False, default_factory=dict)
     network_: Any = field(init=False, repr=False)
     history_: list[dict[str, float]] = field(init=False, repr=False)
     seen_: dict[str, dict[str, int]] = field(init=False, repr=False)
@@ -300,14 +277,19 @@ class MaskedLM:
             raise ValueError(msg)
         if materials is None:
             counts = self.seen_[kind]
-            vectors = self._static({token: bag_of(token, kind) for token in counts})
+            vectors = sum_words(self.network_, {token: bag_of(token, kind) for token in counts})
         else:
             _check_sets(materials)
             token_idx, texts, bags = tokens_of(materials, kind)
-            unseen = self._unseen_words()
+            unseen = unseen_words(self.seen_["element"])
             counts = count_materials(materials, token_idx, texts)
             counts = {token: count for token, count in counts.items() if not np.isin(bags[token][0], unseen).any()}
-            vectors = self._contextual(materials, token_idx, texts, layer) if contextual else self._static(bags)
+            if contextual:
+                vectors = token_states(
+                    self.network_, materials, token_idx, texts, batch_tokens=self.batch_tokens, layer=layer
+                )
+            else:
+                vectors = sum_words(self.network_, bags)
         tokens = sorted((token for token in counts if counts[token] >= min_count), key=lambda t: (-counts[t], t))
         if not tokens:
             msg = f"no {kind} token occurs in {min_count} materials or more; lower min_count or pass other materials"
@@ -365,16 +347,8 @@ class MaskedLM:
         if pooling not in ("mean", "cls"):
             msg = f"pooling must be 'mean' or 'cls', got {pooling!r}"
             raise ValueError(msg)
-        self._check_seen(materials, on_missing)
-        vectors = np.zeros((len(materials), self.dim), dtype=np.float32)
-        for asked, question, states, _ in self._read(Index(materials), nothing_hidden(len(materials)), layer=layer):
-            if pooling == "cls":
-                vectors[asked] = states[:, 0]
-            else:
-                n_tokens = np.diff(question.token_starts)
-                real = np.arange(1, states.shape[1]) <= n_tokens[:, None]
-                vectors[asked] = (states[:, 1:] * real[..., None]).sum(axis=1) / n_tokens[:, None]
-        return vectors
+        check_seen(self.seen_["element"], materials, on_missing)
+        return material_states(self.network_, materials, batch_tokens=self.batch_tokens, layer=layer, pooling=pooling)
 
     def predict_geometry(
         self,
@@ -425,7 +399,7 @@ class MaskedLM:
 
         self._check_fitted()
         _check_sets(sets)
-        answers = self._predict(sets, given, oxidation, symmetry, on_missing)
+        answers = self._answer(sets, given, oxidation, symmetry, on_missing)
         names = [WORDS.words[word] for word in GEOMETRY_WORDS]
         return pd.DataFrame(answers.probabilities, index=pd.MultiIndex.from_frame(answers.rows), columns=names)
 
@@ -481,7 +455,7 @@ class MaskedLM:
         self._check_fitted()
         check_count("n", n)
         sets = _sets_of(material)
-        answers = self._predict(sets, given, "known", symmetry, on_missing, element)
+        answers = self._answer(sets, given, "known", symmetry, on_missing, element)
         rows, probabilities = answers.rows, answers.probabilities
         n = min(n, len(GEOMETRY_WORDS))
         best = np.argsort(-probabilities, axis=1, kind="stable")[:, :n]
@@ -558,10 +532,10 @@ class MaskedLM:
         if bare.any():
             msg = f"{sets.formulas[int(bare.argmax())]} has no motifs to remember; leave out materials without"
             raise ValueError(msg)
-        answers = self._predict(sets, given, oxidation, symmetry, on_missing)
+        answers = self._answer(sets, given, oxidation, symmetry, on_missing)
         informed = copy.copy(self)
         memory = Memory.of(answers.states, answers.shares, answers.true_rows)
-        informed._memories = self._memories | {_Told.of(given, oxidation, symmetry): memory}
+        informed._memories = self._memories | {Told.of(given, oxidation, symmetry): memory}
         return informed
 
     def nearest(
@@ -616,10 +590,10 @@ class MaskedLM:
         self._check_fitted()
         check_count("n", n)
         sets = _sets_of(material)
-        answers = self._predict(sets, given, "known", symmetry, on_missing, element)
+        answers = self._answer(sets, given, "known", symmetry, on_missing, element)
         tables = []
         for hides in np.unique(answers.hides_oxidation).tolist():
-            told = _Told.of(given, "hidden" if hides else "known", symmetry)
+            told = Told.of(given, "hidden" if hides else "known", symmetry)
             if told not in self._memories:
                 asked = ", ".join(f"{name}={value!r}" for name, value in told._asdict().items())
                 msg = f"nothing was remembered for {asked}; call remember with these first"
@@ -675,8 +649,6 @@ class MaskedLM:
         --------
         matembed.plots.attention_map : Draws it.
         """
-        import pandas as pd
-
         self._check_fitted()
         sets = formula_sets([material]) if isinstance(material, str) else material
         _check_sets(sets)
@@ -688,13 +660,8 @@ class MaskedLM:
             there = f"there are {self.n_layers} layers of {self.n_heads} heads"
             msg = f"{there}, got layer={layer!r} and head={head!r}; pass whole numbers, counted from 0"
             raise ValueError(msg)
-        self._check_seen(sets, on_missing)
-        torch: Any = import_extra("torch", extra="transformer")
-        tensors = hide(Index(sets), nothing_hidden(1)).tensors(torch, self.network_.device)
-        with one_thread(torch), torch.inference_mode():
-            weights = self.network_(**tensors, output_attentions=True).attentions[layer][0].float().cpu().numpy()
-        names = ["[CLS]", *sets.describe(0)["words"]]
-        return pd.DataFrame(weights.mean(axis=0) if head is None else weights[head], index=names, columns=names)
+        check_seen(self.seen_["element"], sets, on_missing)
+        return attention_weights(self.network_, sets, layer=layer, head=head)
 
     def save_pretrained(self, folder: str | os.PathLike[str], *, half: bool = False, overwrite: bool = False) -> Path:
         """Write config.json, model.safetensors, tokenizer.json and README.md (the card), as model hubs keep them.
@@ -724,15 +691,7 @@ class MaskedLM:
             If there is no network yet.
         """
         self._check_fitted()
-        from matembed.encoders.set_transformer import no_bars, word_tokenizer
-
-        self.network_.config.card = self.card_.to_dict()
-        saved = copy.deepcopy(self.network_).half() if half else self.network_
-        with no_bars(), whole_folder(Path(folder), kind="MaskedLM", overwrite=overwrite) as partial:
-            saved.save_pretrained(partial)
-            word_tokenizer().save_pretrained(partial)
-            (partial / "README.md").write_text(self.card_.to_markdown(), encoding="utf-8")
-        return Path(folder)
+        return write_model(self.network_, self.card_, folder, half=half, overwrite=overwrite)
 
     def push_to_hub(self, repo_id: str, *, half: bool = False, private: bool | None = None) -> str:
         """Upload what `save_pretrained` writes to the Hugging Face hub, in one commit.
@@ -756,9 +715,8 @@ class MaskedLM:
         NotFittedError
             If there is no network yet.
         """
-        with tempfile.TemporaryDirectory() as parent:
-            folder = self.save_pretrained(Path(parent) / "model", half=half)
-            return upload(folder, repo_id, what="MaskedLM", private=private)
+        self._check_fitted()
+        return push_model(self.network_, self.card_, repo_id, half=half, private=private)
 
     @classmethod
     def from_pretrained(cls, name: str | os.PathLike[str], *, device: Literal["cpu", "cuda", "auto"] = "cpu") -> Self:
@@ -784,32 +742,11 @@ class MaskedLM:
         ValueError
             If it holds another model.
         """
-        torch = import_extra("torch", extra="transformer")
-        import_extra("transformers", extra="transformer")
-        from matembed.encoders.set_transformer import SetTransformer, SetTransformerConfig, no_bars
-
-        text, is_model = str(name), (Path(name) / "config.json").is_file()
-        shipped = sorted(each.name for each in _BUNDLED.iterdir())
-        if text in shipped and not is_model:
-            with as_file(_BUNDLED / text) as folder:
-                return cls.from_pretrained(folder, device=device)
-        if not is_model and (Path(name).exists() or not _HUB_NAME.fullmatch(text)):
-            what = "a folder without config.json" if Path(name).is_dir() else "no folder"
-            known = ", ".join(shipped)
-            msg = f"{text!r} is {what}, nor a model of the package ({known}); names on the hub are owner/name"
-            raise OSError(msg)
-        config = SetTransformerConfig.from_pretrained(name)
-        if getattr(config, "type", None) != "MaskedLM" or config.n_words != len(WORDS.words):
-            msg = f"{name} is no MaskedLM of this vocabulary ({len(WORDS.words)} words); write one with save_pretrained"
-            raise ValueError(msg)
-        card = Card.from_dict(config.card)
+        kept = open_model(name, device=device)
         names = {each.name for each in fields(cls) if each.init}
-        settings = {key: value for key, value in card.settings.items() if key in names}
+        settings = {key: value for key, value in kept.card.settings.items() if key in names}
         model = cls(**settings | {"device": device})
-        with no_bars():
-            network = SetTransformer.from_pretrained(name, dtype=torch.float32)
-        model.network_ = network.eval().to(choose_device(device, torch))
-        model.card_, model.seen_, model.history_ = card, config.seen, config.history
+        model.network_, model.card_, model.seen_, model.history_ = kept
         return model
 
     def _check(self) -> None:
@@ -850,44 +787,7 @@ class MaskedLM:
             msg = f"layer must be a whole number from {-self.n_layers - 1} to {self.n_layers}, got {layer!r}"
             raise ValueError(msg)
 
-    def _unseen_words(self) -> NDArray[np.int64]:
-        """List the words of elements that no material held in training, themselves or as ligands."""
-        unseen = [symbol for symbol in SYMBOLS[1:] if symbol not in self.seen_["element"]]
-        return np.array([WORDS.id(f"{part}{symbol}") for symbol in unseen for part in ("", "ligand ")], dtype=np.int64)
-
-    def _check_seen(self, sets: MaterialSets, on_missing: OnMissing) -> None:
-        if on_missing not in get_args(OnMissing):
-            msg = f"on_missing must be one of {', '.join(get_args(OnMissing))}, got {on_missing!r}"
-            raise ValueError(msg)
-        missing = np.flatnonzero(np.isin(sets.words, self._unseen_words())) if on_missing == "error" else np.zeros(0)
-        if not len(missing):
-            return
-        symbols = {WORDS.words[word].removeprefix("ligand ") for word in sets.words[missing]}
-        elements = sorted(symbols, key=SYMBOLS.index)
-        tokens = np.searchsorted(sets.word_starts, missing, side="right") - 1
-        rows = np.unique(np.searchsorted(sets.token_starts, tokens, side="right") - 1)
-        names = [sets.formulas[row] for row in rows[:3]]
-        others = f" and {len(rows) - 3:,} more of {len(sets):,} materials" if len(rows) > 3 else ""
-        msg = (
-            f"no vector was learned for {', '.join(elements)} in {', '.join(names)}{others}; "
-            f"{len(self.seen_['element'])} elements are known: leave such materials out, "
-            'or pass on_missing="guess" for answers from random vectors'
-        )
-        raise UnknownTokenError(msg)
-
-    def _read(
-        self, index: Index, wanted: Wanted, *, layer: int = -1
-    ) -> Iterator[tuple[NDArray[np.int64], Question, NDArray[np.float32], Any]]:
-        """Yield, batch by batch, places in `wanted`, what was asked, states of a layer, and word scores (or None)."""
-        torch: Any = import_extra("torch", extra="transformer")
-        for asked in batches_of(index.lengths(wanted), self.batch_tokens):
-            question = hide(index, wanted.take(asked))
-            with one_thread(torch), torch.inference_mode():
-                out = self.network_(**question.tensors(torch, self.network_.device), output_hidden_states=True)
-            logits = None if out.logits is None else out.logits.cpu().numpy()
-            yield asked, question, out.hidden_states[layer].cpu().numpy(), logits
-
-    def _predict(
+    def _answer(
         self,
         sets: MaterialSets,
         given: Given,
@@ -895,10 +795,8 @@ class MaskedLM:
         symmetry: bool,
         on_missing: OnMissing,
         element: str | None = None,
-    ) -> "_Answers":
-        """Ask for every group with motifs."""
-        import pandas as pd
-
+    ) -> Answers:
+        """Ask for hidden geometries, if the question makes sense."""
         if given not in get_args(Given):
             msg = f"given must be one of {', '.join(get_args(Given))}, got {given!r}"
             raise ValueError(msg)
@@ -908,105 +806,9 @@ class MaskedLM:
         if element is not None and element not in SYMBOLS[1:]:
             msg = f"element must be a symbol such as 'Mn', got {element!r}"
             raise ValueError(msg)
-        self._check_seen(sets, on_missing)
-        bare = ~has_motifs(sets)
-        if bare.any() and given != "formula":
-            name = sets.formulas[int(bare.argmax())]
-            msg = f"{name} has no motifs, so given={given!r} says no more than its formula; pass given='formula'"
-            raise ValueError(msg)
-        if bare.any():
-            sets = with_unknown_motifs(sets, bare, element)
-        index = Index(sets)
-        if element is not None and WORDS.id(element) not in index.element[sets.kinds == MOTIF]:
-            msg = f"no motif of {element} in {', '.join(sets.formulas)!r:.60}; choose another element or material"
-            raise ValueError(msg)
-        stateless = index.n_by_kind[:, SPECIES] == 0
-        unknown = bare & stateless
-        names_states = (unknown | (oxidation == "hidden")) & (given == "formula")
-        stateless &= names_states
-        stateless[stateless] = [not may_balance(amounts_of(sets.formulas[row])) for row in np.flatnonzero(stateless)]
-        wanted = asking(index, given, hidden=unknown | (oxidation == "hidden"), symmetry=symmetry)
-        found = []
-        for asked, question, states, logits in self._read(index, wanted):
-            group_rows, hides = question.group_rows, question.hides_oxidation
-            n_groups = len(group_rows)
-            material = wanted.rows[asked[group_rows]]
-            true_states = question.group_oxidations.copy()
-            shares_of_states = question.targets[1]
-            known = shares_of_states.any(axis=1)
-            true_states[hides] = np.where(known, STATE_WORDS[shares_of_states.argmax(axis=1)], NO_OXIDATION)
-            oxidations, named = true_states.copy(), names_states[material]
-            oxidations[named] = STATE_WORDS[logits[n_groups:, STATE_WORDS].argmax(axis=1)[named[hides]]]
-            oxidations[stateless[material]] = NO_OXIDATION
-            probabilities = _softmax(logits[:n_groups, GEOMETRY_WORDS])
-            at = states[group_rows, 1 + question.ask[:n_groups] - question.token_starts[group_rows]]
-            for told, memory in self._memories.items():
-                mine = hides == (told.oxidation == "hidden")
-                if _Told.of(given, told.oxidation, symmetry) == told and mine.any():
-                    probabilities[mine] = memory.mixed(at[mine], probabilities[mine])
-            names = question.group_elements, oxidations, true_states, hides
-            found.append((material, *names, probabilities, at, question.targets[0]))
-        material, elements, oxidations, true_states, hides, probabilities, at, shares = (
-            np.concatenate(parts) for parts in zip(*found, strict=True)
-        )
-        order = np.lexsort((oxidations, elements, material))
-        if element is not None:
-            order = order[elements[order] == WORDS.id(element)]
-        rows = pd.DataFrame(
-            {
-                "material": [sets.ids[idx] for idx in material[order]],
-                "element": [WORDS.words[word] for word in elements[order]],
-                "oxidation": _charges(oxidations[order]),
-            }
-        )
-        true_rows = rows.assign(oxidation=_charges(true_states[order]))
-        return _Answers(rows, true_rows, hides[order], probabilities[order], at[order], shares[order])
-
-    def _static(self, bags: Mapping[str, Bag]) -> dict[str, NDArray[Any]]:
-        """Sum the weighted vectors of words, by token."""
-        words = self.network_.words.weight.detach().float().cpu().numpy()
-        return {token: weights @ words[ids] for token, (ids, weights) in bags.items()}
-
-    def _contextual(
-        self, sets: MaterialSets, token_idx: NDArray[np.int64], texts: Sequence[str], layer: int
-    ) -> dict[str, NDArray[Any]]:
-        """Average the states at tokens, by token."""
-        names = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        row_of_token = np.full(len(sets.kinds), -1)
-        row_of_token[token_idx] = [names[text] for text in texts]
-        sums, counts = np.zeros((len(names), self.dim)), np.zeros(len(names))
-        for asked, _, states, _ in self._read(Index(sets), nothing_hidden(len(sets)), layer=layer):
-            tokens, material = members(sets.token_starts, asked)
-            place = np.arange(len(tokens)) - np.searchsorted(material, material) + 1
-            rows = row_of_token[tokens]
-            mine = rows >= 0
-            np.add.at(sums, rows[mine], states[material[mine], place[mine]])
-            counts += np.bincount(rows[mine], minlength=len(names))
-        return {name: sums[row] / counts[row] for name, row in names.items()}
-
-
-class _Told(NamedTuple):
-    """What is told of a material beside its formula, when a memory is asked."""
-
-    given: Given
-    oxidation: str
-    symmetry: bool
-
-    @classmethod
-    def of(cls, given: Given, oxidation: str, symmetry: bool) -> "_Told":
-        """Tell no symmetry with a formula."""
-        return cls(given, oxidation, symmetry and given != "formula")
-
-
-class _Answers(NamedTuple):
-    """Hidden groups of materials: their names, probabilities of geometries, states, and true shares of geometries."""
-
-    rows: "pd.DataFrame"
-    true_rows: "pd.DataFrame"  # the same, with the oxidation states that are known and none that is guessed
-    hides_oxidation: NDArray[np.bool_]
-    probabilities: NDArray[np.float32]
-    states: NDArray[np.float32]
-    shares: NDArray[np.float32]
+        check_seen(self.seen_["element"], sets, on_missing)
+        told = Told.of(given, oxidation, symmetry)
+        return answer_hidden(self.network_, sets, told, self._memories, batch_tokens=self.batch_tokens, element=element)
 
 
 def _sets_of(material: MaterialSets | str) -> MaterialSets:
@@ -1024,17 +826,5 @@ def _check_sets(sets: object) -> None:
         raise ValueError(msg)
 
 
-def _charges(words: NDArray[np.int64]) -> Any:
-    """Read oxidation words as whole numbers, NA where a state is not known."""
-    import pandas as pd
-
-    return pd.array([charge_of(word) for word in words], dtype="Int64")
-
-
 def _is_whole(number: object) -> bool:
     return isinstance(number, Integral) and not isinstance(number, bool)
-
-
-def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

@@ -1,5 +1,6 @@
 """MaskedLM: sets in any order, alone or in batches; what is hidden stays hidden; a run that was cut ends the same."""
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +22,7 @@ from matembed.corpus.set_words import TOKEN_KINDS, WORD_PARTS, WORDS  # noqa: E4
 from matembed.embeddings import UnknownTokenError  # noqa: E402
 from matembed.encoders import _mlm_training  # noqa: E402
 from matembed.encoders._masking import STATE_WORDS, Index, draw, hide, nothing_hidden  # noqa: E402
+from matembed.encoders._states import read_states  # noqa: E402
 from matembed.encoders.masked_lm import MaskedLM  # noqa: E402
 from matembed.encoders.set_transformer import SetTransformer, SetTransformerConfig  # noqa: E402
 from matembed.sources.prototypes import read_prototypes  # noqa: E402
@@ -593,7 +595,7 @@ def test_vectors_in_context_are_means_of_states(model):
     states = []
     for material in range(len(sets)):
         one = sets[material]
-        ((_, _, found, _),) = model._read(Index(one), nothing_hidden(1), layer=1)
+        ((_, _, found, _),) = read_states(model.network_, Index(one), nothing_hidden(1), batch_tokens=512, layer=1)
         motifs = np.flatnonzero(one.kinds == 2)
         is_wanted = [
             {"Mg", "T:4", "ligand O"}
@@ -905,6 +907,15 @@ def test_another_model_is_refused(tmp_path):
 
 
 # Attention
+
+
+@pytest.mark.parametrize("change", [{"n_layers": 3}, {"n_layers": 1}, {"feed_forward": 32}])
+def test_weights_of_another_network_are_refused(model, tmp_path, change):
+    folder = model.save_pretrained(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ValueError, match=r"^.*another network than .* arrays differ, such as layers.*save_pretrained$"):
+        MaskedLM.from_pretrained(folder)
 
 
 def test_rows_of_attention_sum_to_one_and_are_named_by_the_tokens(model, crystals):
