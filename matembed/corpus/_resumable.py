@@ -7,8 +7,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from matembed._atomic import refuse_occupied, whole_folder
 from matembed._lock import held
@@ -20,7 +23,7 @@ from matembed.corpus._shards import ROWS_PER_SHARD, Recipe, Shard, Summary, make
 from matembed.corpus._workers import run_shards
 from matembed.sources.rows import FormulaRow, Row, Rows, StructureRow, UnreadableRow, shortened
 
-__all__ = ["SCHEDULERS", "TooManyRejectedError", "build_folder", "check_choices", "check_numbers", "filled_in"]
+__all__ = ["SCHEDULERS", "TooManyRejectedError", "build_folder", "check_choices", "check_numbers", "filled_in", "plain"]
 
 SCHEDULERS = ("processes", "dask")
 
@@ -42,7 +45,7 @@ def check_choices(**options: tuple[Any, tuple[Any, ...]]) -> None:
 def check_numbers(time_limit: float, max_rejected: float, scheduler: str, **counts: int) -> None:
     """Refuse numbers out of range, and a scheduler that is neither a name nor an address."""
     for name, number in counts.items():
-        if not isinstance(number, int) or number < 1:
+        if not isinstance(number, Integral) or number < 1:
             msg = f"{name} must be a whole number, 1 or more; got {number!r}"
             raise ValueError(msg)
     if not time_limit > 0 or math.isinf(time_limit):
@@ -57,10 +60,16 @@ def check_numbers(time_limit: float, max_rejected: float, scheduler: str, **coun
         raise ValueError(msg)
 
 
+def plain(number: Any) -> Any:
+    """Turn a number of NumPy into one of Python, which JSON takes; leave anything else as it is."""
+    return number.item() if isinstance(number, np.generic) else number
+
+
 def filled_in(card: Card | None, rows: Rows, what: str, settings: Mapping[str, Any], seed: int | None = None) -> Card:
     """Fill in what is known before the rows are counted; settings that are None are left out."""
     base = card or rows.card or Card(name=rows.name, source=rows.name)
-    return replace(base, what=base.what or what, settings=settings, seed=seed, versions=package_versions())
+    told = {name: plain(value) for name, value in settings.items()}
+    return replace(base, what=base.what or what, settings=told, seed=seed, versions=package_versions())
 
 
 def build_folder(

@@ -8,7 +8,14 @@ from typing import Any
 
 from matembed.cards import Card
 from matembed.corpus._folder import write_config
-from matembed.corpus._resumable import TooManyRejectedError, build_folder, check_choices, check_numbers, filled_in
+from matembed.corpus._resumable import (
+    TooManyRejectedError,
+    build_folder,
+    check_choices,
+    check_numbers,
+    filled_in,
+    plain,
+)
 from matembed.corpus._sentences import SentenceRecipe, merge_sentences
 from matembed.corpus._shards import Summary
 from matembed.corpus.contexts import FORMULA_VIEWS
@@ -158,10 +165,10 @@ def build_corpus(
         search=search,
         valences=valences,
         mixtures=mixtures,
-        oxidation=oxidation,
-        n_walks=n_walks,
-        walk_length=walk_length,
-        seed=seed,
+        oxidation=bool(oxidation),
+        n_walks=plain(n_walks),
+        walk_length=plain(walk_length),
+        seed=plain(seed),
         time_limit=float(time_limit),
     )
     _check(recipe)

@@ -205,9 +205,9 @@ def _averaged(
     states = {token: parse_token(token).oxidation for token in set(chunk.site_tokens)}
     values[:, 5] = np.array([states[token] for token in chunk.site_tokens], dtype=np.float64)
     signed = (chunk.materials["valences"] != "none").to_numpy()[chunk.site_material]
-    centre = np.zeros(n_sites, dtype=bool)
-    centre[chunk.motif_sites] = True
-    values[:, 6], values[:, 7] = signed & centre, signed & ~centre
+    cation = values[:, 5] > 0  # also one that has no anion around it, as carbon in cyanides
+    cation[chunk.motif_sites] = True
+    values[:, 6], values[:, 7] = signed & cation, signed & ~cation
     volume = np.log(chunk.materials["volume_per_atom"].to_numpy(np.float64))
     values[:, 8] = volume[chunk.site_material]
     place = {geometry: column for column, geometry in enumerate(geometries)}

@@ -235,7 +235,7 @@ def _in_words(token: Token) -> str:
         case "connection":
             return f"two polyhedra that share {'an' if token.sharing == 'edge' else 'a'} {token.sharing}"
         case "environment":
-            return f"{ligands or 'nothing else'} around {token.amount:g} atoms of an element"
+            return f"{ligands or 'nothing else'} around {token.amount:g} atom{'s' * (token.amount != 1)} of an element"
         case _:
             return f"{centre}{charge}"
 

@@ -49,6 +49,7 @@ __all__ = ["STATISTICS", "Bags", "Statistic", "pool", "root_mean_square_distance
 Statistic = Literal["mean", "std", "min", "max", "range", "sum", "mode", "kernel_mean"]
 STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
 
+_ROUNDING = 1e-8  # atoms; an amount this near to an integer is one, as 3.0000000000000004, which is 30 times 0.1
 _CHUNK = 2**15  # numbers gathered at a time: 256 KiB, which stays in the cache of a core
 
 
@@ -86,7 +87,7 @@ class Bags:
             Amount by token; positive, no bag empty.
         n_units : sequence of float, length n_bags, optional
             Formula units of each bag. By default the greatest common divisor of its amounts, or 1 where an
-            amount is no integer.
+            amount is no integer, to 1e-8.
 
         Returns
         -------
@@ -162,7 +163,8 @@ def _formula_units(amounts: NDArray[np.float64], starts: NDArray[np.intp]) -> ND
     if len(starts) == 1:
         return np.empty(0)
     integers = np.rint(amounts).astype(np.int64)
-    whole = np.logical_and.reduceat(integers == amounts, starts[:-1])
+    near = (integers > 0) & (np.abs(amounts - integers) < _ROUNDING)
+    whole = np.logical_and.reduceat(near, starts[:-1])
     return np.where(whole, np.gcd.reduceat(integers, starts[:-1]), 1).astype(np.float64)
 
 

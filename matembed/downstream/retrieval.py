@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from matembed.downstream.materials import as_list
 from matembed.downstream.tasks import read_groups
 
 __all__ = ["cosines", "hit_rates", "retrieval"]
@@ -39,7 +40,8 @@ def retrieval(vectors: ArrayLike, labels: ArrayLike, *, groups: ArrayLike | None
     Raises
     ------
     ValueError
-        If lengths differ, a number is not finite, a label is missing, or no row has another of its label to find.
+        If there is no row, lengths differ, a number is not finite, a label is missing, or no row has another of its
+        label to find.
 
     Examples
     --------
@@ -51,10 +53,14 @@ def retrieval(vectors: ArrayLike, labels: ArrayLike, *, groups: ArrayLike | None
     2  mean_average_precision    1.0    0.33
     """
     rows = np.asarray(vectors, dtype=np.float64)
-    if rows.ndim != 2 or not np.isfinite(rows).all():
+    if rows.ndim != 2 or not len(rows) or not np.isfinite(rows).all():
         msg = f"vectors must be a matrix of finite numbers, one row each; got shape {rows.shape}"
         raise ValueError(msg)
-    label_of = read_groups(labels, len(rows))
+    named = pd.Series(as_list(labels, "labels"))  # type: ignore[arg-type]
+    if len(named) != len(rows) or named.isna().any():
+        msg = f"labels must hold one for each of {len(rows):,} rows, got {named.notna().sum():,}; leave such rows out"
+        raise ValueError(msg)
+    label_of = pd.factorize(named)[0]
     group_of = np.arange(len(rows)) if groups is None else read_groups(groups, len(rows))
     unit = _unit(rows)
     found = []

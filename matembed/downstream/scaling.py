@@ -4,15 +4,15 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 __all__ = ["ClippedScaler"]
 
 _RESOLUTION = 1e-9  # of a column's magnitude; vectors are float32, which tells numbers 6e-8 apart
 
 
-class ClippedScaler(TransformerMixin, BaseEstimator):
+class ClippedScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Clip each column to its training range and standardise it; columns that are constant in training become zero.
 
     A column that is all but constant in the training rows would otherwise carry a linear model off in the test
@@ -32,6 +32,8 @@ class ClippedScaler(TransformerMixin, BaseEstimator):
         Whether a column is constant.
     mean_, std_ : float array, shape (n_columns,)
         Of the training rows, with each column scaled to 0 to 1.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
 
     Examples
     --------
@@ -58,8 +60,13 @@ class ClippedScaler(TransformerMixin, BaseEstimator):
         -------
         ClippedScaler
             This transformer.
+
+        Raises
+        ------
+        ValueError
+            If there is no row, or a number is not finite.
         """
-        rows = np.asarray(X, dtype=np.float64)
+        rows = validate_data(self, X, dtype=np.float64)
         self.low_, self.range_ = rows.min(axis=0), np.ptp(rows, axis=0)
         magnitude = np.abs(rows).max(axis=0)
         if self.magnitude is not None:
@@ -81,9 +88,15 @@ class ClippedScaler(TransformerMixin, BaseEstimator):
         -------
         float64 array, shape (n_rows, n_columns)
             Of mean 0 and variance 1 over the training rows; zero where a column is constant.
+
+        Raises
+        ------
+        ValueError
+            If there is another number of columns than in training, or a number is not finite.
         """
         check_is_fitted(self)
-        return (self._scaled(np.asarray(X, dtype=np.float64)) - self.mean_) / self.std_
+        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        return (self._scaled(rows) - self.mean_) / self.std_
 
     def _scaled(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         above = np.clip(rows - self.low_, 0, self.range_)

@@ -1,11 +1,13 @@
 """What every encoder does before and after it learns: read and check the sentences, write the card."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, get_args
+
+import numpy as np
 
 from matembed.cards import Card, package_versions
 from matembed.tokens import Kind, kind_of
@@ -20,6 +22,7 @@ __all__ = [
     "choose_device",
     "not_fitted",
     "one_thread",
+    "plain_settings",
     "read_sentences",
     "row_tokens",
     "single_precision",
@@ -110,13 +113,25 @@ def row_tokens(tokens: Sequence[str], rows: Kind | Sequence[Kind] | None) -> lis
     return chosen
 
 
+def plain_settings(encoder: Any) -> dict[str, Any]:
+    """List the settings of an encoder as JSON takes them, but for the bar, which changes nothing."""
+    settings = {field.name: _plain(getattr(encoder, field.name)) for field in fields(encoder) if field.init}
+    settings.pop("progress", None)
+    return settings
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
 def training_card(encoder: Any, sentences: Sentences, reading: Reading, *, n_rows: int, what: str) -> Card:
     """Write the card of a trained table: settings, counts and versions, and the same of the corpus behind it."""
     corpus: Card | None = getattr(sentences, "card", None)
     view: str | None = getattr(sentences, "view", None)
-    settings = {field.name: getattr(encoder, field.name) for field in fields(encoder) if field.init}
-    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
-    settings.pop("progress", None)
     behind: dict[str, Any] = {}
     if corpus is not None:
         behind = {"name": corpus.name, "view": view}
@@ -138,8 +153,8 @@ def training_card(encoder: Any, sentences: Sentences, reading: Reading, *, n_row
             "vocabulary": len(reading.vocabulary),
             "vectors": n_rows,
         },
-        settings={"encoder": method} | settings,
-        seed=getattr(encoder, "seed", None),
+        settings={"encoder": method} | plain_settings(encoder),
+        seed=_plain(getattr(encoder, "seed", None)),
         versions=package_versions(),
     )
 

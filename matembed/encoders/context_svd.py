@@ -19,6 +19,7 @@ from matembed.encoders._training import (
     check_count,
     check_number,
     not_fitted,
+    plain_settings,
     read_sentences,
     row_tokens,
     training_card,
@@ -309,19 +310,9 @@ class ContextSVD:
 
     def _card(self, views: Mapping[str, View], what: str) -> Card:
         cards = {name: view.card for name, view in views.items()}
-        settings = {
-            "encoder": "ContextSVD",
-            "dim": self.dim,
-            "weighting": dict(self.weighting) if isinstance(self.weighting, Mapping) else self.weighting,
-            "weights": {name: float((self.weights or {}).get(name, 1)) for name in views},
-            "centre": self.centre,
-            "power": self.power,
-            "smoothing": self.smoothing,
-            "shift": self.shift,
-            "min_count": self.min_count,
-            "min_tokens": self.min_tokens,
-            "rows": self.rows if self.rows is None or isinstance(self.rows, str) else list(self.rows),
-        }
+        settings = {"encoder": "ContextSVD"} | plain_settings(self)
+        settings["weights"] = {name: float((self.weights or {}).get(name, 1)) for name in views}
+        del settings["window"]  # of sentences
         return Card(
             name="-".join(("contextsvd", *views)),
             what=what,
@@ -561,9 +552,12 @@ def _leading_vectors(stacked: _Stacked, dim: int) -> tuple[NDArray[np.float64], 
         squares, side = linalg.eigh(gram, subset_by_index=(max(0, smaller - dim), smaller - 1))
         values = np.sqrt(np.maximum(squares, 0))
         left = side if wide else stacked.times(side / np.where(values > 0, values, 1))
-    noise = np.sqrt(10 * smaller * np.finfo(np.float64).eps) * values.max()  # rounding of squares, with room to spare
+    # Rounding of squares, with room to spare: of those before centring, which may leave far smaller ones.
+    before = (stacked.matrix**2).sum(axis=1 if n_rows <= n_columns else 0)
+    largest = max(values.max(), np.sqrt(before.max()))
+    noise = np.sqrt(10 * smaller * np.finfo(np.float64).eps) * largest
     order = np.argsort(-values, kind="stable")
     order = order[values[order] > noise]
     left, values = left[:, order], values[order]
-    largest = left[np.argmax(np.abs(left), axis=0), np.arange(left.shape[1])]
-    return left * np.sign(largest), values
+    leading = left[np.argmax(np.abs(left), axis=0), np.arange(left.shape[1])]
+    return left * np.sign(leading), values

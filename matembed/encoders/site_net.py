@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +14,14 @@ from matembed._optional import import_extra
 from matembed.cards import Card, package_versions
 from matembed.corpus.site_statistics import SiteStatistics
 from matembed.embeddings import EmbeddingTable
-from matembed.encoders._training import check_count, check_number, not_fitted, one_thread, warm_then_cosine
+from matembed.encoders._training import (
+    check_count,
+    check_number,
+    not_fitted,
+    one_thread,
+    plain_settings,
+    warm_then_cosine,
+)
 from matembed.vocabulary import Vocabulary
 
 __all__ = ["SiteNet"]
@@ -131,8 +138,7 @@ class SiteNet:
         with one_thread(torch), torch.enable_grad():
             self.vectors_, self.loss_ = _train(self, statistics, elements, torch)
         self.vocabulary_ = Vocabulary(tuple(elements), tuple(seen[element] for element in elements))
-        settings = {one.name: getattr(self, one.name) for one in fields(self) if one.init and one.name != "progress"}
-        behind = statistics.card
+        behind, settings = statistics.card, plain_settings(self)
         self.card_ = Card(
             name=f"sitenet-{behind.name}",
             what=f"Vectors of {len(elements)} elements from how they sit in crystals, {self.dim} dimensions.",
@@ -142,7 +148,7 @@ class SiteNet:
             corpus=behind.to_dict(),
             counts={"formulas": len(statistics.formulas), "vectors": len(elements)},
             settings={"encoder": "SiteNet", "statistics": list(statistics.names)} | settings,
-            seed=self.seed,
+            seed=settings["seed"],
             versions=package_versions(),
         )
         return self

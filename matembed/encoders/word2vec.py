@@ -209,7 +209,7 @@ class Word2Vec:
 
 
 class _Passes:
-    """Sentences as gensim can take them: cut to length, counted on a bar, errors kept for the calling thread."""
+    """Sentences as gensim can take them: lists cut to length, counted on a bar, errors kept for the calling thread."""
 
     def __init__(self, sentences: Sentences, bar: "tqdm[Any]") -> None:
         self.sentences = sentences
@@ -220,7 +220,7 @@ class _Passes:
         try:
             for sentence in self.sentences:
                 for start in range(0, len(sentence), _LONGEST):
-                    yield sentence[start : start + _LONGEST]
+                    yield list(sentence[start : start + _LONGEST])  # gensim's thread dies of an array, and ends no more
                 self.bar.update()
         except Exception as error:
             self.error = error

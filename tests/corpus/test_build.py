@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
@@ -375,6 +376,15 @@ def test_no_rows_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="holds no formulas"):
         build_corpus([], tmp_path / "corpus", progress=False)
     assert not any(tmp_path.iterdir())
+
+
+def test_settings_may_be_numbers_of_numpy(tmp_path):
+    salt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    settings = {"n_walks": 3, "walk_length": 4, "seed": 5, "limit": 1, "workers": 1}
+    one = build_corpus([salt, salt], tmp_path / "one", progress=False, **settings)
+    of_numpy = {name: np.int64(number) for name, number in settings.items()}
+    two = build_corpus([salt, salt], tmp_path / "two", progress=False, oxidation=np.False_, **of_numpy)
+    assert two.card == one.card
 
 
 def test_limit_and_card(tmp_path):

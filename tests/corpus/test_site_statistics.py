@@ -58,6 +58,17 @@ def test_values_of_textbook_crystals(build):
     assert found["AlNi", "Al"]["share of cations"] == found["AlNi", "Al"]["share of anions"] == 0
 
 
+def test_a_cation_without_anions_around_it_is_no_anion(build):
+    places = [[0.5, 0.5, 0], [0, 0, 0], [0.5, 0.5, 0.5]]
+    antiperovskite = Structure.from_spacegroup("Pm-3m", Lattice.cubic(4.55), ["Sc", "Tl", "C"], places)
+    found = rows(count_sites(build([antiperovskite])))  # thallium has 12 neighbours, all of them scandium
+    thallium, carbon = found["Sc3TlC", "Tl"], found["Sc3TlC", "C"]
+    assert thallium["oxidation state"] == 1
+    assert np.isnan(thallium["coordination number"])
+    assert (thallium["share of cations"], thallium["share of anions"]) == (1, 0)
+    assert (carbon["share of cations"], carbon["share of anions"]) == (0, 1)
+
+
 def test_no_choice_of_cell_changes_them(build):
     cells = [perovskite(), salt(), metal()]
     larger = [cell.copy().make_supercell([2, 1, 1], in_place=False) for cell in cells]

@@ -127,6 +127,7 @@ def test_a_kind_is_picked_out():
         ("UNKNOWN:14", "14 neighbours, coordination number 14"),
         ("-edge-", "two polyhedra that share an edge"),
         ("(2)O3", "3 oxygen around 2 atoms of an element"),
+        ("(1)Cl", "1 chlorine around 1 atom of an element"),
         ("perovskite", ""),
     ],
 )

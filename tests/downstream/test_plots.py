@@ -275,6 +275,7 @@ def test_labels_of_a_map_do_not_overlap(tokens, labels, n_least):
     boxes = boxes_of(axes.texts)
     frame = axes.get_window_extent()
     assert n_overlaps(boxes) == 0
+    assert n_overlaps(boxes + np.array([-1.5, 0, 1.5, 0])) == 0  # those side by side do not read as one
     assert len(boxes) >= n_least
     assert max(Counter(text.get_text() for text in axes.texts).values()) == 1
     assert (boxes[:, :2] >= frame.min).all()
@@ -374,6 +375,14 @@ def test_colours_of_motifs():
 def test_categories_differ_in_colour_and_shape():
     dots = embedding_map(table_of(SYMBOLS), color="group").axes[0].collections[:20]
     assert len({(tuple(d.get_facecolor()[0]), d.get_paths()[0].vertices.tobytes()) for d in dots}) == 20
+
+
+@pytest.mark.parametrize(("color", "n_categories"), [("block", 4), ("group", 20), ("cn", 18)])
+def test_categories_of_a_large_map_differ_in_colour(color, n_categories):
+    motifs = [f"{symbol}O{cn}:UNKNOWN:{cn}" for symbol in SYMBOLS for cn in range(2, 20)]
+    dots = embedding_map(table_of(motifs), color=color, labels=False).axes[0].collections
+    assert len(dots) == n_categories
+    assert len({tuple(points.get_facecolor()[0]) for points in dots}) == n_categories
 
 
 def test_words_outside_the_grammar_are_drawn_in_one_colour():
@@ -537,6 +546,8 @@ def test_legend_of_a_learning_curve_has_the_order_of_the_lines():
     figure = learning_curve(rows, score="r2")
     assert legend_of(figure)[-1] == "one-hot"
     assert (figure.axes[0].get_yscale(), figure.axes[0].get_ylabel()) == ("linear", "R²")
+    rows["roc_auc"] = 1 - rows["mae"] / 10
+    assert learning_curve(rows, score="roc_auc").axes[0].get_ylabel() == "ROC AUC"
 
 
 @pytest.mark.parametrize("sizes", [[100], [100, 101, 102, 10_000], list(range(1, 60))])

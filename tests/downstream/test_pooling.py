@@ -64,6 +64,11 @@ def test_formula_units_are_the_common_divisor_of_whole_amounts() -> None:
     assert bags.n_units.tolist() == [2, 2, 1, 3]
 
 
+def test_rounding_of_amounts_changes_no_formula_unit() -> None:
+    bags = Bags.from_amounts([{"Sr": 0.1 * 30, "Ti": 3, "O": 9 - 2e-15}, {"Fe": 1.0, "K": 1e-9}])
+    assert bags.n_units.tolist() == [3, 1]
+
+
 def test_a_batch_equals_its_members_bit_for_bit() -> None:
     amounts = random_bags(50, seed=3)
     by_token = dict(zip(TOKENS, np.random.default_rng(4).standard_normal((len(TOKENS), 300)), strict=True))

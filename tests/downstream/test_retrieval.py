@@ -64,5 +64,11 @@ def test_rows_of_the_same_group_are_left_out() -> None:
 def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="vectors must be a matrix of finite numbers"):
         retrieval([1.0, 2.0], ["a", "a"])
-    with pytest.raises(ValueError, match="groups must hold a label for each of 60"):
+    with pytest.raises(ValueError, match="vectors must be a matrix of finite numbers"):
+        retrieval(np.zeros((0, 3)), [])
+    with pytest.raises(ValueError, match="labels must hold one for each of 60 rows, got 5"):
         retrieval(CENTRES, LABELS[:5])
+    with pytest.raises(ValueError, match="labels must hold one for each of 60 rows, got 59"):
+        retrieval(CENTRES, [None, *LABELS[1:]])
+    with pytest.raises(ValueError, match="groups must hold a label for each of 60"):
+        retrieval(CENTRES, LABELS, groups=LABELS[:5])

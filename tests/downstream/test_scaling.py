@@ -1,6 +1,7 @@
 """Scaling: nothing leaves its training range, and rounding is no information."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
@@ -44,6 +45,19 @@ def test_large_numbers_that_cancel_leave_nothing() -> None:
     assert (ClippedScaler(magnitude=[0.5]).fit(left).transform([[0.5], [1e-17]]) == 0).all()
     assert np.abs(ClippedScaler().fit(left).transform([[0.5]])) < 2  # clipped in any case
     assert ClippedScaler(magnitude=[1e-17]).fit(left).transform(left).std() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("rows", [TEST[:, :1], TEST[:, :4], np.full((1, 5), np.nan)], ids=["one", "four", "nan"])
+def test_other_columns_than_in_training_are_refused(rows: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"features|NaN"):  # one column would pass for each of the five
+        ClippedScaler().fit(TRAIN).transform(rows)
+
+
+def test_columns_keep_their_names_in_a_pipeline() -> None:
+    frame = pd.DataFrame(TRAIN, columns=list("abcde"), index=range(5, 45))
+    scaled = make_pipeline(ClippedScaler(), StandardScaler()).set_output(transform="pandas").fit_transform(frame)
+    assert scaled.columns.tolist() == list("abcde")
+    assert scaled.index.equals(frame.index)
 
 
 def test_it_can_be_cloned() -> None:

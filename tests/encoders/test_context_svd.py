@@ -331,6 +331,16 @@ def test_centred_vectors_sum_to_zero_and_a_view_lacked_says_nothing():
     assert not alone.vectors[alone.row("w040")].any()  # the only token of a view is its centre
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_is_no_dimension_where_centring_leaves_little(seed):
+    rng = np.random.default_rng(seed)
+    numbers = sparse.csr_array(1e6 + 3e4 * rng.standard_normal((40, 60)))  # all rows but alike
+    names = tuple(f"w{idx:02}" for idx in range(40)), tuple(f"c{idx:02}" for idx in range(60))
+    counts = ContextCounts("a", *names, numbers, Card("a"))
+    vectors = ContextSVD(weighting="hellinger", centre=True, power=0).fit(counts).vectors_
+    assert vectors.shape == (40, 39)  # the mean of the rows is one less
+
+
 def test_weight_scales_inner_products_and_zero_drops_a_view():
     views = views_apart()
     one, three = (ContextSVD(dim=12, weights={"a": weight}).fit(views["a"]) for weight in (1, 3))

@@ -138,6 +138,9 @@ def test_list_tuples_and_corpus_are_alike(make):
     from_list = make().fit(SALTS).embeddings()
     assert digest(make().fit(tuple(map(tuple, SALTS))).embeddings()) == digest(from_list)
     assert digest(make().fit(Salts()).embeddings()) == digest(from_list)
+    from_arrays = make().fit([np.array(sentence) for sentence in SALTS]).embeddings()
+    assert from_arrays.tokens == from_list.tokens
+    assert from_arrays.vectors.tobytes() == from_list.vectors.tobytes()
 
 
 def test_elements_with_the_same_partners_are_neighbours(make):
@@ -194,6 +197,15 @@ def test_card_tells_what_was_done(make):
     assert card.versions == package_versions()
     assert {"python", "numpy", "matembed"} <= card.versions.keys()
     assert json.loads(json.dumps(card.to_dict())) == card.to_dict()
+
+
+def test_settings_may_be_numbers_of_numpy(make, tmp_path):
+    encoder = make(dim=np.int64(8), min_count=np.int32(1), rows=[np.str_("element")])
+    if hasattr(encoder, "seed"):
+        encoder.seed = np.int64(3)
+    table = encoder.fit(SALTS).embeddings()
+    card = EmbeddingTable.read(table.write(tmp_path / "table")).card
+    assert (card.settings["dim"], card.seed) == (8, 3 if hasattr(encoder, "seed") else None)
 
 
 def test_plain_sentences_leave_the_corpus_of_the_card_empty(make):

@@ -4,7 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
-from matembed.downstream.plots._style import color_and_marker, wrap
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import to_hex
+
+from matembed.downstream.plots._style import PALETTE, color_and_marker, wrap
 from matembed.downstream.plots._token_text import geometry_name, parts_of
 from matembed.tokens import Kind
 
@@ -69,7 +73,11 @@ def categories_of(tokens: Sequence[str], color: Color | None) -> list[Category]:
     else:
         names.sort(key=int if color == "cn" else _LEGEND_ORDER.index)
     legend = {name: _with_geometry_name(name) if color == "geometry" else name for name in names}
-    categories = [Category(legend[name], rows[name], *color_and_marker(idx)) for idx, name in enumerate(names)]
+    looks = [color_and_marker(idx) for idx in range(len(names))]
+    if len(tokens) > DENSE and len(names) > len(PALETTE):  # numbers or groups; no shape would tell a repeated colour
+        shades = mpl.colormaps["turbo"](np.linspace(0, 1, len(names)))
+        looks = [(to_hex(shade), marker) for shade, (_, marker) in zip(shades, looks, strict=True)]
+    categories = [Category(legend[name], rows[name], *look) for name, look in zip(names, looks, strict=True)]
     return [*categories, Category(OTHER, rows[OTHER], "#c8c8c8", "o")] if rows.get(OTHER) else categories
 
 

@@ -22,6 +22,7 @@ _N_LABELS, _N_PER_CATEGORY = 40, 3
 _DIRECTIONS = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)], dtype=np.float64)
 _REACHES = np.array([0, 9, 20, 32])  # typographic points
 _MAX_COVERED = 2
+_SPACE = np.array([1.5, 0.4])  # around a text, in typographic points: those beside each other must not read as one
 _FEW, _GIVE_UP = 30, 100
 
 
@@ -69,7 +70,7 @@ def place_labels(
             bbox={"boxstyle": "square,pad=0.05", "facecolor": "white", "alpha": 0.7, "linewidth": 0},
         )
         label.set_in_layout(False)
-        half = np.array(label.get_window_extent().size) / 2 + 0.5
+        half = np.array(label.get_window_extent().size) / 2 + _SPACE * pixel
         reach = gap + np.repeat(_REACHES * pixel, len(_DIRECTIONS))
         toward = np.tile(_DIRECTIONS, (len(_REACHES), 1))
         step = toward / np.linalg.norm(toward, axis=1, keepdims=True) * reach[:, None] + toward * half

@@ -47,9 +47,9 @@ def embedding_map(
         neighbours (more spread out in a large map), for which the extra ``viz`` must be installed.
     color : {"block", "group", "geometry", "cn", "element"}, optional
         Block or group of the element (of a motif: of its centre); ChemEnv geometry, coordination number or centre of a
-        motif. The commonest seven geometries or elements, in a large map twelve, get their own colour. By default block
-        for elements and species, geometry for motifs, coordination number for geometries, and one colour for anything
-        else.
+        motif. The commonest seven geometries or elements, in a large map twelve, get their own colour; there, more than
+        twelve groups or numbers run from blue through green to red. By default block for elements and species, geometry
+        for motifs, coordination number for geometries, and one colour for anything else.
     labels : "auto", bool, or collection of str
         Write the first 40 tokens (and every element) of the table, or the first three of each colour in a large map; as
         many as there is room for; none; or these. Labels never overlap: those without room are left out, the last ones

@@ -200,7 +200,7 @@ def learning_curve(
 
     figure = new_figure(8, 4.6)
     axes = figure.add_subplot(xscale="log", xlim=(sizes.min() / 1.15, sizes.max() * 1.15), xlabel="training samples")
-    axes.set_ylabel(wrap(with_unit(label or {"r2": "R²"}.get(score, score.upper()), unit), 50))
+    axes.set_ylabel(wrap(with_unit(label or {"r2": "R²"}.get(score, score.upper().replace("_", " ")), unit), 50))
     kinds = dict(zip(clean["features"], frame["kind"], strict=True)) if "kind" in frame else {}
     names = sorted(dict.fromkeys(clean["features"]), key=lambda name: kinds.get(name) == "baseline")
     style_of = {name: color_and_marker(idx) for idx, name in enumerate(names)}
