@@ -37,6 +37,8 @@ def test_file_list_is_true():
     assert modules <= listed, f"not in README's file list: {sorted(modules - listed)}"
 
 
-@pytest.mark.parametrize("command", ["pip install . && matembed quickstart", 'pip install ".[test]" && pytest'])
+@pytest.mark.parametrize(
+    "command", ["pip install . && matembed quickstart", 'pip install ".[test]" && pytest -n 2 --dist loadfile']
+)
 def test_the_two_commands_are_there(command):
     assert f"\n{command}\n" in README
