@@ -53,7 +53,8 @@ _POINTS = np.array(list(product((0, 1), repeat=3)))  # q, in halves of reciproca
 _WAVENUMBER = 1302.79  # 1/cm of a frequency sqrt(k / m), with k in mdyn/Å and m in u
 _GPA = 1000.0  # GPa of mdyn/Å^2
 _LEAST_MODULUS = 1e-3  # mdyn/Å^2, 1 GPa; moduli below are given as this
-_SOFTEST = 1e-6  # mdyn/Å^2; what a crystal resists a strain with that stretches no bond
+# mdyn/Å^2; what a crystal resists a strain with that stretches no bond, in any direction alike, in Voigt's order
+_SOFTEST = 1e-6 * np.diag([1, 1, 1, 0.5, 0.5, 0.5])
 _PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # Voigt's order
 _RULES = ("cube", "relative", "gordy")
 _NUMBERS = (
@@ -284,7 +285,7 @@ def _moduli(network: _Network, springs: Floats, matrix: Floats) -> tuple[float, 
 
 def _hill(stiffness: Floats) -> tuple[float, float]:
     """Bulk and shear modulus of a polycrystal: means of the bounds of Voigt and Reuss."""
-    compliance = np.linalg.inv(stiffness + _SOFTEST * np.eye(6))  # without stiffness in a direction, Reuss gives none
+    compliance = np.linalg.inv(stiffness + _SOFTEST)  # without stiffness in a direction, Reuss gives none
     diagonal, across, angles = _invariants(stiffness)
     bulk, shear = (diagonal + 2 * across) / 9, (diagonal - across + 3 * angles) / 15
     diagonal, across, angles = _invariants(compliance)

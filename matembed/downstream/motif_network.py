@@ -254,7 +254,7 @@ class MotifNetwork:
             unshared = other.weights()[:, new].data * np.log(max(1, len(self)))
         length = np.sqrt((query.data**2).sum() + (unshared**2).sum())
         if length == 0:
-            return pd.DataFrame({name: [] for name in ("id", "formula", "similarity", "shared", "n_materials")})
+            return _tabulated([])
         found = (weighted @ query.T).toarray().ravel() / np.where(self._norms > 0, self._norms, 1) / length
         found = np.round(found, _DECIMALS)
         if own >= 0:
@@ -267,7 +267,7 @@ class MotifNetwork:
             motifs = tuple(self.motifs[column] for _, column in named)
             degrees = tuple(int(self.degrees[column]) for _, column in named)
             lines.append((self.ids[row], self.formulas[row], float(found[row]), motifs, degrees))
-        return pd.DataFrame(lines, columns=["id", "formula", "similarity", "shared", "n_materials"])
+        return _tabulated(lines)
 
     @cached_property
     def _weighted(self) -> sparse.csr_array:
@@ -370,9 +370,14 @@ class MotifNetwork:
 
         Raises
         ------
+        TypeError
+            If `ids` is one id.
         ValueError
             If there is no such id, or one comes twice.
         """
+        if isinstance(ids, str):
+            msg = f"ids must be a list of them, got the text {ids!r}; pass [{ids!r}]"
+            raise TypeError(msg)
         rows = np.array([self._row(name) for name in ids], dtype=np.int64)
         shares, csms = (self.matrix(values)[rows] for values in (self.shares, self.csms))
         kept = np.unique(shares.indices)
@@ -482,6 +487,12 @@ class MotifNetwork:
         edges, nodes = (checked_file(folder, name, card, set(), _NOUN) for name in sorted(_FILES))
         columns: dict[str, Any] = {**json.loads(nodes.read_text(encoding="utf-8")), **load_file(edges)}
         return cls(**columns, level=config["level"], half_csm=config["half_csm"], card=replace(card, sha256={}))
+
+
+def _tabulated(lines: Sequence[tuple[Any, ...]]) -> pd.DataFrame:
+    """Tabulate similar materials; similarities are numbers, be there any or none."""
+    columns = ["id", "formula", "similarity", "shared", "n_materials"]
+    return pd.DataFrame(lines, columns=columns).astype({"similarity": np.float64})
 
 
 def _problem(config: Mapping[str, Any], card: Card) -> str:

@@ -438,7 +438,7 @@ class AtomMotifGraphs:
         Returns
         -------
         AtomMotifGraphs
-            With other labels.
+            With other labels; the card tells the seed, as ``shuffled``.
         """
         crystal = np.repeat(np.arange(len(self)), np.diff(self.ends["motifs"]))
         centres = self.columns["numbers"][self.columns["motif_centres"] + self.ends["atoms"][crystal]]
@@ -455,7 +455,8 @@ class AtomMotifGraphs:
             columns[name] = columns[name][places]
         columns["measure_motifs"] = (new_owner - self.ends["motifs"][crystal[new_owner]]).astype(np.int32)
         counts = np.bincount(crystal[new_owner], minlength=len(self))
-        return replace(self, columns=columns, ends=dict(self.ends) | {"measures": starts(counts)})
+        card = replace(self.card, settings=dict(self.card.settings) | {"shuffled": int(seed)})
+        return replace(self, columns=columns, ends=dict(self.ends) | {"measures": starts(counts)}, card=card)
 
     def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the graphs as a folder of config.json, README.md (the card), graphs.safetensors and materials.json.

@@ -357,7 +357,8 @@ def _made(listed: list[Any], bonds: Method, merge: bool) -> AtomMotifGraphs:
         return AtomMotifGraphs.of(listed)
     wrong = next((one for one in listed if not isinstance(one, IStructure | AtomMotifGraph)), None)
     if wrong is not None:
-        msg = f"wanted pymatgen Structures or AtomMotifGraphs, got {type(wrong).__name__} {wrong!r:.60}"
+        got = f"{type(wrong).__name__} {wrong!r:.60}".replace("\n", " ")
+        msg = f"wanted pymatgen Structures or AtomMotifGraphs, got {got}"
         raise TypeError(msg)
     n_graphs = sum(isinstance(one, AtomMotifGraph) for one in listed)
     if n_graphs:

@@ -136,8 +136,12 @@ class TensorRegressor(BaseEstimator):
         check_network(self)
         graphs = read_graphs(X, self.bonds, "equivariant")
         tensors = np.asarray(y, dtype=np.float64)
-        if tensors.shape != (len(graphs), 3, 3) or not np.isfinite(tensors).all():
-            msg = f"wanted finite tensors of shape ({len(graphs)}, 3, 3), one a crystal, got shape {tensors.shape}"
+        if tensors.shape != (len(graphs), 3, 3):
+            msg = f"wanted tensors of shape ({len(graphs)}, 3, 3), one a crystal, got shape {tensors.shape}"
+            raise ValueError(msg)
+        missing = np.flatnonzero(~np.isfinite(tensors).all(axis=(1, 2)))
+        if len(missing):
+            msg = f"tensors must be finite; that at position {missing[0]} is not; leave this crystal out"
             raise ValueError(msg)
         skew = np.abs(tensors - tensors.transpose(0, 2, 1)).max(axis=(1, 2), initial=0)
         wrong = np.flatnonzero(skew > _ASYMMETRY * np.abs(tensors).max(axis=(1, 2), initial=0))

@@ -232,15 +232,13 @@ def _difference(results: BenchmarkResults, task: str, model: object, against: st
 
 
 def _curve(results: BenchmarkResults, task: str, sizes: Sequence[str]) -> _Table:
-    metric = MATBENCH_METRICS[results.tasks[task]["target"]][0]
-    rows = results.learning_curve(task)
-    by = rows.groupby(["features", "size"], sort=False)[metric].agg(["mean", "sem"])
-    models = rows["features"].drop_duplicates().tolist()
-    cells = [
-        [model, *(with_error(*by.loc[(model, size)]) if (model, size) in by.index else "" for size in sizes)]
-        for model in models
-    ]
-    return _Table(["model", *sizes], cells)
+    models = results.learning_curve(task)["features"].drop_duplicates().tolist()
+    cells: dict[str, list[str]] = {model: [] for model in models}
+    for size in sizes:
+        rows = dict(results.summary(size=size).loc[[task]].droplevel("task").iterrows())
+        for model, written in cells.items():
+            written.append(results.cell(task, rows[model]) if model in rows else "")
+    return _Table(["model", *sizes], [[model, *written] for model, written in cells.items()])
 
 
 # How it is written ---------------------------------------------------------------------------------------------------

@@ -10,12 +10,15 @@ import json
 import math
 import os
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
+import sklearn
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -42,6 +45,7 @@ _KIND = "BenchmarkResults"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _MOST_NAMED = 20  # ids of materials in an error
+_PRINTED: Any = {"precision": 8, "threshold": sys.maxsize, "suppress": False, "floatmode": "maxprec", "sign": "-"}
 _N_SEEDS = 1 << 16  # so that 2¹⁶ · seed + fold stays below 2³²
 
 
@@ -110,10 +114,11 @@ def run_benchmark(
     TypeError
         If one name, task or number stands where a list of them is wanted.
     ValueError
-        If a name is unknown or unfit for a file, there is nothing to do, a model cannot learn a task, a model by name
-        cannot read a material, such as a disordered structure, `out` holds a result of other data or of another model
-        by the same name or with another table, or a model predicts what is no number. All but the last are found
-        before anything is fitted.
+        If a name is unknown, unfit for a file or that of two tasks, a fold or seed is no whole number, there is nothing
+        to do, training rows are of one class, a model cannot learn a task, a model by name cannot read a material, such
+        as a disordered structure, `out` holds a result of other data or of another model by the same name or with
+        another table, or a model predicts what is no number, or no probabilities of classes. All but the last two are
+        found before anything is fitted.
 
     Notes
     -----
@@ -195,13 +200,17 @@ def _runs(
 ) -> Iterator[_Run]:
     """List what is to be measured; models are those of each task."""
     checked = [_size(size) for size in _listed("sizes", sizes)]
-    numbers = _listed("seeds", seeds)
+    numbers = _whole_numbers("seeds", seeds)
     if not all(0 <= seed < _N_SEEDS for seed in numbers):
         msg = f"seeds must be 0 or more and below {_N_SEEDS:,}, got {numbers}"
         raise ValueError(msg)
-    wanted = None if folds is None else [int(fold) for fold in _listed("folds", folds)]
+    wanted = None if folds is None else _whole_numbers("folds", folds)
     if wanted == []:
         msg = "folds must name one fold or more, got []; leave folds out for all of them"
+        raise ValueError(msg)
+    twice = [name for name, n_tasks in Counter(task.name for task in tasks).items() if n_tasks > 1]
+    if twice:
+        msg = f"several tasks go by the name {', '.join(twice)}, that of one folder of results; name them otherwise"
         raise ValueError(msg)
     for task in tasks:
         if not _FILE_NAME.fullmatch(task.name):
@@ -213,7 +222,15 @@ def _runs(
             if size == "all" or size <= fewest:
                 for seed in numbers:
                     for fold in chosen:
-                        yield from (_Run(task, size, int(seed), fold, model) for model in models[task.name])
+                        yield from (_Run(task, size, seed, fold, model) for model in models[task.name])
+
+
+def _whole_numbers(name: str, values: Any) -> list[int]:
+    listed = _listed(name, values)
+    if not all(isinstance(value, int | np.integer) and not isinstance(value, bool) for value in listed):
+        msg = f"{name} must be whole numbers, got {listed}"
+        raise ValueError(msg)
+    return [int(value) for value in listed]
 
 
 def _size(size: Any) -> Size:
@@ -233,7 +250,13 @@ def _group(run: _Run) -> tuple[str, str, Size]:
 def _split(run: _Run) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """List the rows that a run learns from, and those that it tests."""
     train_idx, test_idx = run.task.split(run.fold)
-    return (train_idx if run.size == "all" else run.task.draw(run.fold, run.size, seed=run.seed)), test_idx
+    if run.size != "all":
+        return run.task.draw(run.fold, run.size, seed=run.seed), test_idx
+    if run.task.task == "classification" and len(np.unique(run.task.target[train_idx])) < 2:
+        rows = f"{run.task.name}, fold {run.fold}: all {len(train_idx):,} training rows"
+        msg = f"{rows} are of one class; leave that fold out"
+        raise ValueError(msg)
+    return train_idx, test_idx
 
 
 def _estimator(run: _Run, factory: ModelFactory) -> tuple[Any, MatbenchTask]:
@@ -345,7 +368,7 @@ def _measure(run: _Run, factory: ModelFactory, folder: Path, text: str, more: di
     fitted = estimator.fit(read(list(training.inputs)), training.target)
     inputs = read([task.inputs[idx] for idx in test_idx])
     predicted = np.asarray(fitted.predict(inputs)).ravel()
-    probability = _probability(fitted, inputs) if task.task == "classification" else None
+    probability = _probability(run.model, fitted, inputs) if task.task == "classification" else None
     for values in (predicted, probability):
         if values is not None and (values.shape != (len(inputs),) or not np.isfinite(values.astype(np.float64)).all()):
             msg = f"{run.model} must predict one finite number for each of {len(inputs):,} rows of {task.name}"
@@ -367,11 +390,14 @@ def _measure(run: _Run, factory: ModelFactory, folder: Path, text: str, more: di
         partial.write_text(json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _probability(fitted: Any, inputs: list[Any]) -> NDArray[np.float64]:
+def _probability(model: str, fitted: Any, inputs: list[Any]) -> NDArray[np.float64]:
     """Ask a classifier how likely the positive class is, or how far a row is on its side."""
     if hasattr(fitted, "predict_proba"):
         return np.asarray(fitted.predict_proba(inputs), dtype=np.float64)[:, -1]
-    return np.asarray(fitted.decision_function(inputs), dtype=np.float64)
+    if hasattr(fitted, "decision_function"):
+        return np.asarray(fitted.decision_function(inputs), dtype=np.float64)
+    msg = f"{model} is no classifier: it has neither predict_proba nor decision_function; leave it out of this task"
+    raise ValueError(msg)
 
 
 def _refuse_another(path: Path, facts: Mapping[str, Any]) -> None:
@@ -383,11 +409,15 @@ def _refuse_another(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _description(estimator: Any) -> str:
-    """Write an estimator with its settings on one line, without addresses, and digests of the tables that it has."""
-    try:
-        text = estimator.__repr__(N_CHAR_MAX=100_000)
-    except TypeError:
-        text = repr(estimator)
+    """Write an estimator with its settings on one line, without addresses, and digests of the tables that it has.
+
+    How the user prints numbers and estimators makes no difference.
+    """
+    with sklearn.config_context(print_changed_only=True), np.printoptions(**_PRINTED):
+        try:
+            text = estimator.__repr__(N_CHAR_MAX=100_000)
+        except TypeError:
+            text = repr(estimator)
     settings = estimator.get_params() if hasattr(estimator, "get_params") else {}
     tables = {name: table for name, table in settings.items() if isinstance(table, EmbeddingTable)}
     digests = "".join(f"; {name} sha256 {_digest(tables[name])}" for name in sorted(tables))

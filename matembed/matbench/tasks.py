@@ -67,6 +67,7 @@ _PREFIX = "matbench_"
 _SMALLEST = 1e-5  # targets below are left out of the mean absolute percentage error, as Matbench does
 _CLASSES = {"true": 1.0, "false": 0.0}
 _PER_UNIT = 10_000  # of a digest: lengths in Å and fractional coordinates are told apart by one part of so many
+_CUT = 0.543716928  # where one such part ends: simple fractions and short decimals, 0.12345 say, lie well within a part
 
 
 class MatbenchFacts(NamedTuple):
@@ -375,10 +376,12 @@ class MatbenchTask:
 
 def _geometry(structure: IStructure) -> str:
     """Write species, lattice and sites for a digest, coarsely enough that noise of the last digits does not count."""
-    cell = np.rint(structure.lattice.matrix * _PER_UNIT).astype(np.int64)
-    sites = np.rint(structure.frac_coords * _PER_UNIT).astype(np.int64) % _PER_UNIT
+    cell, sites = (
+        np.floor(numbers * _PER_UNIT + _CUT).astype(np.int64)
+        for numbers in (structure.lattice.matrix, structure.frac_coords)
+    )
     species = " ".join(site.species_string for site in structure)
-    return f"{species} {cell.ravel().tolist()} {sites.ravel().tolist()}"
+    return f"{species} {cell.ravel().tolist()} {(sites % _PER_UNIT).ravel().tolist()}"
 
 
 def target_digest(target: ArrayLike) -> str:
@@ -610,13 +613,16 @@ def _made(
 
 def _labels(source: Path, name: str, rows: _Rows, kind: str) -> list[float] | list[str]:
     """Read targets as numbers; or, unless a regression is wanted, as names of classes, if none of them is a number."""
+    which = [f"row {row}" for row in range(1, len(rows.target) + 1)] if rows.ids is None else rows.ids
+    if None in rows.target:
+        msg = f"{source.name}: {which[rows.target.index(None)]} in {name} has no target; leave it out of the file"
+        raise ValueError(msg)
     texts = [str(value).strip() for value in rows.target]
     if kind != "regression" and not any(map(_is_number, texts)):
         return texts
-    for row, text in enumerate(texts):
+    for one, text in zip(which, texts, strict=True):
         if not _is_number(text):
-            which = f"row {row + 1}" if rows.ids is None else rows.ids[row]
-            msg = f"{source.name}: the target of {which} in {name} is no number: {shortened(text, 40)!r}"
+            msg = f"{source.name}: the target of {one} in {name} is no number: {shortened(text, 40)!r}"
             raise ValueError(msg)
     return [_CLASSES[text.lower()] if text.lower() in _CLASSES else float(text) for text in texts]
 
@@ -738,9 +744,9 @@ def _rows_of_file(
     source: Path, wanted: Sequence[str] | None, target: str | None, column: str | None
 ) -> dict[str, _Rows]:
     name = _name_of(source)
-    targets: dict[str, str] = {}
     found: dict[str, _Rows] = {}
     ids: dict[str, list[str]] = {}
+    properties: dict[str, list[Mapping[str, Any]]] = {}
     own_ids = False
     for row in read_rows(source, column=column):
         if isinstance(row, UnreadableRow):
@@ -750,17 +756,19 @@ def _rows_of_file(
         task = _bare(str(values.get("task", name)))
         if wanted is not None and task not in wanted:
             continue
-        if task not in targets:
-            targets[task] = _target_column(source, task, _candidates(values, target), target)
-        if targets[task] not in values:
-            msg = f"{source.name}: {row.id} has no {targets[task]}"
-            raise ValueError(msg)
         rows = found.setdefault(task, _Rows(None, [], [], []))
         ids.setdefault(task, []).append(row.id)
+        properties.setdefault(task, []).append(values)
         own_ids = own_ids or row.id != str(row.row)
         rows.inputs.append(_material_of(source, row))
-        rows.target.append(values[targets[task]])
         rows.folds.append(values.get("fold"))
+    for task, listed in properties.items():
+        chosen = _target_column(source, task, _candidates(listed, target), target)
+        for one, values in zip(ids[task], listed, strict=True):
+            if chosen not in values:
+                msg = f"{source.name}: {one} has no {chosen}"
+                raise ValueError(msg)
+            found[task].target.append(values[chosen])
     if found and (own_ids or _names_rows(source)):
         return {task: rows._replace(ids=ids[task]) for task, rows in found.items()}
     return found
@@ -774,14 +782,16 @@ def _names_rows(source: Path) -> bool:
         return False
 
 
-def _candidates(values: Mapping[str, Any], target: str | None) -> list[str]:
-    """List the properties that may be a target: any that is asked for, else "target" itself, or numbers."""
-    others = {name: value for name, value in values.items() if name not in ("fold", "task")}
-    if target is not None:
-        return list(others)
-    return [
-        name for name, value in others.items() if name == "target" or not isinstance(value, str) or _is_number(value)
-    ]
+def _candidates(rows: Iterable[Mapping[str, Any]], target: str | None) -> list[str]:
+    """List the properties that may be a target: any that is asked for, else "target" itself, or numbers in any row."""
+    names = {
+        name: None
+        for values in rows
+        for name, value in values.items()
+        if value is not None
+        and (target is not None or _plain(name) == "target" or not isinstance(value, str) or _is_number(value))
+    }
+    return [name for name in names if name not in ("fold", "task")]
 
 
 def _is_number(text: str) -> bool:

@@ -35,6 +35,16 @@ def test_rows_do_not_depend_on_cell_order_or_orientation(name: str) -> None:
     assert row(turned) == pytest.approx(whole, rel=1e-5)
 
 
+def test_layers_that_nothing_joins_have_the_same_moduli_in_any_orientation() -> None:
+    layers = Structure(Lattice.tetragonal(4, 12), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0]])
+    turn, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((3, 3)))
+    moduli = row(layers)[9:12]
+    assert all(name.startswith("bond_network: log ") for name in NAMES[9:12])
+    assert row(Structure(layers.lattice.matrix @ turn, layers.species, layers.frac_coords))[9:12] == pytest.approx(
+        moduli, rel=1e-7
+    )
+
+
 def test_a_chain_of_atoms_vibrates_as_in_the_textbook() -> None:
     """A simple cubic lattice of springs without bending: omega^2 = 4 k / m at the edge of the zone, 2 k / m a site."""
     polonium = Structure(Lattice.cubic(3.35), ["Po"], [[0, 0, 0]])

@@ -187,6 +187,8 @@ def test_to_a_crystal_without_motifs_nothing_is_similar():
     assert network.similar("none").empty
     assert network.similar(without_motifs()).empty
     assert list(network.similar("none").columns) == list(network.similar("SrTiO3").columns)
+    for nothing in (network.similar("none"), network.similar("MgO")):
+        assert nothing.empty and nothing["similarity"].dtype == np.float64
     assert network.subset(["none"]).motifs == ()
 
 
@@ -283,3 +285,10 @@ def test_one_structure_is_no_list(tables):
         motif_network(find_motifs(STRUCTURES["MgO"]))
     with pytest.raises(ValueError, match="holds motifs that were found, got 'valences'"):
         motif_network(tables, valences="none")
+
+
+def test_one_id_is_no_list_of_ids():
+    numbered = motif_network([STRUCTURES["MgO"], STRUCTURES["SrTiO3"], STRUCTURES["BaTiO3"]], ids=["1", "2", "12"])
+    assert numbered.subset(["12"]).formulas == ("BaTiO3",)
+    with pytest.raises(TypeError, match=r"ids must be a list of them, got the text '12'; pass \['12'\]"):
+        numbered.subset("12")

@@ -254,6 +254,7 @@ def test_labels_are_exchanged_within_an_element_and_nothing_else():
                 assert csm == pytest.approx(float(other.motif_csms[motif]), abs=0.06)
     again = graphs.shuffled(seed=1)
     assert np.array_equal(again.columns["motif_tokens"], mixed.columns["motif_tokens"])
+    assert mixed.card.settings == graphs.card.settings | {"shuffled": 1}  # so that a folder of them says what they are
 
 
 def test_what_cannot_be_read_is_listed():

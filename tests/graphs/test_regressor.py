@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pymatgen.core import Lattice, Structure
+from pymatgen.core import Lattice, Molecule, Structure
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_predict
@@ -249,13 +249,15 @@ def test_targets_have_to_fit(graphs, target):
     ("crystals", "message"),
     [
         (["NaCl"], "wanted pymatgen Structures or AtomMotifGraphs, got str 'NaCl'"),
+        ([Molecule(["H"], [[0, 0, 0]])], "wanted pymatgen Structures or AtomMotifGraphs, got Molecule Molecule"),
         ([], "wanted one crystal or more, got none"),
         (QUARTZ, "wanted a list"),
     ],
 )
 def test_crystals_are_checked_at_the_door(model, crystals, message):
-    with pytest.raises((TypeError, ValueError), match=message):
+    with pytest.raises((TypeError, ValueError), match=message) as caught:
         model.predict(crystals)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_one_graph_is_not_many(model, graphs):

@@ -101,6 +101,19 @@ def test_missing_folds_are_told_and_never_the_best(folder, tmp_path):
     assert row["vs_weak"] == pytest.approx(both.mean())
 
 
+def test_missing_folds_of_a_size_are_told_on_the_page(folder, tmp_path):
+    part = tmp_path / "part"
+    shutil.copytree(folder, part)
+    for seed in (0, 1):
+        (part / "lengths" / "strong" / f"8-fold0-seed{seed}.json").unlink()
+    results = BenchmarkResults.read(part)
+    text = results.report(tmp_path / "part.md").read_text(encoding="utf-8")
+    few, whole = (results.table(size=size)["lengths"].str.removesuffix("*") for size in (8, "all"))
+    assert few["strong"].endswith("(4 of 5 folds)")
+    for model in ("dummy", "weak", "strong"):
+        assert f"\n| {model} | {few[model]} | {whole[model]} |\n" in text
+
+
 def test_folds_of_one_class_are_not_counted(tmp_path):
     target = CLASSES.target.copy()
     target[CLASSES.folds == 1] = 0

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 from pymatgen.core import Composition, Lattice, Structure
+from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -215,6 +216,34 @@ def test_a_draw_of_one_class_is_found_before_anything_is_fitted(tmp_path):
     run(tmp_path / "new", seeds=[good], **settings)
 
 
+def test_training_rows_of_one_class_are_found_before_anything_is_fitted(tmp_path):
+    target = np.where(np.arange(20) < 10, np.arange(20) % 2, 0)
+    task = MatbenchTask("one", tuple(SALTS), IDS, target, np.arange(20) // 10, "classification")
+    with pytest.raises(ValueError, match="one, fold 0: all 10 training rows are of one class; leave that fold out"):
+        run(tmp_path / "new", task, {"mine": logistic})
+    assert not (tmp_path / "new").exists()
+    assert len(run(tmp_path / "new", task, {"mine": logistic}, folds=[1]).scores) == 2
+
+
+def test_a_regressor_is_no_classifier(tmp_path):
+    with pytest.raises(ValueError, match="mine is no classifier: it has neither predict_proba nor decision_function"):
+        run(tmp_path, CLASSES, {"mine": trees})
+
+
+def test_two_tasks_of_one_name_are_refused_before_anything_is_fitted(tmp_path):
+    other = MatbenchTask(TASK.name, TASK.inputs, TASK.ids, TASK.target * 2, TASK.folds)
+    with pytest.raises(ValueError, match="several tasks go by the name lengths"):
+        run_benchmark([TASK, other], ["ridge"], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_how_numbers_and_estimators_are_printed_makes_no_other_model(tmp_path):
+    with np.printoptions(precision=2, suppress=True, threshold=4), config_context(print_changed_only=False):
+        run(tmp_path, models=["ridge"], folds=[0])
+    results = run(tmp_path, models=["ridge"], folds=[1])
+    assert results.scores["fold"].tolist() == [0, 1, 0, 1]
+
+
 def test_a_fold_of_one_class_has_no_area_and_no_bare_nan(tmp_path):
     target = np.arange(20) % 2
     target[TASK.folds == 2] = 1
@@ -373,7 +402,10 @@ def test_results_of_other_data_or_other_models_are_not_mixed_up(tmp_path):
         ({"sizes": [True]}, "1 or more, got True"),
         ({"folds": []}, "one fold or more, got"),
         ({"folds": [9]}, "no fold 9 beside others; it has 0, 1, 2, 3, 4"),
+        ({"folds": [0.7]}, "folds must be whole numbers, got .0.7."),
         ({"seeds": [-1]}, "seeds must be 0 or more"),
+        ({"seeds": [0.5]}, "seeds must be whole numbers, got .0.5."),
+        ({"seeds": ["0"]}, "seeds must be whole numbers, got .'0'."),
         ({"seeds": [0, 65536]}, "seeds must be 0 or more and below 65,536, got .0, 65536."),
         ({"task": MatbenchTask("a/b", ("Li", "Na"), ("x", "y"), [1.0, 2.0], [0, 1])}, "name of a task"),
         ({"models": {"nan": lambda task, seed: Nowhere()}}, "finite number for each of 4 rows"),

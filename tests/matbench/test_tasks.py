@@ -369,6 +369,10 @@ def test_the_digest_tells_geometries_apart_and_cells_written_otherwise_not():
     assert own == digest(Structure(lattice + 1e-7, species, sites + 1e-7))
     assert own == digest(Structure(lattice, species, sites - 1))
     assert own == digest(Structure(lattice, species, sites - 1e-7))
+    # Coordinates in files have five decimals, often: whole lattice vectors and rounding move none across a border.
+    written = sites + np.array([0.00005, 0.12345, 0.23415])
+    other = digest(Structure(lattice, species, written))
+    assert all(other == digest(Structure(lattice, species, written + step)) for step in (1, -1, 1e-9, -1e-9))
     assert own != digest(Structure(lattice * 1.01, species, sites))
     assert own != digest(Structure(lattice, species, sites + np.eye(len(sites), 3) * 0.01))
     assert own != digest(Structure(lattice, species[::-1], sites))
@@ -391,7 +395,15 @@ def test_the_digest_tells_geometries_apart_and_cells_written_otherwise_not():
         ("a.csv", "formula,target,fold\n,1,0\nKCl,2,1\n", "has no formula"),
         ("a.csv", "id,formula,target,fold\na,NaCl,1,0\na,KCl,2,1\n", "ids must be unique, got 'a'"),
         ("a.csv", "formula,target\nNaCl,1\nKCl,2\n", "5 folds need as many rows"),
-        ("a.csv", "formula,gap,fold\nNaCl,wide,0\nKCl,2,1\n", "'target'"),
+        ("a.csv", "formula,gap,fold\nNaCl,wide,0\nKCl,2,1\n", "no number: 'wide'"),
+        ("a.csv", "formula,gap,fold\nNaCl,wide,0\nKCl,narrow,1\n", "'target'"),
+        ("a.csv", "formula,target,gap,fold\nNaCl,,9,0\nKCl,2,8,1\n", "2 has no target"),
+        ("a.csv", "formula,volume,gap,fold\nNaCl,,9,0\nKCl,2,8,1\n", "as target: gap, volume"),
+        (
+            "a.json",
+            '{"index": [0, 1], "columns": ["composition", "y"], "data": [["NaCl", "metal"], ["KCl", null]]}',
+            "a.json: mb-a-2 in a has no target; leave it out",
+        ),
         ("a.csv", "formula,target,fold\nNaCl,1\nKCl,2,1\n", "row 2"),
     ],
 )
