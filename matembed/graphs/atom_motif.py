@@ -392,12 +392,17 @@ class AtomMotifGraphs:
         Raises
         ------
         ValueError
-            If there are none, or some have directions and others not.
+            If there are none, some have directions and others not, or their cards name two strategies or rules of bonds.
         """
         parts = list(several)
         if not parts or len({part.has_vectors for part in parts}) > 1:
             msg = f"wanted graphs that are all merged or all not, got {len(parts)} sets of them"
             raise ValueError(msg)
+        for name in ("bonds", "strategy"):
+            told = sorted({part.card.settings.get(name, "given") for part in parts} - {"given"})
+            if len(told) > 1:
+                msg = f"wanted graphs that were made alike, got {name} {' and '.join(told)}; make all with one of them"
+                raise ValueError(msg)
         names: dict[str, int] = {}
         for part in parts:
             for name in part.names:

@@ -210,6 +210,8 @@ def test_put_together_again(whole, merged):
         assert np.array_equal(graph.link_motifs, other.link_motifs)
     with pytest.raises(ValueError, match="all merged or all not"):
         AtomMotifGraphs.concat([whole, merged])
+    with pytest.raises(ValueError, match="made alike, got bonds crystalnn and shells"):
+        AtomMotifGraphs.concat([merged, atom_motif_graphs([SALT], bonds="crystalnn")])
 
 
 @pytest.mark.parametrize("which", ["whole", "merged"])
