@@ -200,7 +200,7 @@ def _minerals(corpus: "Corpus") -> list[tuple[str, str]]:
 
 
 def _commonest_motifs(corpus: "Corpus", table: "EmbeddingTable") -> list[str]:
-    """Motifs that occur in most crystals, of those that have a vector: a motif with no connection is in no walk."""
+    """Motifs that occur in the most crystals, of those with a vector: a motif with no connection is in no walk."""
     crystals = Counter(token for _, graph in corpus.motif_graphs() for token in {motif.token for motif in graph.motifs})
     known = [(-n, token) for token, n in crystals.items() if token in table]
     return [token for _, token in sorted(known)[:_N_MOTIFS_COMPARED]]
@@ -255,8 +255,8 @@ def _draw(
             "The motif vectors along their two principal components, coloured by coordination geometry.",
         ),
         "motif-similarity": (
-            plots.similarity_heatmap(motifs.subset(commonest), title="Motifs that occur in most crystals"),
-            "Cosine similarity of the motifs that occur in most crystals.",
+            plots.similarity_heatmap(motifs.subset(commonest), title="Commonest motifs"),
+            f"Cosine similarity of the {len(commonest)} motifs that occur in the most crystals.",
         ),
         "parity": (
             parity,

@@ -1,13 +1,14 @@
 """The command line, as a new user would try it: own crystals and own formulas, with errors in them."""
 
 import hashlib
+import io
 import json
 
 import pandas as pd
 import pytest
 from pymatgen.core import Composition, Lattice, Structure
 
-from matembed import Card, EmbeddingTable
+from matembed import Card, EmbeddingTable, write_table
 from matembed.cli import main
 from matembed.downstream.baselines import random_table
 from matembed.downstream.benchmark import evaluate
@@ -66,7 +67,7 @@ def test_bad_crystals_are_explained(work):
 def test_build_says_what_it_did(work, capsys, tmp_path):
     assert main(["build", str(work / "formulas.csv"), "--out", str(tmp_path / "again"), "--quiet"]) == 0
     out = capsys.readouterr().out
-    assert "row 19 (x): 'Xx2'" in out
+    assert "row 19 (x): 'Xx2': 'Xx' is not a chemical element" in out
     assert "21 read, 18 kept, 3 rejected, 1 rewritten" in out
 
 
@@ -130,8 +131,15 @@ def test_featurize_keeps_its_rejects_and_tells_its_rewrites(work, tmp_path, caps
     out = tmp_path / "features.csv"
     words = ["featurize", str(work / "formulas.csv"), "--table", str(work / "elements"), "--on-missing", "mean"]
     assert main([*words, "--out", str(out)]) == 0
-    assert set(pd.read_csv(tmp_path / "features.rejected.csv")["id"]) == {"x", "v", "e"}
+    rejected = tmp_path / "features.rejected.csv"
+    assert set(pd.read_csv(rejected)["id"]) == {"x", "v", "e"}
     assert "row 17 (w): 'CuSO4.5H2O'" in capsys.readouterr().out
+    out.unlink()
+    words[1] = str(work / "formulas")
+    assert main([*words, "--out", str(out)]) == 2  # the rejects of another run are not overwritten
+    assert "features.rejected.csv already exists" in capsys.readouterr().err
+    assert main([*words, "--out", str(out), "--overwrite"]) == 0
+    assert not rejected.exists()  # nothing of this run was
 
 
 def test_evaluate_formulas_with_errors_among_them(work, tmp_path, capsys):
@@ -162,6 +170,13 @@ def test_evaluate_with_a_model_caps_and_a_learning_curve(work, tmp_path, capsys)
     config = json.loads((out / "config.json").read_text())
     assert config["settings"]["max_train"] == 6
     assert config["learning_curve"]["model"] == "kernel_ridge"
+
+
+def test_a_learning_curve_that_cannot_be_drawn_is_refused_before_the_work(work, monkeypatch, capsys):
+    monkeypatch.setattr("matembed.downstream.benchmark.evaluate", lambda *_, **__: pytest.fail("evaluated first"))
+    words = ["evaluate", str(work / "formulas.csv"), "--table", "elements", "--target", "gap", "--learning-curve"]
+    assert main(words) == 2
+    assert "lower sizes" in capsys.readouterr().err
 
 
 def test_evaluate_in_folds_of_a_column_is_evaluate_with_these_folds(work, tmp_path, capsys):
@@ -394,6 +409,17 @@ def test_info_shows_the_card(work, capsys):
     assert "EmbeddingTable(" in capsys.readouterr().out
 
 
+def test_info_shows_the_card_of_a_transformer_and_of_a_file(work, tmp_path, capsys):
+    assert main(["info", "crystals"]) == 0
+    assert "Transformer that tells hidden motifs" in capsys.readouterr().out
+    write_table(EmbeddingTable.read(work / "elements"), tmp_path / "elements.safetensors")
+    assert main(["info", str(tmp_path / "elements.safetensors")]) == 0
+    assert "EmbeddingTable(" in capsys.readouterr().out
+    (tmp_path / "config.json").write_text('{"type": "Quickstart"}')
+    assert main(["info", str(tmp_path)]) == 2
+    assert "holds Quickstart, wanted a corpus" in capsys.readouterr().err
+
+
 def test_training_again_gives_the_same_bytes(work, tmp_path):
     for encoder in ("word2vec", "svd"):
         digests = set()
@@ -436,6 +462,25 @@ def test_fit_makes_vectors_as_long_as_asked(work, tmp_path, what):
     words = ["fit", what, str(tables), "--n-networks", "0", "--dim", "3", "--quiet"]
     assert main([*words, "--out", str(out)]) == 0
     assert EmbeddingTable.read(out).dim == 3
+
+
+def test_fit_reads_formulas_from_a_column(tmp_path, capsys):
+    source = tmp_path / "salts.csv"
+    source.write_text("\n".join(["what", *SALTS]) + "\n")
+    words = [
+        "fit",
+        "formula-elements",
+        str(source),
+        "--n-networks",
+        "0",
+        "--dim",
+        "3",
+        "--out",
+        str(tmp_path / "table"),
+    ]
+    assert main(words) == 2
+    assert "--column" in capsys.readouterr().err
+    assert main([*words, "--column", "what"]) == 0
 
 
 def test_a_preset_of_word2vec_takes_a_seed(work, tmp_path):
@@ -492,7 +537,14 @@ def test_a_preset_and_an_option_that_it_chooses_are_refused(work, tmp_path, caps
         (["train", "{work}/formulas", "--out", "{work}/crystals", "--overwrite"], "other than EmbeddingTable"),
         (["build", "{work}/formulas.csv", "--out", "{work}/elements", "--overwrite"], "other than Corpus"),
         (["build", "{work}/formulas.csv", "--out", "{new}", "--card", "{work}/formulas.csv"], "no card"),
+        (["build", "{work}/formulas.csv", "--out", "{new}", "--card", "{new}.yaml"], "new.yaml: No such file"),
+        (["fit", "species", "{work}/formulas", "--out", "{new}"], "which matembed motifs makes"),
+        (["fit", "elements", "{work}/formulas", "--column", "what", "--out", "{new}"], "leave out --column what"),
+        (["density", "fit", "--folds", "200", "--out", "{new}.safetensors"], "density fit: --folds takes 1 to 166"),
+        (["density", "scorecard", "PBE", "--figure", "{new}.jpg"], "density scorecard: pictures are written as .png"),
+        (["density", "scorecard", "PBE", "--json", "{work}/formulas.csv"], "pass --overwrite"),
         (["nearest", "{work}/elements", "Xx"], "Xx"),
+        (["nearest", "{work}/elements", "Na", "--kind", "motif"], "holds no token of kind motif"),
         (["nearest", "{work}/formulas", "Na"], "vectors.safetensors"),
         (["featurize", "{work}/crystals", "--table", "{work}/elements", "--out", "{new}.csv"], "matembed build"),
         (["featurize", "{work}/formulas", "--table", "{work}/elements", "--out", "{new}.xlsx"], ".parquet"),
@@ -574,6 +626,56 @@ def test_bad_input_is_one_clear_line_and_status_2(work, tmp_path, capsys, words,
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["nearest", "elements", "Na", "-n", "few"], "argument -n: must be a whole number, 1 or more, got few"),
+        (["benchmark", "--seeds", "-1"], "argument --seeds: must be a whole number, 0 or more, got -1"),
+        (["benchmark", "--sizes", "x"], "argument --sizes: must be a whole number, 1 or more, got x"),
+    ],
+)
+def test_a_number_that_is_none_is_told_so(capsys, words, wanted):
+    with pytest.raises(SystemExit):
+        main(words)
+    assert capsys.readouterr().err.strip().endswith(wanted)
+
+
+@pytest.mark.parametrize(
+    ("words", "work", "said", "wanted"),
+    [
+        (["train", "corpus"], "matembed.corpus.corpus.Corpus.read", "", "matembed train: interrupted"),
+        (["info", "elements"], "matembed.cli.tables.read_table", "", "matembed info: interrupted"),
+        (
+            ["build", "here.csv"],
+            "matembed.corpus.build.build_corpus",
+            "interrupted; half is in there, and the same call goes on from there",
+            "matembed build: interrupted; half is in there, and the same command goes on from there",
+        ),
+        (
+            ["quickstart"],
+            "matembed.quickstart.quickstart",
+            "",
+            "matembed quickstart: interrupted; the same command goes on from here",
+        ),
+    ],
+)
+def test_what_is_interrupted_promises_no_more_than_it_keeps(tmp_path, monkeypatch, capsys, words, work, said, wanted):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt(*[said] * bool(said))
+
+    monkeypatch.setattr(work, interrupt)
+    assert main([*words, *["--out", str(tmp_path / "out")] * (words[0] != "info")]) == 130
+    assert capsys.readouterr().err.strip() == wanted
+
+
+def test_letters_that_a_terminal_lacks_are_no_failure(tmp_path, monkeypatch):
+    source, shown = tmp_path / "formulas.csv", io.BytesIO()
+    source.write_text("formula\nFe₂O₃\n", encoding="utf-8")
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding="ascii", write_through=True))
+    assert main(["build", str(source), "--out", str(tmp_path / "corpus"), "--quiet"]) == 0
+    assert rb"'Fe\u2082O\u2083': subscript" in shown.getvalue()
+
+
 def test_too_many_rejected_rows_are_status_1_and_nothing_is_lost(tmp_path, capsys):
     source = tmp_path / "formulas.txt.csv"
     source.write_text("formula\nNaCl\nXx\nYy\nZz\n")
@@ -601,7 +703,9 @@ def test_a_table_is_shared_by_a_folder_and_found_by_its_name(work, tmp_path, mon
     assert capsys.readouterr().out.strip() == str(share / "registry.json")
     monkeypatch.setenv("MATEMBED_REGISTRY", str(share))
     assert main(["list"]) == 0
-    assert "our-salts" in capsys.readouterr().out
+    (listed,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("our-salts")]
+    assert listed[3] == "kB"
+    assert float(listed[2]) > 0.1
     assert main(["fetch", "our-salts"]) == 0
     fetched = EmbeddingTable.read(capsys.readouterr().out.strip())
     assert main(["nearest", "our-salts", "Na", "-n", "1"]) == 0

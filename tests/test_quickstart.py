@@ -28,6 +28,7 @@ def test_report_is_one_page_with_its_pictures(finished):
     assert page.count('<img src="data:image/png;base64,') == 7
     assert "http" not in page
     assert "$" not in page.split("</style>")[1].split("<pre>")[0]  # every blank was filled in
+    assert "told bond lengths and\nvolumes" in page  # of the pretrained vectors
     for row in ("one_hot_elements", "random_elements_", "pretrained_elements", "element_vectors", "dummy"):
         assert row in page
 

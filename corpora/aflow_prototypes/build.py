@@ -1,4 +1,4 @@
-"""Build the corpus of AFLOW prototype crystals: complete, offline, a minute or two."""
+"""Build the corpus of AFLOW prototype crystals: complete, offline, in seconds."""
 
 import argparse
 from pathlib import Path
@@ -16,11 +16,14 @@ if __name__ == "__main__":
     options = parser.parse_args()
 
     card = yaml.safe_load(Path(__file__).with_name("card.yaml").read_text(encoding="utf-8"))
-    corpus = build_corpus(
-        read_prototypes(limit=options.limit),
-        options.out,
-        card=Card.from_dict(card | {"source": f"{card['source']}, {card['url']}"}),
-        workers=options.workers,
-        overwrite=options.overwrite,
-    )
+    try:
+        corpus = build_corpus(
+            read_prototypes(limit=options.limit),
+            options.out,
+            card=Card.from_dict(card | {"source": f"{card['source']}, {card['url']}"}),
+            workers=options.workers,
+            overwrite=options.overwrite,
+        )
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     print(corpus)

@@ -33,7 +33,10 @@ if __name__ == "__main__":
         "workers": options.workers,
         "overwrite": options.overwrite,
     }
-    if options.motifs:
-        print(build_motif_tables(files, options.out, **settings))
-    else:
-        print(build_corpus(files, options.out, kind="structures", **settings))
+    try:
+        if options.motifs:
+            print(build_motif_tables(files, options.out, **settings))
+        else:
+            print(build_corpus(files, options.out, kind="structures", **settings))
+    except (OSError, ValueError) as error:
+        parser.error(str(error))

@@ -17,6 +17,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--correlation", help="of functionals that are exchange alone, such as PBE")
     command.add_argument("--json", type=Path, help="file to write; one functional")
     command.add_argument("--figure", type=Path, help="picture to write: .png, .svg or .pdf")
+    command.add_argument("--overwrite", action="store_true", help="replace a file and a picture that are there")
     summary = "Learn exchange from exact exchange, and say how far held-out molecules are missed."
     command = add_command(of_density, "fit", _density_fit, summary)
     command.add_argument("--records", type=Path, help="folder of density records (those of the package)")
@@ -30,8 +31,16 @@ def add_commands(commands: Commands) -> None:
 
 
 def _scorecard(options: argparse.Namespace) -> None:
+    from matembed._atomic import whole_file
     from matembed.densities import as_functional, draw, page, scorecard
 
+    if options.figure and options.figure.suffix not in (".png", ".svg", ".pdf"):
+        msg = f"pictures are written as .png, .svg or .pdf, got {options.figure.name!r}"
+        raise ValueError(msg)
+    for path in (options.json, options.figure):
+        if path and path.exists() and not options.overwrite:
+            msg = f"{path} already exists; choose another path or pass --overwrite"
+            raise FileExistsError(msg)
     if options.json and len(options.functional) > 1:
         msg = f"--json is for one functional, got {len(options.functional)}; leave it out, or name one"
         raise ValueError(msg)
@@ -42,9 +51,11 @@ def _scorecard(options: argparse.Namespace) -> None:
     cards = [scorecard(one, correlation=options.correlation if one.kind == "exchange" else None) for one in functionals]
     print(page(cards))
     if options.json:
-        cards[0].write(options.json)
+        with whole_file(options.json) as partial:
+            cards[0].write(partial)
     if options.figure:
-        draw(cards).savefig(options.figure, bbox_inches="tight")
+        with whole_file(options.figure) as partial:
+            draw(cards).savefig(partial, format=options.figure.suffix[1:], bbox_inches="tight")
 
 
 def _functional(name: str) -> Any:
@@ -66,8 +77,11 @@ def _density_fit(options: argparse.Namespace) -> None:
         raise ValueError(msg)
     if options.out.exists() and not options.overwrite:
         msg = f"{options.out} already exists; choose another path or pass --overwrite"
-        raise ValueError(msg)
+        raise FileExistsError(msg)
     records = list((read_records(options.records) if options.records else load_records()).values())
+    if options.folds > len(records):
+        msg = f"--folds takes 1 to {len(records)}, the number of densities; got {options.folds}"
+        raise ValueError(msg)
     model = EnhancementFactor(averaged=options.averaged, bound=options.bound, noise=options.noise).fit(records)
     if options.folds > 1:
         exact = np.array([one.energies["exact_exchange"] for one in records])

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def _add_folder(command: argparse.ArgumentParser, *, limit: bool = True) -> None
         command.add_argument("--limit", type=positive_integer, help="crystals at most (all)")
     command.add_argument("--overwrite", action="store_true", help="fetch anew what is there")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.set_defaults(resumes=True)
 
 
 def _names(text: str) -> list[str]:
@@ -94,4 +96,4 @@ def _say(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     counts = ", ".join(f"{count:,} {what}" for what, count in manifest.get("counts", {}).items())
     print(f"{folder}" + (f": {counts}" if counts else ""))
-    print(f"matembed build {folder} --out CORPUS reads it, with no network")
+    print(f"matembed build {shlex.quote(str(folder))} --out CORPUS reads it, with no network")

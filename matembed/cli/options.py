@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from matembed.downstream.pooling import Statistic
 
 __all__ = [
+    "TABLE",
     "Commands",
     "add_build_options",
     "add_command",
@@ -21,6 +22,8 @@ __all__ = [
     "whole_number",
     "words",
 ]
+
+TABLE = "folder or file of a table, or a name that matembed list shows"  # what a person is told to give
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -42,18 +45,21 @@ def add_group(commands: Commands, name: str, summary: str) -> Commands:
 
 def positive_integer(text: str) -> int:
     """Read a number of things, 1 or more."""
-    value = int(text)
-    if value < 1:
-        msg = f"must be 1 or more, got {text}"
-        raise argparse.ArgumentTypeError(msg)
-    return value
+    return _integer(text, least=1)
 
 
 def whole_number(text: str) -> int:
     """Read a number, 0 or more."""
-    value = int(text)
-    if value < 0:
-        msg = f"must be 0 or more, got {text}"
+    return _integer(text, least=0)
+
+
+def _integer(text: str, *, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        msg = f"must be a whole number, {least} or more, got {text}"
         raise argparse.ArgumentTypeError(msg)
     return value
 
@@ -114,7 +120,7 @@ def add_materials(command: argparse.ArgumentParser) -> None:
         "--on-missing",
         choices=("error", "nan", "mean", "neighbours", "back_off", "zero"),
         default="error",
-        help="tokens with no vector",
+        help="what to do for tokens with no vector (default: %(default)s)",
     )
 
 

@@ -36,6 +36,9 @@ def print_rows(what: str, rows: "pd.DataFrame") -> None:
         return
     print(f"{len(rows):,} {what}:")
     for row in rows.head(_ROWS_SHOWN).to_dict("records"):
-        print(f"  row {row['row']} ({row['id']}): {row['input']!r}: {row.get('reason', row.get('rewrites'))}")
+        said = str(row.get("reason", row.get("rewrites"))).removeprefix(
+            f"{row['input']!r}: "
+        )  # a parser quotes it, too
+        print(f"  row {row['row']} ({row['id']}): {row['input']!r}: {said}")
     if len(rows) > _ROWS_SHOWN:
         print(f"  ... and {len(rows) - _ROWS_SHOWN:,} more")

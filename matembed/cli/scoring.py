@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from matembed.cli.options import (
+    TABLE,
     Commands,
     add_command,
     add_materials,
@@ -31,7 +32,13 @@ def add_commands(commands: Commands) -> None:
         commands, "evaluate", _evaluate, "Cross-validated scores beside one-hot and random vectors, and controls."
     )
     add_materials(command)
-    command.add_argument("--table", type=Path, action="append", required=True, help="may be given again")
+    command.add_argument(
+        "--table",
+        type=Path,
+        action="append",
+        required=True,
+        help=f"{TABLE}; may be given again",
+    )
     command.add_argument("--target", required=True, help="column to predict")
     command.add_argument("--labels", type=Path, help="CSV with the target, where INPUT is a corpus of crystals")
     command.add_argument(
@@ -43,7 +50,12 @@ def add_commands(commands: Commands) -> None:
         metavar="COLUMN",
         help="column, beside the target, with the fold that tests each row, in place of --splits and --n-splits",
     )
-    command.add_argument("--task", choices=("auto", "regression", "classification"), default="auto")
+    command.add_argument(
+        "--task",
+        choices=("auto", "regression", "classification"),
+        default="auto",
+        help="what is predicted; by default targets of two kinds, such as 0 and 1, are classes",
+    )
     command.add_argument(
         "--model",
         choices=("ridge", "kernel_ridge", "extra_trees", "random_forest", "boosted_trees"),
@@ -66,10 +78,12 @@ def add_commands(commands: Commands) -> None:
     command.add_argument(
         "--n-test", type=positive_integer, default=400, help="rows that a repeat tests (default: %(default)s)"
     )
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--seed", type=int, default=0, help="of folds, models and random vectors (default: %(default)s)"
+    )
     command.add_argument("--unit", default="", help="unit of the target, for the figure")
     command.add_argument("--out", type=Path, help="folder for scores, predictions and figures")
-    command.add_argument("--overwrite", action="store_true")
+    command.add_argument("--overwrite", action="store_true", help="replace scores that are there")
 
     command = add_command(
         commands,
@@ -114,6 +128,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--html", type=Path, help="page with tables and figures to write")
     command.add_argument("--markdown", type=Path, help="page with tables to write")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.set_defaults(resumes=True)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -141,21 +156,6 @@ def _evaluate(options: argparse.Namespace) -> None:
         column=options.column,
         id_column=options.id_column,
     )
-    evaluation = evaluate(
-        tables,
-        inputs.materials,
-        inputs.frame["target"],
-        pooling=pooling(options),
-        on_missing=options.on_missing,
-        task=options.task,
-        model=options.model,
-        folds=None if options.folds is None else inputs.frame["fold"],
-        **({"splits": "formula"} | splitting),
-        max_train=options.max_train,
-        max_test=options.max_test,
-        seed=options.seed,
-    )
-    print_frame(evaluation.summary())
     curve = None
     if options.learning_curve:
         curve = learning_curve(
@@ -171,6 +171,22 @@ def _evaluate(options: argparse.Namespace) -> None:
             task=options.task,
             seed=options.seed,
         )
+    evaluation = evaluate(
+        tables,
+        inputs.materials,
+        inputs.frame["target"],
+        pooling=pooling(options),
+        on_missing=options.on_missing,
+        task=options.task,
+        model=options.model,
+        folds=None if options.folds is None else inputs.frame["fold"],
+        **({"splits": "formula"} | splitting),
+        max_train=options.max_train,
+        max_test=options.max_test,
+        seed=options.seed,
+    )
+    print_frame(evaluation.summary())
+    if curve is not None:
         print_frame(curve.summary())
     print_rows("rejected", inputs.rejected)
     print_rows("rewritten", inputs.rewritten)

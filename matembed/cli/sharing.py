@@ -34,7 +34,7 @@ def _list(options: argparse.Namespace) -> None:
     from matembed.pretrained import available
 
     for entry in available(registry=options.registry, online=options.online).values():
-        size = f"{entry.size / 1e6:.2f} MB"
+        size = f"{entry.size / 1e6:.2f} MB" if entry.size >= 1e4 else f"{entry.size / 1e3:.1f} kB"
         what = entry.what.partition(". ")[0]
         print(f"{entry.name:<24} {entry.where:<9} {size:>9}  {entry.licence or 'not stated':<12} {what}")
 

@@ -1,10 +1,11 @@
 """Commands that show and use embedding tables."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
-from matembed.cli.options import Commands, add_command, add_materials, pooling, positive_integer
+from matembed.cli.options import TABLE, Commands, add_command, add_materials, pooling, positive_integer
 from matembed.cli.printing import print_card, print_frame, print_rows
 from matembed.cli.reading import is_pretrained, looks_up, read_table, read_tables
 
@@ -14,16 +15,16 @@ __all__ = ["add_commands"]
 def add_commands(commands: Commands) -> None:
     """Add them to the parser."""
     command = add_command(commands, "nearest", _nearest, "Print the tokens most similar to a token.")
-    command.add_argument("table", type=Path)
+    command.add_argument("table", type=Path, help=TABLE)
     command.add_argument("token", nargs="+", help="tokens, such as Ti or TiO6:O:6")
-    command.add_argument("-n", type=positive_integer, default=10)
+    command.add_argument("-n", type=positive_integer, default=10, help="how many (default: %(default)s)")
     command.add_argument("--kind", choices=("element", "species", "motif", "geometry"), help="only tokens of this kind")
 
     command = add_command(commands, "featurize", _featurize, "Pool vectors into one row of features a material.")
     add_materials(command)
-    command.add_argument("--table", type=Path, required=True)
+    command.add_argument("--table", type=Path, required=True, help=TABLE)
     command.add_argument("--out", type=Path, required=True, help="features as .csv or .parquet")
-    command.add_argument("--overwrite", action="store_true")
+    command.add_argument("--overwrite", action="store_true", help="replace features that are there")
 
     command = add_command(
         commands,
@@ -31,17 +32,17 @@ def add_commands(commands: Commands) -> None:
         _probe,
         "What tables know of elements, species and motifs, beside one-hot and random vectors.",
     )
-    command.add_argument("table", type=Path, nargs="+")
+    command.add_argument("table", type=Path, nargs="+", help=TABLE)
     command.add_argument(
         "--max-motifs", type=positive_integer, default=2000, help="ask so many motifs at most (default: %(default)s)"
     )
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=int, default=0, help="of random vectors and folds (default: %(default)s)")
     command.add_argument("--out", type=Path, help="scores as .csv")
-    command.add_argument("--overwrite", action="store_true")
+    command.add_argument("--overwrite", action="store_true", help="replace scores that are there")
 
     command = add_command(commands, "plot", _plot, "Draw a table.")
     command.add_argument("figure", choices=("map", "periodic-table", "families", "dendrogram", "similarity"))
-    command.add_argument("table", type=Path)
+    command.add_argument("table", type=Path, help=TABLE)
     command.add_argument("--out", type=Path, required=True, help="picture: .png, .svg or .pdf")
     command.add_argument("--method", choices=("pca", "tsne", "umap"), default="pca", help="of the map")
     command.add_argument("--color", help="of the map or dendrogram: group, block, geometry, ...")
@@ -50,13 +51,13 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--tokens", nargs="+", help="only these tokens")
     command.add_argument("--component", type=int, default=0, help="of the periodic table (default: %(default)s)")
     command.add_argument("--similar-to", help="periodic table of the similarity to this element")
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=int, default=0, help="of the map (default: %(default)s)")
     command.add_argument("--overwrite", action="store_true", help="replace a picture that is there")
 
     command = add_command(
         commands, "explore", _explore, "Write a table as an interactive map: one page that needs no network."
     )
-    command.add_argument("table", type=Path)
+    command.add_argument("table", type=Path, help=TABLE)
     command.add_argument("--out", type=Path, required=True, help="page: .html")
     command.add_argument(
         "--method", choices=("tsne", "pca", "umap"), default="tsne", help="of the map (default: %(default)s)"
@@ -64,15 +65,21 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--kind", choices=("element", "species", "motif", "geometry"), help="only tokens of this kind")
     command.add_argument("--limit", type=positive_integer, default=10_000, help="tokens at most (default: %(default)s)")
     command.add_argument("--corpus", type=Path, help="corpus or motif tables, for counts and example compounds")
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=int, default=0, help="of the map (default: %(default)s)")
     command.add_argument("--overwrite", action="store_true", help="replace a page that is there")
 
-    command = add_command(commands, "info", _info, "Show the card of a corpus, of motifs or of a table.")
-    command.add_argument("path", type=Path)
+    command = add_command(
+        commands, "info", _info, "Show the card of a corpus, of motifs, of a table or of a transformer."
+    )
+    command.add_argument("path", type=Path, help="folder, file of a table, or a name that matembed list shows")
 
 
 def _nearest(options: argparse.Namespace) -> None:
     table = read_table(options.table)
+    if options.kind is not None and options.kind not in table.kinds:
+        kinds = sorted({kind for kind in table.kinds if kind is not None})
+        msg = f"{options.table} holds no token of kind {options.kind}; leave out --kind, or take {', '.join(kinds)}"
+        raise ValueError(msg)
     for token in options.token:
         print(token + "  (backed off)" * (token in table.backed_off))
         for neighbour in table.nearest(token, options.n, kind=options.kind):
@@ -90,9 +97,11 @@ def _featurize(options: argparse.Namespace) -> None:
     if options.out.suffix not in (".csv", ".parquet"):
         msg = f"features are written as .csv or .parquet, got {options.out.name!r}"
         raise ValueError(msg)
-    if options.out.exists() and not options.overwrite:
-        msg = f"{options.out} already exists; choose another path or pass --overwrite"
-        raise FileExistsError(msg)
+    rejected = options.out.with_suffix(".rejected.csv")
+    for path in (options.out, rejected):
+        if path.exists() and not options.overwrite:
+            msg = f"{path} already exists; choose another path or pass --overwrite"
+            raise FileExistsError(msg)
     table = read_table(options.table)
     what = looks_up([table])
     inputs = read_inputs(options.input, what=what, column=options.column, id_column=options.id_column)
@@ -106,8 +115,8 @@ def _featurize(options: argparse.Namespace) -> None:
     with whole_file(options.out) as partial:
         rows.to_csv(partial, index=False) if options.out.suffix == ".csv" else rows.to_parquet(partial, index=False)
     print(f"{len(rows):,} materials, {features.shape[1]} features: {options.out}")
+    rejected.unlink(missing_ok=True)
     if len(inputs.rejected):
-        rejected = options.out.with_suffix(".rejected.csv")
         with whole_file(rejected) as partial:
             inputs.rejected.to_csv(partial, index=False)
         print_rows(f"rejected ({rejected})", inputs.rejected)
@@ -190,22 +199,39 @@ def _explore(options: argparse.Namespace) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
+    from matembed.cards import Card
     from matembed.corpus.corpus import Corpus
     from matembed.corpus.motif_tables import MotifTables
+    from matembed.pretrained import fetch
 
     pretrained = is_pretrained(options.path) and not options.path.exists()
     if not pretrained and not options.path.exists():
-        msg = f"{options.path} does not exist; wanted the folder of a corpus, of motifs or of a table"
+        msg = f"{options.path} does not exist; wanted the folder of a corpus, of motifs, of a table or of a transformer"
         raise FileNotFoundError(msg)
-    if pretrained or (options.path / "vectors.safetensors").exists():
+    folder = fetch(options.path.as_posix()) if pretrained else options.path
+    if folder.is_file() or (folder / "vectors.safetensors").exists():
         table = read_table(options.path)
         print(table)
         print_card(table.card)
-    elif (options.path / "motifs.parquet").exists():
-        tables = MotifTables.read(options.path)
+    elif (folder / "motifs.parquet").exists():
+        tables = MotifTables.read(folder)
         print(tables)
         print_card(tables.card)
+    elif (folder / "model.safetensors").exists():
+        print_card(Card.from_dict(_config(folder).get("card", {})))
+    elif (kind := _config(folder).get("type", "Corpus")) != "Corpus":
+        msg = f"{folder} holds {kind}, wanted a corpus, motifs, a table or a transformer"
+        raise ValueError(msg)
     else:
-        corpus = Corpus.read(options.path)
+        corpus = Corpus.read(folder)
         print_card(corpus.card)
         print(f"views: {', '.join(corpus.views)}")
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """Read what a folder says of itself; nothing, where it is none of ours."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from matembed.cli.options import Commands, add_command, given, positive_integer, whole_number, words
 
 if TYPE_CHECKING:
+    from matembed.corpus.motif_tables import MotifTables
     from matembed.embeddings import EmbeddingTable
     from matembed.encoders.context_svd import ContextSVD
     from matembed.encoders.word2vec import Word2Vec
@@ -52,6 +53,7 @@ def add_commands(commands: Commands) -> None:
         "--dim", type=positive_integer, help="length of each vector (elements 512, species 128, motifs 64)"
     )
     command.add_argument("--all-sites", type=Path, help="for elements: motif tables made with --valences none")
+    command.add_argument("--column", help="column of the formulas, where INPUT is a file of them")
     command.add_argument("--exclude", type=Path, help="file of formulas to leave out, a line each")
     command.add_argument(
         "--n-networks", type=whole_number, default=6, help="of elements: networks of each kind; 0 for counts only (6)"
@@ -94,7 +96,6 @@ def _train_preset(options: argparse.Namespace) -> "tuple[EmbeddingTable, str]":
 
     from matembed.corpus.corpus import Corpus
     from matembed.corpus.motif_contexts import SITE_CONTEXTS, count_contexts
-    from matembed.corpus.motif_tables import MotifTables
     from matembed.encoders.context_svd import ContextSVD
     from matembed.encoders.presets import preset
     from matembed.encoders.word2vec import Word2Vec
@@ -111,11 +112,7 @@ def _train_preset(options: argparse.Namespace) -> "tuple[EmbeddingTable, str]":
     else:
         _refuse_training(training)
     if isinstance(encoder, ContextSVD) and chosen.view in SITE_CONTEXTS:
-        try:
-            tables = MotifTables.read(options.corpus)
-        except (FileNotFoundError, ValueError) as error:
-            msg = f"--preset {chosen.name} learns from bonds in motif tables, which matembed motifs makes: {error}"
-            raise ValueError(msg) from error
+        tables = _read_motifs(options.corpus, f"--preset {chosen.name}")
         counts = count_contexts(tables, chosen.view)[chosen.view]
         table, read = encoder.fit(counts).embeddings(), f"{counts.card.counts['materials']:,} materials ({chosen.view})"
     else:
@@ -132,20 +129,23 @@ def _fit(options: argparse.Namespace) -> None:
     from matembed.recipes import fit_elements, fit_formula_elements, fit_motifs, fit_species
 
     refuse_occupied(options.out, kind="EmbeddingTable", overwrite=options.overwrite)
+    holds_motifs = (Path(options.input) / "motifs.parquet").exists()
+    if options.column is not None and (options.what != "formula-elements" or holds_motifs):
+        msg = f"--column goes with a file of formulas, for formula-elements; leave out --column {options.column}"
+        raise ValueError(msg)
     settings = {"exclude": _lines(options.exclude) if options.exclude else []} | given(options, ["dim"])
     trained = settings | {"n_networks": options.n_networks, "seed": options.seed, "progress": not options.quiet}
     if options.what == "formula-elements":
-        holds_motifs = (Path(options.input) / "motifs.parquet").exists()
         if holds_motifs:
             tables = MotifTables.read(options.input)
             formulas, card = tables.materials()["formula"].unique().tolist(), tables.card
         else:
-            formulas, card = read_inputs(options.input).materials, None
+            formulas, card = read_inputs(options.input, column=options.column).materials, None
         table = fit_formula_elements(formulas, card=card, **trained)
     else:
-        tables = MotifTables.read(options.input)
+        tables = _read_motifs(options.input, f"fit {options.what}")
         if options.what == "elements":
-            all_sites = None if options.all_sites is None else MotifTables.read(options.all_sites)
+            all_sites = None if options.all_sites is None else _read_motifs(options.all_sites, "--all-sites")
             table = fit_elements(tables, all_sites=all_sites, **trained)
         else:
             table = (
@@ -156,6 +156,16 @@ def _fit(options: argparse.Namespace) -> None:
     table.write(options.out, overwrite=options.overwrite)
     print(table)
     print(f"the card: {options.out / 'README.md'}")
+
+
+def _read_motifs(path: str | Path, wanting: str) -> "MotifTables":
+    from matembed.corpus.motif_tables import MotifTables
+
+    try:
+        return MotifTables.read(path)
+    except (FileNotFoundError, ValueError) as error:
+        msg = f"{wanting} learns from motif tables, which matembed motifs makes: {error}"
+        raise ValueError(msg) from error
 
 
 def _lines(path: Path) -> list[str]:

@@ -32,6 +32,15 @@ def test_prototypes_build(tmp_path):
     assert corpus.materials()["mineral"].to_list()[0] == "Cinnabar"
 
 
+def test_a_corpus_that_is_there_is_kept_and_told_in_a_line(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    command = [sys.executable, CORPORA / "aflow_prototypes" / "build.py", "--out", tmp_path, "--limit", "1"]
+    finished = subprocess.run(command, capture_output=True, text=True)
+    assert finished.returncode == 2
+    assert "already exists" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
 def test_materials_project_needs_its_files(tmp_path):
     command = [
         sys.executable,
