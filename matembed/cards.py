@@ -42,7 +42,7 @@ def package_versions(names: Iterable[str] = _PACKAGES) -> dict[str, str]:
     return versions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Card:
     """What a corpus or an embedding table is, and what is needed to judge and repeat it.
 
@@ -170,6 +170,14 @@ class Card:
                 lines += ["", f"## {title}", "", "| | |", "|---|---|"]
                 lines += [f"| {_cell(key)} | {_cell(value)} |" for key, value in values.items()]
         return "\n".join(lines) + "\n"
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown().split("---\n", maxsplit=2)[2]  # notebooks show no front matter
+
+    def __repr__(self) -> str:
+        """Show what the card is of; `to_dict` and `to_markdown` tell all."""
+        shown = [repr(self.name), *(f"{key}={value!r}" for key in ("what", "licence") if (value := getattr(self, key)))]
+        return f"Card({', '.join(shown)})"
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} {what}" for what, count in self.counts.items())

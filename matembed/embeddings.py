@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from matembed._atomic import sha256_of, whole_folder
 from matembed.cards import Card
-from matembed.tokens import Kind, kind_of
+from matembed.tokens import Kind, canonical_spelling, kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,8 +204,10 @@ class EmbeddingTable:
         except KeyError:
             kind = kind_of(token) if isinstance(token, str) else None
             same = [known for known in self.tokens if kind_of(known) == kind] if kind else list(self.tokens)
-            few = ", ".join(same[:5]) or "none"
-            msg = f"no vector for {token!r} among {len(self):,} tokens ({kind or 'any kind'}: {few}, ...); see .tokens"
+            few = f"{kind or 'any kind'}: {', '.join(same[:5])}, ..." if same else f"no {kind or 'token'} among them"
+            meant = canonical_spelling(str(token))
+            hint = f"did you mean {meant!r}?" if meant in self._rows else "see .tokens"
+            msg = f"no vector for {token!r} among {len(self):,} tokens ({few}); {hint}"
             raise UnknownTokenError(msg) from None
 
     def _vector(self, query: str | ArrayLike) -> NDArray[np.float64]:

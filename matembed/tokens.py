@@ -17,16 +17,20 @@ environment ``(2)O3``                          the rest of a formula around 2 at
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, Self, get_args
+
+from matembed.elements import SYMBOLS
 
 __all__ = [
     "SHARINGS",
     "Kind",
     "Sharing",
     "Token",
+    "canonical_spelling",
     "connection_token",
     "element_token",
     "environment_token",
@@ -53,6 +57,12 @@ _PATTERNS: dict[Kind, re.Pattern[str]] = {
     "connection": re.compile(rf"-(?P<sharing>{'|'.join(SHARINGS)})-"),
     "environment": re.compile(rf"\((?P<amount>{_NUMBER})\)(?P<ligands>(?:{_SYMBOL}(?:{_NUMBER})?)*)"),
 }
+_LOOSE_SPECIES = re.compile(
+    rf"(?P<element>[A-Za-z]{{1,2}})(?:(?P<before>{_NUMBER})?(?P<sign>[+-])(?P<after>(?<=[a-z][+-]){_NUMBER})?)?",
+    re.IGNORECASE,
+)
+_LONGEST = 100  # numbers of more digits are no charges and no amounts
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻−", "0123456789+--")
 
 
 @lru_cache(maxsize=1)
@@ -415,9 +425,48 @@ def parse_token(text: str) -> Token:
         or any(amount <= 0 for _, amount in ligands)
         or token.amount == 0
     ):
-        msg = f"{text!r} is not in canonical form (element symbols sorted and once each, no needless 1, no zero)"
+        wanted = canonical_spelling(text)
+        hint = "" if wanted == text else f"; write {wanted}"
+        msg = f"{text!r} is not in canonical form (element symbols sorted and once each, no needless 1, no zero){hint}"
         raise ValueError(msg)
     return token
+
+
+def canonical_spelling(text: str) -> str:
+    """Spell an element, a species or a motif as its token does.
+
+    Parameters
+    ----------
+    text : str
+        Such as "na", the atomic number "11", "Fe+3", "Fe³⁺" or a motif whose ligands are in another order.
+
+    Returns
+    -------
+    str
+        The token, or the text as it came where it is none of these; it may name no element.
+
+    Examples
+    --------
+    >>> [canonical_spelling(text) for text in ("na", "11", "Fe+3", "Fe³⁺", "CuSe2O4:O:6")]
+    ['Na', 'Na', 'Fe3+', 'Fe3+', 'CuO4Se2:O:6']
+    """
+    plain = text.translate(_SUPERSCRIPTS)
+    if len(plain) > _LONGEST:
+        return text
+    if plain.isdecimal() and 0 < int(plain) < len(SYMBOLS):
+        return SYMBOLS[int(plain)]
+    if match := _LOOSE_SPECIES.fullmatch(plain):
+        symbol, size, sign = match["element"].capitalize(), match["before"] or match["after"], match["sign"]
+        charge = None if sign is None else float(f"{sign}{size or 1}")
+        return str(Token("element" if charge is None else "species", element=symbol, oxidation=charge))
+    if match := _PATTERNS["motif"].fullmatch(plain):
+        amounts: Counter[str] = Counter()
+        for symbol, amount in _parse_amounts(match["ligands"]):
+            amounts[symbol] += int(amount)
+        charge = float(f"{match['sign']}{match['charge'] or 1}") if match["sign"] else None
+        ligands = tuple(sorted((symbol, float(amount)) for symbol, amount in amounts.items() if amount))
+        return str(Token("motif", match["element"], charge, ligands, match["geometry"]))
+    return text
 
 
 def kind_of(text: str) -> Kind | None:

@@ -113,7 +113,13 @@ def test_an_empty_card_says_what_it_does_not_know():
     assert yaml.safe_load(page.split("---\n")[1])["license"] == "unknown"
 
 
+def test_notebooks_show_the_page_without_front_matter():
+    assert FULL._repr_markdown_() == "\n# salts" + FULL.to_markdown().partition("# salts")[2]
+
+
 def test_prints_as_one_line():
+    assert repr(FULL) == "Card('salts', what='Rock salts.', licence='CC-BY-4.0')"
+    assert repr(Card("bare")) == "Card('bare')"
     assert str(FULL) == "salts: Rock salts. (1,200 read, 1,199 kept)"
 
 

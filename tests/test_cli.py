@@ -127,6 +127,18 @@ def test_featurize_formulas_and_crystals(work, tmp_path):
     assert len(pd.read_parquet(crystals)) == 6
 
 
+def test_featurize_by_motifs_says_what_it_wants(work, tmp_path, capsys):
+    (tmp_path / "some formulas.csv").write_text("formula\nNaCl\n")
+    words = ["featurize", "--table", str(work / "motif-vectors"), "--out", str(tmp_path / "features.csv")]
+    assert main([*words, str(tmp_path / "some formulas.csv")]) == 2
+    said = capsys.readouterr().err
+    assert "motifs need one of crystals, made by: matembed build CRYSTALS --out CORPUS" in said
+    (tmp_path / "my crystals").mkdir()
+    assert main([*words, str(tmp_path / "my crystals")]) == 2
+    said = capsys.readouterr().err
+    assert f"matembed build '{tmp_path / 'my crystals'}' --out CORPUS" in said
+
+
 def test_featurize_keeps_its_rejects_and_tells_its_rewrites(work, tmp_path, capsys):
     out = tmp_path / "features.csv"
     words = ["featurize", str(work / "formulas.csv"), "--table", str(work / "elements"), "--on-missing", "mean"]

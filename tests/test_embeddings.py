@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import re
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
@@ -109,6 +110,25 @@ def test_unknown_tokens_are_key_errors_that_help(table):
         with pytest.raises(UnknownTokenError, match=r"no vector for 'Po' among 9 tokens \(element: Li, Na, Cl"):
             ask("Po")
     assert issubclass(UnknownTokenError, KeyError)
+    with pytest.raises(UnknownTokenError, match=r"no vector for 'TiO6:O:6' among 1 tokens \(no motif"):
+        EmbeddingTable(("Li",), [[1.0]], Card("one")).row("TiO6:O:6")
+
+
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        *[(written, "Na") for written in ("na", "NA", "11", 11)],
+        *[(written, "Fe3+") for written in ("Fe+3", "Fe³⁺", "fe3+")],
+        *[("Na1+", "Na+"), ("CuSe2O4:O:6", "CuO4Se2:O:6"), ("Ti4+O3O3:O:6", "Ti4+O6:O:6")],
+    ],
+)
+def test_tokens_spelt_otherwise_are_told_the_spelling_that_is_known(written, known):
+    table = EmbeddingTable(("Li", known), [[1.0], [2.0]], Card("one"))
+    with pytest.raises(UnknownTokenError, match=re.escape(f"did you mean {known!r}?")):
+        table.row(written)
+    for strange in ("Cs", "1" * 5000):
+        with pytest.raises(UnknownTokenError, match=r"; see \.tokens"):
+            table.row(strange)
 
 
 # Nearest, similarity, analogy

@@ -41,6 +41,10 @@ def test_unknown_name_is_an_attribute_error():
         matembed.no_such_name  # noqa: B018
 
 
+def test_what_the_package_imports_is_not_offered():
+    assert {"Any", "TYPE_CHECKING", "importlib"}.isdisjoint(dir(matembed))
+
+
 def test_no_public_name_is_that_of_a_module():
     """Importing a module puts it into the package under its name, where it would hide the public one."""
     assert [name for name in matembed.__all__ if importlib.util.find_spec(f"matembed.{name}")] == []

@@ -52,7 +52,7 @@ def read_config(
         msg = f"{folder / 'config.json'} is not the config of a {noun}: {error}"
         raise ValueError(msg) from error
     if found != kind:
-        msg = f"{folder} holds a {found}, not a {kind}"
+        msg = f"{folder} holds a {found}, not a {kind}; make one with {maker}"
         raise ValueError(msg)
     if found_schema != schema:
         msg = f"{folder} has format {found_schema}; this matembed reads format {schema}: upgrade matembed"

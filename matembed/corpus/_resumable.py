@@ -85,8 +85,8 @@ def build_folder(
     max_rejected: float,
     progress: bool,
     overwrite: bool,
-) -> None:
-    """Run a recipe over rows in shards, then `write` a folder from their files, in row order.
+) -> Path:
+    """Run a recipe over rows in shards, then `write` a folder from their files, in row order; the path of the folder.
 
     `kind` is the type in the folder's ``config.json``. Finished shards are kept in ``<out>.partial`` until all is
     done. KeyboardInterrupt says so; the other errors are those of `build_corpus`.
@@ -103,12 +103,14 @@ def build_folder(
         try:
             shards = _run(rows, recipe, work, workers, scheduler, progress)
         except KeyboardInterrupt:
-            msg = f"interrupted; what was done is in {work}, and the same call goes on from there"
+            done = f"what was done is in {work}, and the same call goes on from there"
+            msg = f"interrupted; {done if work.exists() else 'nothing was done yet'}"
             raise KeyboardInterrupt(msg) from None
         _refuse_too_many(shards, work, max_rejected)
         with whole_folder(folder, kind=kind, overwrite=overwrite) as partial:
             write(partial, shards)
         shutil.rmtree(work)
+    return Path(out) if Path(out).is_dir() else folder  # "absent/../name" does not lead there
 
 
 def _run(rows: Rows, recipe: Recipe, work: Path, workers: int, scheduler: str, progress: bool) -> dict[Path, Summary]:

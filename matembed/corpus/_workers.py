@@ -59,7 +59,8 @@ def run_shards(
 
 def _submit(pool: ProcessPoolExecutor, shard: Shard, recipe: Recipe, folder: Path) -> "Future[Summary]":
     try:
-        return pool.submit(run_shard, shard, recipe, folder)
+        with _ctrl_c_waits():
+            return pool.submit(run_shard, shard, recipe, folder)
     except BrokenProcessPool as error:
         failed: Future[Summary] = Future()
         failed.set_exception(error)
@@ -100,7 +101,9 @@ def _processes(workers: int, recipe: Recipe) -> Iterator[ProcessPoolExecutor]:
         stack.callback(receiver.close)
         stack.callback(sender.close)
         try:
-            pool.submit(os.getpid).result()
+            with _ctrl_c_waits():
+                started = pool.submit(os.getpid)
+            started.result()
         except BrokenProcessPool as error:
             msg = (
                 "worker processes cannot start; in a script, start builds under `if __name__ == '__main__':`, "
@@ -108,6 +111,27 @@ def _processes(workers: int, recipe: Recipe) -> Iterator[ProcessPoolExecutor]:
             )
             raise RuntimeError(msg) from error
         yield pool
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach before `_begin`, and let it in here only when they are started.
+
+    They inherit that it is blocked. Another thread may still receive it and have it handled by the main one.
+    """
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, signal.SIG_DFL if handler is None else handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _begin(receiver: Connection, recipe: Recipe) -> None:

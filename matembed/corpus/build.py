@@ -182,7 +182,7 @@ def build_corpus(
         view = default if default in recipe.views else recipe.views[0]
         write_config(folder, described, counts, schema=SCHEMA, type="Corpus", view=view, views=list(recipe.views))
 
-    build_folder(
+    folder = build_folder(
         rows,
         recipe,
         out,
@@ -195,7 +195,7 @@ def build_corpus(
         progress=progress,
         overwrite=overwrite,
     )
-    return Corpus.read(out)
+    return Corpus.read(folder)
 
 
 def _checked_views(views: Sequence[str] | None, kind: SourceKind) -> tuple[str, ...]:

@@ -350,7 +350,7 @@ def build_motif_tables(
         counts = merge_motifs(shards, folder, recipe, workers)
         write_config(folder, described, counts, schema=_SCHEMA, type=_TYPE)
 
-    build_folder(
+    folder = build_folder(
         rows,
         recipe,
         out,
@@ -363,4 +363,4 @@ def build_motif_tables(
         progress=progress,
         overwrite=overwrite,
     )
-    return MotifTables.read(out)
+    return MotifTables.read(folder)

@@ -375,7 +375,7 @@ def symmetry_table(
         counts = {"read": n_kept + n_rejected, "kept": n_kept, "rejected": n_rejected}
         write_config(folder, described, counts, schema=_SCHEMA, type=_TYPE)
 
-    build_folder(
+    folder = build_folder(
         rows,
         recipe,
         out,
@@ -388,7 +388,7 @@ def symmetry_table(
         progress=progress,
         overwrite=overwrite,
     )
-    return read_symmetry(out)
+    return read_symmetry(folder)
 
 
 def _write_table(shards: Iterable[Path], path: Path) -> None:

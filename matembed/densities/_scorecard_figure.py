@@ -94,12 +94,13 @@ def _places(gap: float) -> tuple[list[float], list[tuple[float, str]], float]:
 
 def _canvas(n_across: float, n_down: float, *, margin: tuple[float, float]) -> "tuple[Figure, Axes]":
     """Make a figure whose cells all have one size; margins, at the left and the top, in inches."""
-    from matplotlib.figure import Figure
+    from matembed.downstream.plots._style import new_figure
 
     left, top = margin
     width, height = n_across * _CELL[0], n_down * _CELL[1]
     size = left + width, top + height + 0.4
-    figure = Figure(figsize=size)
+    figure = new_figure(*size)
+    figure.set_layout_engine("none")  # sizes are set here
     axes = figure.add_axes((left / size[0], 0.4 / size[1], width / size[0], height / size[1]))
     axes.set(xlim=(0, n_across), ylim=(n_down, 0))
     axes.axis("off")

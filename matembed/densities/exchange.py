@@ -422,6 +422,10 @@ def _check_records(records: Sequence[DensityRecord]) -> None:
     if not len(records):
         msg = "wanted one or more records, got none"
         raise ValueError(msg)
+    wrong = [record for record in records if not isinstance(record, DensityRecord)]
+    if wrong:
+        msg = f"wanted records, such as densities.load_records() holds, got {wrong[0]!r:.60}"
+        raise TypeError(msg)
 
 
 def _targets(records: Sequence[DensityRecord]) -> Floats:

@@ -533,7 +533,7 @@ def _checked_blocks(blocks: str | Sequence[str]) -> tuple[FeatureBlock, ...]:
 def _checked_table(embeddings: object) -> EmbeddingTable:
     if not isinstance(embeddings, EmbeddingTable):
         got = f"{type(embeddings).__name__} {embeddings!r:.60}"
-        msg = f"embeddings must be an EmbeddingTable, got {got}; read one with EmbeddingTable.read(path)"
+        msg = f"embeddings must be an EmbeddingTable, got {got}; use matembed.load(name) or EmbeddingTable.read(path)"
         raise TypeError(msg)
     return embeddings
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,11 +96,11 @@ def read_inputs(
     path = Path(source)
     if (path / "config.json").is_file():
         usable, rejected = _of_corpus(Corpus.read(path), what, target, folds, labels, id_column)
-    elif what == "motifs":
-        msg = f"{path} holds no motifs; make a corpus of crystals first: matembed build {path} --out CORPUS"
-        raise ValueError(msg)
     elif path.is_dir():
-        msg = f"{path} is no corpus; make one first: matembed build {path} --out CORPUS"
+        msg = f"{path} is no corpus; make one first: matembed build {shlex.quote(str(path))} --out CORPUS"
+        raise ValueError(msg)
+    elif what == "motifs":
+        msg = f"{path} is no corpus; motifs need one of crystals, made by: matembed build CRYSTALS --out CORPUS"
         raise ValueError(msg)
     elif labels is not None:
         msg = f"labels go with a corpus; {path} is a file of formulas: put the labels in columns of it"

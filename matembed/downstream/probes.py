@@ -27,7 +27,7 @@ species_oxidation_state  R² of the oxidation state
 species_ionic_radius     R² of Shannon's ionic radius, Å, averaged over coordination numbers as in pymatgen's
                          ``Element.ionic_radii``
 motif_geometry           share of motifs whose nearest neighbour with another centre has the same geometry, of
-                         geometries with 20 motifs or more
+                         two geometries or more with 20 motifs each
 motif_cn                 R² of the coordination number
 motif_oxidation_state    R² of the oxidation state of the centre, of tokens that have it
 ======================== ======================================================================================
@@ -90,8 +90,9 @@ def probe(
 ) -> pd.DataFrame:
     """Ask tables what they know of elements, species and motifs.
 
-    `matembed.downstream.probes` defines each probe. Those of which a table holds too few tokens, 20 or a geometry of
-    20 motifs, are left out, and so are tokens that were backed off: their vectors were made from their neighbours.
+    `matembed.downstream.probes` defines each probe. Those of which a table holds too few tokens, 20 or two
+    geometries of 20 motifs, are left out, and so are tokens that were backed off: their vectors were made from their
+    neighbours.
 
     Parameters
     ----------
@@ -222,7 +223,7 @@ def _motifs(tokens: list[Token], vectors: NDArray[np.float64], seed: int) -> Ite
     if common.any():
         geometries = np.array([token.geometry for token in tokens])[common]
         same, allowed = np.equal.outer(geometries, geometries), np.not_equal.outer(centres[common], centres[common])
-        if (same & allowed).any():
+        if (same & allowed).any() and not same.all():
             yield _mean("motif_geometry", hit_rates(cosines(vectors[common]), same, allowed, 1))
     numbers = [math.nan if token.cn is None else float(token.cn) for token in tokens]
     charges = [math.nan if token.oxidation is None else token.oxidation for token in tokens]

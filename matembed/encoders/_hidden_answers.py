@@ -18,6 +18,7 @@ from matembed.encoders._masking import (
     Given,
     Index,
     Question,
+    anions_of,
     asking,
     has_motifs,
     with_unknown_motifs,
@@ -84,6 +85,7 @@ def answer_hidden(
     names_states = hides_states & (told.given == "formula")
     stateless = without_species & names_states
     stateless[stateless] = [not may_balance(amounts_of(sets.formulas[row])) for row in np.flatnonzero(stateless)]
+    anions = np.where(bare, anions_of(index), -1)
     wanted = asking(index, told.given, hidden=hides_states, symmetry=told.symmetry)
     found = []
     for asked, question, states, logits in read_states(network, index, wanted, batch_tokens=batch_tokens):
@@ -92,7 +94,7 @@ def answer_hidden(
         true_states = _true_states(question)
         oxidations, named = true_states.copy(), names_states[material]
         oxidations[named] = STATE_WORDS[logits[n_groups:, STATE_WORDS].argmax(axis=1)[named[hides]]]
-        oxidations[stateless[material]] = NO_OXIDATION
+        oxidations[stateless[material] | (named & (question.group_elements == anions[material]))] = NO_OXIDATION
         probabilities = _softmax(logits[:n_groups, GEOMETRY_WORDS])
         at = states[group_rows, 1 + question.ask[:n_groups] - question.token_starts[group_rows]]
         for known, memory in memories.items():

@@ -29,6 +29,7 @@ __all__ = [
     "Objective",
     "Question",
     "Wanted",
+    "anions_of",
     "asking",
     "batches_of",
     "draw",
@@ -439,8 +440,7 @@ def with_unknown_motifs(sets: MaterialSets, bare: NDArray[np.bool_], element: st
     pairs = zip(index.material[species], index.element[species], strict=True)
     told = dict(zip(pairs, index.oxidation[species], strict=True))
     states = np.array([told.get(pair, NO_OXIDATION) for pair in zip(material, symbols, strict=True)], dtype=np.int64)
-    ranked = np.lexsort((symbols, _ELECTRONEGATIVITIES[symbols], material))
-    last = ranked[np.append(np.diff(material[ranked]) > 0, True)]
+    last = _most_electronegative(material, symbols)
     asked = np.ones(len(tokens), dtype=np.bool_)
     asked[last] = index.n_by_kind[material[last], _ELEMENTS] == 1
     cations = np.array([(charge_of(state) or 0) > 0 for state in states.tolist()], dtype=np.bool_)
@@ -466,6 +466,20 @@ def with_unknown_motifs(sets: MaterialSets, bare: NDArray[np.bool_], element: st
         weights=np.append(sets.weights, np.ones(4 * n_new, dtype=np.float32))[word_order],
         groups=np.append(sets.groups, np.where(np.arange(4 * n_new) % 4, np.repeat(numbers, 4), -1))[word_order],
     )
+
+
+def anions_of(index: Index) -> NDArray[np.int64]:
+    """Name the most electronegative element (Pauling) of each material; none of a material of one element."""
+    material, symbols = index.material[index.elements], index.element[index.elements]
+    last = _most_electronegative(material, symbols)
+    anions = np.full(len(index.n_by_kind), _NONE)
+    anions[material[last]] = np.where(index.n_by_kind[material[last], _ELEMENTS] > 1, symbols[last], _NONE)
+    return anions
+
+
+def _most_electronegative(material: NDArray[np.int64], symbols: NDArray[np.int64]) -> NDArray[np.int64]:
+    ranked = np.lexsort((symbols, _ELECTRONEGATIVITIES[symbols], material))
+    return np.asarray(ranked[np.append(np.diff(material[ranked]) > 0, True)])
 
 
 def nothing_hidden(n_materials: int) -> Wanted:

@@ -423,7 +423,7 @@ class MaskedLM:
             elements and alloys, none are told.
         element : str, optional
             The element asked for; by default each that has motifs. Of a formula, each cation; where states are not
-            known, each element but the most electronegative.
+            known, each element but the most electronegative, for which none is guessed.
         given : {"formula", "others", "links"}
             As in `predict_geometry`.
         symmetry : bool, default False
@@ -819,7 +819,8 @@ def _sets_of(material: MaterialSets | str) -> MaterialSets:
 
 def _check_sets(sets: object) -> None:
     if not isinstance(sets, MaterialSets):
-        msg = f"wanted MaterialSets, such as formula_sets(formulas) makes, got {type(sets).__name__}"
+        made = "formula_sets(formulas) or structure_sets(structures)"
+        msg = f"wanted MaterialSets, such as {made} makes, got {type(sets).__name__}"
         raise TypeError(msg)
     if not len(sets):
         msg = "wanted one material or more, got none; nothing can be learned or told"

@@ -145,7 +145,8 @@ def run_benchmark(
     names = {task: list(dict.fromkeys([*of_task, *competing])) for task, of_task in beside.items()}
     runs = list(_runs(several, names, folds, sizes, seeds))
     if not runs:
-        msg = f"there is nothing to run: {len(several)} tasks, {len(factories)} models, sizes {list(sizes)}"
+        listed = f"tasks: {len(several)}, models: {len(factories)}, sizes: {list(sizes)}"
+        msg = f"there is nothing to run ({listed}); a size must be at most the rows that every fold of a task trains on"
         raise ValueError(msg)
     refuse_occupied(folder, kind=_KIND, overwrite=True)
     asked = {name: name for name in factories} | competing

@@ -810,7 +810,7 @@ def _material_of(source: Path, row: FormulaRow | StructureRow) -> Any:
             msg = f"{source.name}, {row.id}: {error}"
             raise ValueError(msg) from error
     if not isinstance(row.formula, str):
-        msg = f"{source.name}: {row.id} has no formula"
+        msg = f"{source.name}: row {row.row} has no formula"
         raise ValueError(msg)
     return row.formula
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -101,6 +102,30 @@ def test_two_workers_write_the_same_bytes(reference, tmp_path, two_rows_a_shard)
     assert gc.get_freeze_count() == 0
     assert contents(tmp_path / "corpus") == reference
     assert list(tmp_path.iterdir()) == [tmp_path / "corpus"]
+
+
+def test_a_path_through_a_folder_that_is_not_there(tmp_path):
+    corpus = build_corpus(["NaCl"], tmp_path / "absent" / ".." / "corpus", progress=False)
+    assert corpus.path == tmp_path / "corpus"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_waits_while_workers_start(tmp_path, two_rows_a_shard, monkeypatch):
+    blocked = []
+
+    def start(process):
+        blocked.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        signal.getsignal(signal.SIGINT)(signal.SIGINT, None)  # as if another thread had received it
+        blocked.append("went on")
+        raise OSError("no process")
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", start)
+    handler, mask = signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with pytest.raises(KeyboardInterrupt, match=r"^interrupted; nothing was done yet$"):
+        build_corpus(crystals(*map(cell, NAMES)), tmp_path / "corpus", workers=2, progress=False)
+    assert blocked == [True, "went on"]
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
 
 
 def test_an_interrupted_build_goes_on_to_the_same_bytes(reference, tmp_path, two_rows_a_shard, monkeypatch):

@@ -266,7 +266,7 @@ def test_formulas_and_other_folders_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"got formulas \(salts\); give a folder of"):
         built(tmp_path / "salts.csv", tmp_path / "motifs")
     corpus = build_corpus(["NaCl"], tmp_path / "corpus", progress=False)
-    with pytest.raises(ValueError, match="holds a Corpus, not a MotifTables"):
+    with pytest.raises(ValueError, match="holds a Corpus, not a MotifTables; make one with "):
         MotifTables.read(corpus.path)
     with pytest.raises(FileExistsError, match="something other than MotifTables"):
         built(crystals(cell("Na")), corpus.path, overwrite=True)

@@ -159,6 +159,8 @@ def test_bad_input_is_said_in_one_line(shipped):
         EnhancementFactor().fit(shipped)
     with pytest.raises(ValueError, match="got none"):
         EnhancementFactor().fit([])
+    with pytest.raises(TypeError, match=r"wanted records, .* got 1$"):
+        EnhancementFactor().fit([1])
     with pytest.warns(UserWarning, match="without a bound"):
         EnhancementFactor(averaged=True).fit(records).functional()
     with pytest.raises(ValueError, match="not fitted"):

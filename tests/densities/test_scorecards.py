@@ -1,6 +1,7 @@
 import json
 import re
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -359,6 +360,10 @@ def test_figures_show_numbers_and_names():
     assert {"PBE: 15 of 20 conditions met", "0.220", "F_x at most 1.804"} <= set(alone)
     table = [text.get_text() for text in draw(cards).axes[0].texts]
     assert {"PBE", "B97-D", "15 of 20", "–", "local Lieb-Oxford"} <= set(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shown = [figure._repr_png_() for figure in (cards[0].plot(), draw(cards))]  # as notebooks do
+    assert all(picture.startswith(b"\x89PNG") for picture in shown)
 
 
 def test_what_gives_no_number_is_neither_met_nor_broken():

@@ -149,6 +149,14 @@ def test_motifs_are_asked_about_geometry_and_coordination_number() -> None:
     assert (fewer["n"] == 80).all()
 
 
+def test_one_common_geometry_is_nothing_to_ask() -> None:
+    tokens = [token for token in motif_table().tokens if token.endswith("O:6")]
+    kept = [*tokens, "ZnO4:T:4", "CdO4:T:4"]
+    asked = probe(EmbeddingTable(tuple(kept), np.eye(len(kept)), Card("octahedra")), n_random=1)
+    assert "motif_cn" in set(asked["probe"])
+    assert "motif_geometry" not in set(asked["probe"])
+
+
 def test_the_centre_gives_no_geometry_away() -> None:
     tokens = motif_table().tokens
     centres = sorted({parse_token(token).element for token in tokens})

@@ -631,6 +631,14 @@ def test_a_formula_asks_for_its_cations(model):
     assert not np.allclose(untold["probability"], table["probability"], atol=ROUNDING)
 
 
+@pytest.mark.parametrize("formula", ["LiMn2O4", "Fe3O4"])  # no whole numbers balance: states are told by the network
+def test_no_state_of_an_anion_is_guessed(model, formula):
+    table = model.fill_mask(formula, element="O", n=1, on_missing="guess")
+    assert table["element"].tolist() == ["O"]
+    assert table["oxidation"].isna().all()
+    assert (model.fill_mask(formula, n=1, on_missing="guess")["oxidation"] > 0).all()
+
+
 @pytest.mark.parametrize(
     ("formula", "asked"),
     [
@@ -854,7 +862,7 @@ def test_senseless_settings_are_refused(settings, message):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda m: m.encode(["SrTiO3"]), TypeError, "wanted MaterialSets, such as formula_sets.* got list"),
+        (lambda m: m.encode(["SrTiO3"]), TypeError, "MaterialSets, such as formula_sets.*structure_sets.* got list"),
         (lambda m: m.encode(formula_sets([])), ValueError, "wanted one material or more, got none"),
         (lambda m: m.encode(made_up(), pooling="max"), ValueError, "pooling must be 'mean' or 'cls', got 'max'"),
         (lambda m: m.encode(made_up(), layer=7), ValueError, "layer must be a whole number from -3 to 2, got 7"),

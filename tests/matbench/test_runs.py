@@ -398,7 +398,7 @@ def test_results_of_other_data_or_other_models_are_not_mixed_up(tmp_path):
         ({"models": {"dummy": "ridge"}}, "name of a baseline"),
         ({"sizes": [0]}, "1 or more, got 0"),
         ({"sizes": ["some"]}, "got 'some'"),
-        ({"sizes": [500]}, "nothing to run: 1 tasks, 2 models"),
+        ({"sizes": [500]}, "nothing to run .tasks: 1, models: 2, sizes: .500..; a size must be at most the rows"),
         ({"sizes": [True]}, "1 or more, got True"),
         ({"folds": []}, "one fold or more, got"),
         ({"folds": [9]}, "no fold 9 beside others; it has 0, 1, 2, 3, 4"),

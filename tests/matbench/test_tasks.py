@@ -392,7 +392,7 @@ def test_the_digest_tells_geometries_apart_and_cells_written_otherwise_not():
         ("a.csv", "formula,target,fold\nNaCl,1,\nKCl,2,1\n", "must be a whole number, got 'None'"),
         ("a.csv", "formula,target,fold\nNaCl,1,0\nKCl,2,0\n", "in fold 0; wanted two folds"),
         ("a.csv", "formula,target,fold\nKCl,2,1\nNaCl,,0\n", "3 has no target"),
-        ("a.csv", "formula,target,fold\n,1,0\nKCl,2,1\n", "has no formula"),
+        ("a.csv", "formula,target,fold\n,1,0\nKCl,2,1\n", "row 2 has no formula"),
         ("a.csv", "id,formula,target,fold\na,NaCl,1,0\na,KCl,2,1\n", "ids must be unique, got 'a'"),
         ("a.csv", "formula,target\nNaCl,1\nKCl,2\n", "5 folds need as many rows"),
         ("a.csv", "formula,gap,fold\nNaCl,wide,0\nKCl,2,1\n", "no number: 'wide'"),

@@ -11,7 +11,8 @@ __all__ = ["check_table", "finite_vector"]
 def check_table(table: object) -> None:
     """Refuse anything but a table of embeddings."""
     if not isinstance(table, EmbeddingTable):
-        msg = f"table must be an EmbeddingTable, got {type(table).__name__}; read one with EmbeddingTable.read(path)"
+        how = "matembed.load(name) or EmbeddingTable.read(path)"
+        msg = f"table must be an EmbeddingTable, got {type(table).__name__}; read one with {how}"
         raise TypeError(msg)
 
 
