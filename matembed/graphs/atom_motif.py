@@ -392,7 +392,7 @@ class AtomMotifGraphs:
         Raises
         ------
         ValueError
-            If there are none, some have directions and others not, or their cards name two strategies or rules of bonds.
+            If there are none, some have directions and others not, or cards name two strategies or rules of bonds.
         """
         parts = list(several)
         if not parts or len({part.has_vectors for part in parts}) > 1:
