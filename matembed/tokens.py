@@ -465,6 +465,8 @@ def canonical_spelling(text: str) -> str:
             amounts[symbol] += int(amount)
         charge = float(f"{match['sign']}{match['charge'] or 1}") if match["sign"] else None
         ligands = tuple(sorted((symbol, float(amount)) for symbol, amount in amounts.items() if amount))
+        if not ligands:
+            return text
         return str(Token("motif", match["element"], charge, ligands, match["geometry"]))
     return text
 

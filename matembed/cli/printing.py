@@ -36,9 +36,8 @@ def print_rows(what: str, rows: "pd.DataFrame") -> None:
         return
     print(f"{len(rows):,} {what}:")
     for row in rows.head(_ROWS_SHOWN).to_dict("records"):
-        said = str(row.get("reason", row.get("rewrites"))).removeprefix(
-            f"{row['input']!r}: "
-        )  # a parser quotes it, too
-        print(f"  row {row['row']} ({row['id']}): {row['input']!r}: {said}")
+        quoted = f"{row['input']!r}: "  # as a parser does, too
+        said = str(row.get("reason", row.get("rewrites"))).removeprefix(quoted)
+        print(f"  row {row['row']} ({row['id']}): {quoted}{said}")
     if len(rows) > _ROWS_SHOWN:
         print(f"  ... and {len(rows) - _ROWS_SHOWN:,} more")

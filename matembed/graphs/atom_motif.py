@@ -392,7 +392,8 @@ class AtomMotifGraphs:
         Raises
         ------
         ValueError
-            If there are none, some have directions and others not, or cards name two strategies or rules of bonds.
+            If there are none, some have directions and others not, or cards name two strategies or rules of
+            bonds, or two seeds of a shuffle.
         """
         parts = list(several)
         if not parts or len({part.has_vectors for part in parts}) > 1:
@@ -403,6 +404,9 @@ class AtomMotifGraphs:
             if len(told) > 1:
                 msg = f"wanted graphs that were made alike, got {name} {' and '.join(told)}; make all with one of them"
                 raise ValueError(msg)
+        if len({part.card.settings.get("shuffled") for part in parts}) > 1:
+            msg = "wanted graphs that are all as they were found, or all shuffled by one seed; put them together first"
+            raise ValueError(msg)
         names: dict[str, int] = {}
         for part in parts:
             for name in part.names:

@@ -45,7 +45,16 @@ _KIND = "BenchmarkResults"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _MOST_NAMED = 20  # ids of materials in an error
-_PRINTED: Any = {"precision": 8, "threshold": sys.maxsize, "suppress": False, "floatmode": "maxprec", "sign": "-"}
+_PRINTED: Any = {
+    "precision": 8,
+    "threshold": sys.maxsize,
+    "suppress": False,
+    "floatmode": "maxprec",
+    "sign": "-",
+    "nanstr": "nan",
+    "infstr": "inf",
+    "legacy": False,
+}
 _N_SEEDS = 1 << 16  # so that 2¹⁶ · seed + fold stays below 2³²
 
 

@@ -212,6 +212,8 @@ def test_put_together_again(whole, merged):
         AtomMotifGraphs.concat([whole, merged])
     with pytest.raises(ValueError, match="made alike, got bonds crystalnn and shells"):
         AtomMotifGraphs.concat([merged, atom_motif_graphs([SALT], bonds="crystalnn")])
+    with pytest.raises(ValueError, match="or all shuffled by one seed"):
+        AtomMotifGraphs.concat([merged, merged.shuffled(0)])
 
 
 @pytest.mark.parametrize("which", ["whole", "merged"])

@@ -238,7 +238,8 @@ def test_two_tasks_of_one_name_are_refused_before_anything_is_fitted(tmp_path):
 
 
 def test_how_numbers_and_estimators_are_printed_makes_no_other_model(tmp_path):
-    with np.printoptions(precision=2, suppress=True, threshold=4), config_context(print_changed_only=False):
+    printed = {"precision": 2, "suppress": True, "threshold": 4, "legacy": "1.13"}
+    with np.printoptions(**printed), config_context(print_changed_only=False):
         run(tmp_path, models=["ridge"], folds=[0])
     results = run(tmp_path, models=["ridge"], folds=[1])
     assert results.scores["fold"].tolist() == [0, 1, 0, 1]
