@@ -21,13 +21,13 @@ from matembed.cards import Card, package_versions
 from matembed.corpus.material_sets import MaterialSets
 from matembed.encoders._bags import count_materials, tokens_of
 from matembed.encoders._masking import ANSWERS, GOALS, Index, Question, batches_of, draw, hide
-from matembed.encoders._training import warm_then_cosine
+from matembed.encoders._training import plain_settings, warm_then_cosine
 from matembed.encoders.set_transformer import SetTransformer, SetTransformerConfig
 
 if TYPE_CHECKING:
     from matembed.encoders.masked_lm import MaskedLM
 
-__all__ = ["Training", "settings_of"]
+__all__ = ["Training"]
 
 _WARM_UP = 0.05  # of all steps: the learning rate rises
 _BETAS = (0.9, 0.98)  # of AdamW
@@ -55,7 +55,8 @@ class Training:
         self.sets, self.validation, self.start = sets, validation, start
         names = ("dim", "n_layers", "n_heads", "feed_forward", "dropout")
         torch.manual_seed(encoder.seed)
-        self.network = SetTransformer(SetTransformerConfig(**{name: _plain(getattr(encoder, name)) for name in names}))
+        settings = plain_settings(encoder)
+        self.network = SetTransformer(SetTransformerConfig(**{name: settings[name] for name in names}))
         if start is not None:
             self.network.load_state_dict(start.network_.state_dict())
         self.network.to(device)
@@ -177,7 +178,7 @@ class Training:
 
     def _fingerprint(self) -> str:
         """Hash what decides the outcome: settings, materials, and the network that is gone on from."""
-        digest = hashlib.sha256(json.dumps([_PROCEDURE, settings_of(self.encoder)], sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps([_PROCEDURE, plain_settings(self.encoder)], sort_keys=True).encode())
         for sets in filter(None, (self.sets, self.validation)):
             for column in (getattr(sets, each.name) for each in fields(sets)):
                 if isinstance(column, np.ndarray):
@@ -233,19 +234,6 @@ def _means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> dict[str, 
     return {"loss": float(sums.sum() / counts.sum())} | each
 
 
-def settings_of(encoder: "MaskedLM") -> dict[str, Any]:
-    """List the settings that decide the outcome, as a card holds them."""
-    settings = {each.name: getattr(encoder, each.name) for each in fields(encoder) if each.init}
-    settings.pop("progress")
-    shares = {name: _plain(share) for name, share in encoder.shares.items()}
-    return {name: _plain(value) for name, value in settings.items()} | {"shares": shares}
-
-
-def _plain(value: Any) -> Any:
-    """Turn a NumPy number into one that JSON can hold."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _card(encoder: "MaskedLM", sets: MaterialSets, start: "MaskedLM | None", n_weights: int) -> Card:
     behind = sets.card
     before: dict[str, Any] = {}
@@ -260,7 +248,7 @@ def _card(encoder: "MaskedLM", sets: MaterialSets, start: "MaskedLM | None", n_w
         citation=behind.citation,
         corpus=behind.to_dict() | before,
         counts={"materials": len(sets), "tokens": len(sets.kinds), "weights": n_weights},
-        settings={"encoder": "MaskedLM"} | settings_of(encoder),
+        settings={"encoder": "MaskedLM"} | plain_settings(encoder),
         seed=int(encoder.seed),
         versions=package_versions() | package_versions(["transformers", "safetensors"]),
     )
