@@ -7,7 +7,9 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
-__all__ = ["Card", "package_versions"]
+import numpy as np
+
+__all__ = ["Card", "package_versions", "plain"]
 
 _PACKAGES = (
     *("matembed", "gensim", "numba", "numpy", "pandas", "pyarrow"),
@@ -40,6 +42,32 @@ def package_versions(names: Iterable[str] = _PACKAGES) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def plain(value: Any) -> Any:
+    """Turn what NumPy made into what JSON takes.
+
+    Parameters
+    ----------
+    value : object
+        A number, or a mapping, list or tuple that may hold such, however deep.
+
+    Returns
+    -------
+    object
+        The same, with numbers of Python, dicts and lists.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain({"dim": np.int64(8), "seeds": (np.int32(0), 1)})
+    {'dim': 8, 'seeds': [0, 1]}
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 @dataclass(frozen=True, repr=False)
@@ -172,7 +200,7 @@ class Card:
         return "\n".join(lines) + "\n"
 
     def _repr_markdown_(self) -> str:
-        return self.to_markdown().split("---\n", maxsplit=2)[2]  # notebooks show no front matter
+        return self.to_markdown().partition("\n---\n")[2]  # notebooks show no front matter
 
     def __repr__(self) -> str:
         """Show what the card is of; `to_dict` and `to_markdown` tell all."""

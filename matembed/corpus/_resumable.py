@@ -11,11 +11,9 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from matembed._atomic import refuse_occupied, whole_folder
 from matembed._lock import held
-from matembed.cards import Card, package_versions
+from matembed.cards import Card, package_versions, plain
 from matembed.corpus._first_rows import FirstRows
 from matembed.corpus._heap import frozen_heap
 from matembed.corpus._row_tables import write_rejected
@@ -23,7 +21,7 @@ from matembed.corpus._shards import ROWS_PER_SHARD, Recipe, Shard, Summary, make
 from matembed.corpus._workers import run_shards
 from matembed.sources.rows import FormulaRow, Row, Rows, StructureRow, UnreadableRow, shortened
 
-__all__ = ["SCHEDULERS", "TooManyRejectedError", "build_folder", "check_choices", "check_numbers", "filled_in", "plain"]
+__all__ = ["SCHEDULERS", "TooManyRejectedError", "build_folder", "check_choices", "check_numbers", "filled_in"]
 
 SCHEDULERS = ("processes", "dask")
 
@@ -60,16 +58,10 @@ def check_numbers(time_limit: float, max_rejected: float, scheduler: str, **coun
         raise ValueError(msg)
 
 
-def plain(number: Any) -> Any:
-    """Turn a number of NumPy into one of Python, which JSON takes; leave anything else as it is."""
-    return number.item() if isinstance(number, np.generic) else number
-
-
 def filled_in(card: Card | None, rows: Rows, what: str, settings: Mapping[str, Any], seed: int | None = None) -> Card:
     """Fill in what is known before the rows are counted; settings that are None are left out."""
     base = card or rows.card or Card(name=rows.name, source=rows.name)
-    told = {name: plain(value) for name, value in settings.items()}
-    return replace(base, what=base.what or what, settings=told, seed=seed, versions=package_versions())
+    return replace(base, what=base.what or what, settings=plain(settings), seed=seed, versions=package_versions())
 
 
 def build_folder(

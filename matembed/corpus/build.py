@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from matembed.cards import Card
+from matembed.cards import Card, plain
 from matembed.corpus._folder import write_config
 from matembed.corpus._resumable import (
     TooManyRejectedError,
@@ -14,7 +14,6 @@ from matembed.corpus._resumable import (
     check_choices,
     check_numbers,
     filled_in,
-    plain,
 )
 from matembed.corpus._sentences import SentenceRecipe, merge_sentences
 from matembed.corpus._shards import Summary

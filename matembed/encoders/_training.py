@@ -1,15 +1,13 @@
 """What every encoder does before and after it learns: read and check the sentences, write the card."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, get_args
 
-import numpy as np
-
-from matembed.cards import Card, package_versions
+from matembed.cards import Card, package_versions, plain
 from matembed.tokens import Kind, kind_of
 from matembed.vocabulary import Vocabulary
 
@@ -115,17 +113,9 @@ def row_tokens(tokens: Sequence[str], rows: Kind | Sequence[Kind] | None) -> lis
 
 def plain_settings(encoder: Any) -> dict[str, Any]:
     """List the settings of an encoder as JSON takes them, but for the bar, which changes nothing."""
-    settings = {field.name: _plain(getattr(encoder, field.name)) for field in fields(encoder) if field.init}
+    settings = {field.name: plain(getattr(encoder, field.name)) for field in fields(encoder) if field.init}
     settings.pop("progress", None)
     return settings
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def training_card(encoder: Any, sentences: Sentences, reading: Reading, *, n_rows: int, what: str) -> Card:
@@ -154,7 +144,7 @@ def training_card(encoder: Any, sentences: Sentences, reading: Reading, *, n_row
             "vectors": n_rows,
         },
         settings={"encoder": method} | plain_settings(encoder),
-        seed=_plain(getattr(encoder, "seed", None)),
+        seed=plain(getattr(encoder, "seed", None)),
         versions=package_versions(),
     )
 
