@@ -191,6 +191,13 @@ def test_a_learning_curve_that_cannot_be_drawn_is_refused_before_the_work(work, 
     assert "lower sizes" in capsys.readouterr().err
 
 
+def test_folds_that_cannot_be_made_are_refused_before_a_learning_curve(work, monkeypatch, capsys):
+    monkeypatch.setattr("matembed.downstream.learning_curves.learning_curve", lambda *_, **__: pytest.fail("drawn"))
+    words = ["evaluate", str(work / "formulas.csv"), "--table", "elements", "--target", "gap", "--on-missing", "mean"]
+    assert main([*words, "--n-splits", "1000", "--learning-curve", "--sizes", "4", "--n-test", "4"]) == 2
+    assert "n_splits must be" in capsys.readouterr().err
+
+
 def test_evaluate_in_folds_of_a_column_is_evaluate_with_these_folds(work, tmp_path, capsys):
     source, out = tmp_path / "salts.csv", tmp_path / "scores"
     folds = [10 + idx % 3 for idx in range(len(SALTS))]

@@ -135,7 +135,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from matembed._atomic import refuse_occupied, whole_folder
     from matembed.downstream.benchmark import evaluate
     from matembed.downstream.inputs import read_inputs
-    from matembed.downstream.learning_curves import learning_curve
+    from matembed.downstream.learning_curves import learning_curve, plan_trials
 
     if options.out is not None:
         refuse_occupied(options.out, kind="Evaluation", overwrite=options.overwrite)
@@ -156,21 +156,16 @@ def _evaluate(options: argparse.Namespace) -> None:
         column=options.column,
         id_column=options.id_column,
     )
-    curve = None
+    drawn = {
+        "sizes": options.sizes,
+        "repeats": options.repeats,
+        "n_test": options.n_test,
+        "model": options.model,
+        "task": options.task,
+        "seed": options.seed,
+    }
     if options.learning_curve:
-        curve = learning_curve(
-            tables,
-            inputs.materials,
-            inputs.frame["target"],
-            sizes=options.sizes,
-            repeats=options.repeats,
-            n_test=options.n_test,
-            model=options.model,
-            pooling=pooling(options),
-            on_missing=options.on_missing,
-            task=options.task,
-            seed=options.seed,
-        )
+        plan_trials(inputs.materials, inputs.frame["target"], **drawn)  # raises before the evaluation if it cannot be
     evaluation = evaluate(
         tables,
         inputs.materials,
@@ -186,7 +181,16 @@ def _evaluate(options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     print_frame(evaluation.summary())
-    if curve is not None:
+    curve = None
+    if options.learning_curve:
+        curve = learning_curve(
+            tables,
+            inputs.materials,
+            inputs.frame["target"],
+            pooling=pooling(options),
+            on_missing=options.on_missing,
+            **drawn,
+        )
         print_frame(curve.summary())
     print_rows("rejected", inputs.rejected)
     print_rows("rewritten", inputs.rewritten)

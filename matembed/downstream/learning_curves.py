@@ -23,9 +23,9 @@ from matembed.embeddings import EmbeddingTable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["LearningCurve", "learning_curve"]
+__all__ = ["LearningCurve", "learning_curve", "plan_trials"]
 
-_Trial = tuple[NDArray[np.intp], NDArray[np.intp]]
+Trial = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,18 +205,10 @@ def learning_curve(
     15     3.0
     Name: mae, dtype: float64
     """
-    wanted = tuple(sorted({int(size) for size in sizes}))
-    if not wanted or wanted[0] < 2 or n_test < 1 or repeats < 1:
-        msg = (
-            "wanted one or more sizes of 2 or more, and n_test and repeats of 1 or more; "
-            f"got sizes {tuple(sizes)}, n_test {n_test}, repeats {repeats}"
-        )
-        raise ValueError(msg)
     named = named_tables(tables)
-    labelled = read_labelled(materials, target, task=task)
-    check_model(model, labelled.task)
-    labels = proportion_labels(labelled.formulas) if groups is None else groups
-    trials = _trials(labelled, read_groups(labels, len(labelled)), wanted, repeats, n_test, seed)
+    labelled, wanted, trials = plan_trials(
+        materials, target, sizes=sizes, repeats=repeats, n_test=n_test, model=model, task=task, groups=groups, seed=seed
+    )
     sets = make_feature_sets(named, labelled, pooling=pooling, on_missing=on_missing, n_random=n_random, seed=seed)
     refuse_nan(model, sets)
     scores = []
@@ -244,9 +236,48 @@ def learning_curve(
     return LearningCurve(pd.DataFrame(scores), settings)
 
 
+def plan_trials(
+    materials: Column,
+    target: Column,
+    *,
+    sizes: Sequence[int],
+    repeats: int,
+    n_test: int,
+    model: ModelName | BaseEstimator,
+    task: Literal["auto"] | Task,
+    groups: ArrayLike | None = None,
+    seed: int,
+) -> tuple[LabelledMaterials, tuple[int, ...], list[Trial]]:
+    """Check what a learning curve is asked for, and draw its rows, before anything is fitted.
+
+    Parameters
+    ----------
+    materials, target, sizes, repeats, n_test, model, task, groups, seed
+        Of `learning_curve`, and so are the errors.
+
+    Returns
+    -------
+    LabelledMaterials, tuple of int, list of tuple of int array
+        What was read, the sizes in order, and for each repeat the rows to train on, in the order in which they are
+        added, and the rows to test.
+    """
+    wanted = tuple(sorted({int(size) for size in sizes}))
+    if not wanted or wanted[0] < 2 or n_test < 1 or repeats < 1:
+        msg = (
+            "wanted one or more sizes of 2 or more, and n_test and repeats of 1 or more; "
+            f"got sizes {tuple(sizes)}, n_test {n_test}, repeats {repeats}"
+        )
+        raise ValueError(msg)
+    labelled = read_labelled(materials, target, task=task)
+    check_model(model, labelled.task)
+    labels = proportion_labels(labelled.formulas) if groups is None else groups
+    trials = _trials(labelled, read_groups(labels, len(labelled)), wanted, repeats, n_test, seed)
+    return labelled, wanted, trials
+
+
 def _trials(
     labelled: LabelledMaterials, groups: NDArray[np.int64], sizes: tuple[int, ...], repeats: int, n_test: int, seed: int
-) -> list[_Trial]:
+) -> list[Trial]:
     """Draw for each repeat the rows to train on, in the order in which they are added, and the rows to test."""
     trials = []
     for repeat in range(repeats):
