@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from matembed.downstream.materials import as_list
 from matembed.downstream.tasks import read_groups
 
 __all__ = ["cosines", "hit_rates", "retrieval"]
@@ -56,11 +55,7 @@ def retrieval(vectors: ArrayLike, labels: ArrayLike, *, groups: ArrayLike | None
     if rows.ndim != 2 or not len(rows) or not np.isfinite(rows).all():
         msg = f"vectors must be a matrix of finite numbers, one row each; got shape {rows.shape}"
         raise ValueError(msg)
-    named = pd.Series(as_list(labels, "labels"))  # type: ignore[arg-type]
-    if len(named) != len(rows) or named.isna().any():
-        msg = f"labels must hold one for each of {len(rows):,} rows, got {named.notna().sum():,}; leave such rows out"
-        raise ValueError(msg)
-    label_of = pd.factorize(named)[0]
+    label_of = read_groups(labels, len(rows), name="labels")
     group_of = np.arange(len(rows)) if groups is None else read_groups(groups, len(rows))
     unit = _unit(rows)
     found = []

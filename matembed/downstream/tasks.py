@@ -89,7 +89,7 @@ def read_labelled(materials: Column, target: Column, *, task: Literal["auto"] | 
     return LabelledMaterials(listed, formulas, values, *_task_of(values, task))
 
 
-def read_groups(groups: ArrayLike, n_materials: int) -> NDArray[np.int64]:
+def read_groups(groups: ArrayLike, n_materials: int, *, name: str = "groups") -> NDArray[np.int64]:
     """Turn the labels of materials that belong together into numbers.
 
     Parameters
@@ -98,6 +98,8 @@ def read_groups(groups: ArrayLike, n_materials: int) -> NDArray[np.int64]:
         A label each.
     n_materials : int
         How many there must be.
+    name : str, default "groups"
+        What errors call them.
 
     Returns
     -------
@@ -116,9 +118,10 @@ def read_groups(groups: ArrayLike, n_materials: int) -> NDArray[np.int64]:
     >>> read_groups(["rutile", "anatase", "rutile"], 3)
     array([0, 1, 0])
     """
-    labels = pd.Series(as_list(groups, "groups"))  # type: ignore[arg-type]
+    labels = pd.Series(as_list(groups, name))  # type: ignore[arg-type]
     if len(labels) != n_materials or labels.isna().any():
-        msg = f"groups must hold a label for each of {n_materials:,} materials, got {labels.notna().sum():,}"
+        got = f"got {labels.notna().sum():,}; leave out those without"
+        msg = f"{name} must hold a label for each of {n_materials:,} materials, {got}"
         raise ValueError(msg)
     return pd.factorize(labels)[0].astype(np.int64)
 

@@ -66,9 +66,9 @@ def test_wrong_shapes_are_refused() -> None:
         retrieval([1.0, 2.0], ["a", "a"])
     with pytest.raises(ValueError, match="vectors must be a matrix of finite numbers"):
         retrieval(np.zeros((0, 3)), [])
-    with pytest.raises(ValueError, match="labels must hold one for each of 60 rows, got 5"):
+    with pytest.raises(ValueError, match="labels must hold a label for each of 60 materials, got 5"):
         retrieval(CENTRES, LABELS[:5])
-    with pytest.raises(ValueError, match="labels must hold one for each of 60 rows, got 59"):
+    with pytest.raises(ValueError, match="labels must hold a label for each of 60 materials, got 59"):
         retrieval(CENTRES, [None, *LABELS[1:]])
     with pytest.raises(ValueError, match="groups must hold a label for each of 60"):
         retrieval(CENTRES, LABELS, groups=LABELS[:5])
