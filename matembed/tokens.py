@@ -73,7 +73,7 @@ def _element_symbols() -> frozenset[str]:
 
 
 def _format_number(value: float) -> str:
-    if value == int(value):
+    if math.isfinite(value) and value == int(value):
         return str(int(value))
     return f"{round(value, 6):.6f}".rstrip("0").rstrip(".")
 

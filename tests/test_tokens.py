@@ -196,6 +196,8 @@ def test_by_hand(text, token):
         "(1)TiO",
         "(-1)O2",
         "(1)Xx",
+        pytest.param(f"CuO{'9' * 400}:O:6", id="more ligands than a float holds"),
+        pytest.param(f"({'9' * 400})O", id="more atoms than a float holds"),
     ],
 )
 def test_refused(text):
