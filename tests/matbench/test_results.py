@@ -85,12 +85,15 @@ def test_the_table_has_baselines_first_and_marks_the_best(results):
     assert (table["long"].str.endswith("*")).sum() == 1
 
 
-def test_missing_folds_are_told_and_never_the_best(folder, tmp_path):
-    part = tmp_path / "part"
+def without_a_fold(folder, part, size):
     shutil.copytree(folder, part)
     for seed in (0, 1):
-        (part / "lengths" / "strong" / f"all-fold0-seed{seed}.json").unlink()
-    results = BenchmarkResults.read(part)
+        (part / "lengths" / "strong" / f"{size}-fold0-seed{seed}.json").unlink()
+    return part
+
+
+def test_missing_folds_are_told_and_never_the_best(folder, tmp_path):
+    results = BenchmarkResults.read(without_a_fold(folder, tmp_path / "part", "all"))
     table = results.table()
     assert table.loc["strong", "lengths"].endswith("(4 of 5 folds)")
     assert table.loc["weak", "lengths"].endswith("*")
@@ -102,11 +105,7 @@ def test_missing_folds_are_told_and_never_the_best(folder, tmp_path):
 
 
 def test_missing_folds_of_a_size_are_told_on_the_page(folder, tmp_path):
-    part = tmp_path / "part"
-    shutil.copytree(folder, part)
-    for seed in (0, 1):
-        (part / "lengths" / "strong" / f"8-fold0-seed{seed}.json").unlink()
-    results = BenchmarkResults.read(part)
+    results = BenchmarkResults.read(without_a_fold(folder, tmp_path / "part", "8"))
     text = results.report(tmp_path / "part.md").read_text(encoding="utf-8")
     few, whole = (results.table(size=size)["lengths"].str.removesuffix("*") for size in (8, "all"))
     assert few["strong"].endswith("(4 of 5 folds)")
