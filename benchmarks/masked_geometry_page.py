@@ -20,6 +20,7 @@ ORDER = (
     "random start",
     "pretrained",
 )  # of rows; others follow
+WITH_TREES = {"pretrained": "networks", "one small network": "the small network"}  # averaged with trees, too
 FIGURE = "(figures/masked-geometry.png)"
 GOALS = (
     ("formula", "formula", 0.76),
@@ -80,9 +81,9 @@ def all_scores(reference: Reference, folder: Path) -> pd.DataFrame:
                 mean = np.mean([member[variant] for member in members], axis=0)
                 if len(members) > 1:
                     found[f"{model}, {len(members)} networks{rest}"] = score(reference, test, mean)
-                if model == "pretrained" and not variant and "trees on more oxides" in models:
+                if model in WITH_TREES and not variant and "trees on more oxides" in models:
                     both = (mean + models["trees on more oxides"][0][""]) / 2
-                    found["mean of networks and trees on more oxides"] = score(reference, test, both)
+                    found[f"mean of {WITH_TREES[model]} and trees on more oxides"] = score(reference, test, both)
                 for label, scores in found.items():
                     rows.append(scores.assign(split=split, seed=seed, fold=fold, model=label, given=given))
     return pd.concat(rows, ignore_index=True)
