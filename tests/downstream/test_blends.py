@@ -15,7 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from matembed.downstream.blends import BlendClassifier, BlendRegressor, rank_columns
+from matembed.downstream.blends import BlendClassifier, BlendRegressor
+from matembed.downstream.column_ranks import rank_columns
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.standard_normal((90, 6))
@@ -116,7 +117,7 @@ def test_targets_that_are_all_the_same_are_predicted() -> None:
 
 def test_weights_that_are_not_found_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = OptimizeResult(success=False, message="Time limit reached.", x=None)
-    monkeypatch.setattr("matembed.downstream.blends.linprog", lambda *_, **__: failed)
+    monkeypatch.setattr("matembed.downstream._blending.linprog", lambda *_, **__: failed)
     with pytest.raises(ValueError, match="no weights were found: Time limit reached"):
         BlendRegressor(**QUICK).fit(ROWS, TARGET)
 
