@@ -2,11 +2,12 @@
 
 import copy
 import os
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from pymatgen.core.structure import IStructure
 
 from matembed._optional import import_extra
+from matembed.corpus.formulas import FormulaError, parse_formula
 from matembed.corpus.material_sets import MaterialSets, formula_sets, graph_sets, structure_sets
 from matembed.downstream._network_estimators import Device, Loss, NetworkClassifier, NetworkRegressor
 from matembed.downstream.materials import Column, as_list
@@ -313,7 +314,7 @@ def read_sets(materials: Materials) -> MaterialSets:
     Raises
     ------
     TypeError
-        If it is no column.
+        If it is no column, or not all are of one kind.
     ValueError
         If there are none, or one cannot be read.
 
@@ -326,17 +327,35 @@ def read_sets(materials: Materials) -> MaterialSets:
         return _some(materials)
     listed = as_list(materials, "materials")
     first = listed[0] if listed else None
-    if isinstance(first, MaterialSets):  # scikit-learn takes rows one by one
+    kind = next((kind for kind in (MaterialSets, MotifGraph, IStructure) if isinstance(first, kind)), None)
+    if kind is None:
+        return _some(_read_formulas(listed))
+    for position, one in enumerate(listed):
+        if not isinstance(one, kind):
+            got = f"{type(first).__name__} at position 0 and {type(one).__name__} at position {position}"
+            msg = f"wanted materials of one kind, got {got}; leave this out, or pass each kind by itself"
+            raise TypeError(msg)
+    if kind is MaterialSets:  # scikit-learn takes rows one by one
         several = next((len(one) for one in listed if len(one) != 1), 0)
         if several:
             msg = f"wanted sets of one material each in a list, got one of {several}; pass MaterialSets.concat(sets)"
             raise ValueError(msg)
         return MaterialSets.concat(listed)
-    if isinstance(first, MotifGraph):
-        return graph_sets(listed)
-    if isinstance(first, IStructure):
-        return structure_sets(listed)
-    return _some(formula_sets(listed, oxidation="balanced"))
+    return graph_sets(listed) if kind is MotifGraph else structure_sets(listed)
+
+
+def _read_formulas(formulas: list[Any]) -> MaterialSets:
+    """Write formulas as sets, or raise FormulaError with the position of the first that cannot be read."""
+    try:
+        return formula_sets(formulas, oxidation="balanced")
+    except FormulaError:
+        for position, formula in enumerate(formulas):
+            try:
+                parse_formula(formula)
+            except FormulaError as error:
+                msg = f"formula at position {position}: {error}"
+                raise FormulaError(msg) from error
+        raise
 
 
 def _some(sets: MaterialSets) -> MaterialSets:

@@ -54,6 +54,8 @@ def open_model(name: str | os.PathLike[str], *, device: str) -> Kept:
     """Open a folder, a model of the package where there is no such folder, or one on the hub, to use on a device."""
     torch = import_extra("torch", extra="transformer")
     import_extra("transformers", extra="transformer")
+    from safetensors import SafetensorError
+
     from matembed.encoders.set_transformer import SetTransformer, SetTransformerConfig, no_bars
 
     text, is_model = str(name), (Path(name) / "config.json").is_file()
@@ -67,14 +69,25 @@ def open_model(name: str | os.PathLike[str], *, device: str) -> Kept:
         msg = f"{text!r} is {what}, nor a model of the package ({known}); names on the hub are owner/name"
         raise OSError(msg)
     config = SetTransformerConfig.from_pretrained(name)
-    if getattr(config, "type", None) != "MaskedLM" or config.n_words != len(WORDS.words):
+    missing = [key for key in ("type", "card", "seen", "history") if not hasattr(config, key)]
+    if missing:
+        msg = (
+            f"wanted a folder as MaskedLM.save_pretrained writes it, got {name}, whose config.json has no "
+            f"{', '.join(missing)}; write it anew with that, or open the bare network with transformers.AutoModel"
+        )
+        raise ValueError(msg)
+    if config.type != "MaskedLM" or config.n_words != len(WORDS.words):
         msg = f"{name} is no MaskedLM of this vocabulary ({len(WORDS.words)} words); write one with save_pretrained"
         raise ValueError(msg)
     card = Card.from_dict(config.card)
-    with no_bars():
-        opened: Any = SetTransformer.from_pretrained(
-            name, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
-        )
+    try:
+        with no_bars():
+            opened: Any = SetTransformer.from_pretrained(
+                name, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+            )
+    except SafetensorError as error:
+        msg = f"{name}: model.safetensors is not whole ({error}); fetch or write the folder anew"
+        raise ValueError(msg) from None
     network, found = opened
     unlike = [*found["missing_keys"], *found["unexpected_keys"], *(each[0] for each in found["mismatched_keys"])]
     if unlike:

@@ -11,7 +11,7 @@ from matembed.corpus.material_sets import MaterialSets
 from matembed.corpus.ragged import members
 from matembed.encoders._bags import Bag
 from matembed.encoders._masking import Index, Question, Wanted, batches_of, hide, nothing_hidden
-from matembed.encoders._training import one_thread
+from matembed.encoders._training import one_thread, single_precision
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ def read_states(
     torch: Any = import_extra("torch", extra="transformer")
     for asked in batches_of(index.lengths(wanted), batch_tokens):
         question = hide(index, wanted.take(asked))
-        with one_thread(torch), torch.inference_mode():
+        with one_thread(torch), single_precision(torch), torch.inference_mode():
             out = network(**question.tensors(torch, network.device), output_hidden_states=True)
         logits = None if out.logits is None else out.logits.cpu().numpy()
         yield asked, question, out.hidden_states[layer].cpu().numpy(), logits
@@ -85,7 +85,7 @@ def attention_weights(network: Any, sets: MaterialSets, *, layer: int, head: int
 
     torch: Any = import_extra("torch", extra="transformer")
     tensors = hide(Index(sets), nothing_hidden(1)).tensors(torch, network.device)
-    with one_thread(torch), torch.inference_mode():
+    with one_thread(torch), single_precision(torch), torch.inference_mode():
         weights = network(**tensors, output_attentions=True).attentions[layer][0].float().cpu().numpy()
     names = ["[CLS]", *sets.describe(0)["words"]]
     return pd.DataFrame(weights.mean(axis=0) if head is None else weights[head], index=names, columns=names)

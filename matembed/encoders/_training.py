@@ -153,7 +153,8 @@ def not_fitted(encoder: Any) -> Exception:
     """Make the error for an encoder that was asked before it learned."""
     from sklearn.exceptions import NotFittedError
 
-    return NotFittedError(f"{type(encoder).__name__} has learned nothing yet; call fit(corpus) before embeddings()")
+    opens = ", or open one with from_pretrained" if hasattr(encoder, "from_pretrained") else ""
+    return NotFittedError(f"{type(encoder).__name__} has learned nothing yet; call fit first{opens}")
 
 
 @contextmanager

@@ -24,7 +24,14 @@ from matembed.encoders._memory import Memory
 from matembed.encoders._model_folders import open_model, push_model, write_model
 from matembed.encoders._seen_elements import OnMissing, check_seen, unseen_words
 from matembed.encoders._states import attention_weights, material_states, sum_words, token_states
-from matembed.encoders._training import check_count, check_number, choose_device, not_fitted, one_thread
+from matembed.encoders._training import (
+    check_count,
+    check_number,
+    choose_device,
+    not_fitted,
+    one_thread,
+    single_precision,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,6 +223,7 @@ class MaskedLM:
         device = accelerator.device if accelerator else choose_device(self.device, torch)
         with (
             one_thread(torch),
+            single_precision(torch),
             torch.enable_grad(),
             torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []),
         ):
@@ -618,7 +626,8 @@ class MaskedLM:
         Parameters
         ----------
         material : MaterialSets or str
-            One material, or a formula.
+            One material, or a formula, of which elements and amounts alone are read; for its oxidation states too, pass
+            ``formula_sets([formula], oxidation="balanced")``.
         layer : int, default -1
             Which of the layers: 0 is the first, -1 the last.
         head : int, optional
@@ -650,8 +659,7 @@ class MaskedLM:
         matembed.plots.attention_map : Draws it.
         """
         self._check_fitted()
-        sets = formula_sets([material]) if isinstance(material, str) else material
-        _check_sets(sets)
+        sets = _sets_of(material, oxidation="unknown")
         if len(sets) > 1:
             msg = f"wanted one material, got {len(sets)}; pass sets[i]"
             raise ValueError(msg)
@@ -740,13 +748,18 @@ class MaskedLM:
         OSError
             If there is no such folder or name.
         ValueError
-            If it holds another model.
+            If it holds another model, or not all of one.
         """
         kept = open_model(name, device=device)
         names = {each.name for each in fields(cls) if each.init}
         settings = {key: value for key, value in kept.card.settings.items() if key in names}
         model = cls(**settings | {"device": device})
         model.network_, model.card_, model.seen_, model.history_ = kept
+        for size in _SIZES:
+            built, told = getattr(model.network_.config, size), getattr(model, size)
+            if built != told:
+                msg = f"{name}: config.json tells of {size}={built}, the card in it of {told}; write it anew"
+                raise ValueError(msg)
         return model
 
     def _check(self) -> None:
@@ -811,16 +824,16 @@ class MaskedLM:
         return answer_hidden(self.network_, sets, told, self._memories, batch_tokens=self.batch_tokens, element=element)
 
 
-def _sets_of(material: MaterialSets | str) -> MaterialSets:
-    sets = formula_sets([material], oxidation="balanced", ids=[material]) if isinstance(material, str) else material
-    _check_sets(sets)
+def _sets_of(material: MaterialSets | str, oxidation: Literal["unknown", "balanced"] = "balanced") -> MaterialSets:
+    sets = formula_sets([material], oxidation=oxidation, ids=[material]) if isinstance(material, str) else material
+    _check_sets(sets, wanted="a formula or MaterialSets")
     return sets
 
 
-def _check_sets(sets: object) -> None:
+def _check_sets(sets: object, *, wanted: str = "MaterialSets") -> None:
     if not isinstance(sets, MaterialSets):
         made = "formula_sets(formulas) or structure_sets(structures)"
-        msg = f"wanted MaterialSets, such as {made} makes, got {type(sets).__name__}"
+        msg = f"wanted {wanted}, such as {made} makes, got {type(sets).__name__}"
         raise TypeError(msg)
     if not len(sets):
         msg = "wanted one material or more, got none; nothing can be learned or told"

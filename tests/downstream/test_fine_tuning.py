@@ -292,6 +292,21 @@ def test_sets_in_a_list_are_of_one_material_each():
         TransformerRegressor(**QUICK).fit([sets[:3], sets[3:6]], [1.0, 2.0])
 
 
+def test_materials_of_several_kinds_are_refused():
+    told = "wanted materials of one kind, got MaterialSets at position 0 and str at position 1; leave this out"
+    with pytest.raises(TypeError, match=told):
+        read_sets([formula_sets(["NaCl"]), "NaCl"])
+    with pytest.raises(TypeError, match="got MotifGraph at position 0 and str at position 2"):
+        read_sets([*POLYMORPHS[:2], "NaCl"])
+
+
+def test_a_formula_that_cannot_be_read_is_named_by_its_position():
+    with pytest.raises(ValueError, match="formula at position 1: missing formula"):
+        read_sets(["NaCl", np.nan])
+    with pytest.raises(ValueError, match="formula at position 2: 'Xx': 'Xx' is not a chemical element"):
+        read_sets(["NaCl", "KCl", "Xx"])
+
+
 def test_charges_of_formulas_are_balanced():
     assert read_sets(["KMnO4"]).describe(0)["words"].to_list()[3:] == ["O ox-2", "K ox+1", "Mn ox+7"]
 

@@ -98,7 +98,7 @@ def test_nothing_is_checked_or_learned_before_fit(make):
 
 
 def test_asking_before_fit_says_so(make):
-    with pytest.raises(NotFittedError, match=r"call fit\(corpus\)"):
+    with pytest.raises(NotFittedError, match=r"has learned nothing yet; call fit first"):
         make().embeddings()
 
 

@@ -721,6 +721,21 @@ def test_states_of_a_formula_are_told_as_those_of_a_crystal(model):
     np.testing.assert_allclose(known, guessed.loc[known.index], atol=ROUNDING)
 
 
+def test_the_default_type_of_numbers_does_not_matter():
+    sets = made_up()[:8]
+    model = MaskedLM(**SMALL, epochs=1).fit(sets)
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = MaskedLM(**SMALL, epochs=1).fit(sets)
+        encoded, attention = model.encode(sets), model.attention(sets[0])
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert weights(again) == weights(model)
+    assert encoded.tobytes() == model.encode(sets).tobytes()
+    assert attention.equals(model.attention(sets[0]))
+
+
 def test_training_in_bfloat16_learns_nearly_the_same(model, crystals):
     half = MaskedLM(**SMALL, epochs=2, precision="bfloat16").fit(crystals)
     assert weights(half) != weights(model)
@@ -894,7 +909,8 @@ def test_senseless_settings_are_refused(settings, message):
         (lambda m: m.embeddings("motif"), ValueError, "vectors of motifs need materials .* pass materials"),
         (lambda m: m.embeddings(layer=1), ValueError, "layer=1 is of states in context; pass contextual=True"),
         (lambda m: m.embeddings(min_count=10**6), ValueError, "lower min_count"),
-        (lambda m: MaskedLM().encode(made_up()), NotFittedError, "call fit"),
+        (lambda m: m.fill_mask(["SrTiO3"]), TypeError, "wanted a formula or MaterialSets, .* got list"),
+        (lambda m: m.attention(["SrTiO3"]), TypeError, "wanted a formula or MaterialSets, .* got list"),
         (lambda m: MaskedLM().fit("SrTiO3"), TypeError, "wanted MaterialSets"),
         (
             lambda m: MaskedLM().fit(made_up(), start="crystals"),
@@ -909,22 +925,77 @@ def test_senseless_questions_are_refused_in_one_line(model, call, error, message
     assert "\n" not in str(raised.value)
 
 
-def test_another_model_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, folder: m.embeddings(),
+        lambda m, folder: m.encode(made_up()),
+        lambda m, folder: m.fill_mask("SrTiO3"),
+        lambda m, folder: m.remember(made_up()),
+        lambda m, folder: m.attention("SrTiO3"),
+        lambda m, folder: m.save_pretrained(folder / "model"),
+        lambda m, folder: MaskedLM(**SMALL).fit(made_up(), start=m),
+    ],
+    ids=["embeddings", "encode", "fill_mask", "remember", "attention", "save_pretrained", "start"],
+)
+def test_a_model_that_learned_nothing_says_what_to_do_whatever_was_called(call, tmp_path):
+    told = r"^MaskedLM has learned nothing yet; call fit first, or open one with from_pretrained$"
+    with pytest.raises(NotFittedError, match=told):
+        call(MaskedLM(**SMALL), tmp_path)
+
+
+def changed_config(folder, change):
+    """Rewrite config.json of a folder; what is changed to None is taken out."""
+    file = folder / "config.json"
+    config = json.loads(file.read_text()) | change
+    file.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    return folder
+
+
+def test_a_folder_of_a_bare_network_is_refused(tmp_path):
     SetTransformer(SetTransformerConfig(dim=12, n_layers=1)).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="is no MaskedLM of this vocabulary"):
+    told = r"^wanted a folder as MaskedLM\.save_pretrained writes it, got .* has no type, card, seen, history; write it"
+    with pytest.raises(ValueError, match=told):
         MaskedLM.from_pretrained(tmp_path)
 
 
-# Attention
+@pytest.mark.parametrize("key", ["card", "seen", "history"])
+def test_a_folder_without_what_was_learned_beside_the_network_is_refused(model, tmp_path, key):
+    folder = changed_config(model.save_pretrained(tmp_path / "model"), {key: None})
+    with pytest.raises(ValueError, match=rf"^wanted a folder .* whose config\.json has no {key}; write it anew .*$"):
+        MaskedLM.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("change", [{"type": "another"}, {"n_words": 12}])
+def test_another_model_is_refused(model, tmp_path, change):
+    folder = changed_config(model.save_pretrained(tmp_path / "model"), change)
+    with pytest.raises(ValueError, match="is no MaskedLM of this vocabulary"):
+        MaskedLM.from_pretrained(folder)
+
+
+def test_half_a_file_of_weights_is_refused(model, tmp_path):
+    folder = model.save_pretrained(tmp_path / "model")
+    weights_file = folder / "model.safetensors"
+    weights_file.write_bytes(weights_file.read_bytes()[:5000])
+    with pytest.raises(ValueError, match=r"model: model\.safetensors is not whole .*; fetch or write the folder anew$"):
+        MaskedLM.from_pretrained(folder)
+
+
+def test_heads_that_the_card_does_not_tell_of_are_refused(model, tmp_path):
+    """The weights of a layer have the same shape for any number of heads."""
+    folder = changed_config(model.save_pretrained(tmp_path / "model"), {"n_heads": 4})
+    with pytest.raises(ValueError, match=r"config\.json tells of n_heads=4, the card in it of 2; write it"):
+        MaskedLM.from_pretrained(folder)
 
 
 @pytest.mark.parametrize("change", [{"n_layers": 3}, {"n_layers": 1}, {"feed_forward": 32}])
 def test_weights_of_another_network_are_refused(model, tmp_path, change):
-    folder = model.save_pretrained(tmp_path / "model")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | change))
+    folder = changed_config(model.save_pretrained(tmp_path / "model"), change)
     with pytest.raises(ValueError, match=r"^.*another network than .* arrays differ, such as layers.*save_pretrained$"):
         MaskedLM.from_pretrained(folder)
+
+
+# Attention
 
 
 def test_rows_of_attention_sum_to_one_and_are_named_by_the_tokens(model, crystals):
@@ -933,7 +1004,9 @@ def test_rows_of_attention_sum_to_one_and_are_named_by_the_tokens(model, crystal
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
     heads = [model.attention(crystals[0], head=head) for head in range(model.n_heads)]
     np.testing.assert_allclose(sum(heads) / len(heads), found, atol=1e-6)
-    assert model.attention("NaCl", layer=0).shape == (3, 3)
+    assert model.attention("NaCl", layer=0).columns.tolist() == ["[CLS]", "Na", "Cl"]
+    charged = formula_sets(["NaCl"], oxidation="balanced")
+    assert model.attention(charged).columns.tolist() == ["[CLS]", "Na", "Cl", "Na ox+1", "Cl ox-1"]
 
 
 def test_attention_is_what_mixes_the_values(model, crystals):
