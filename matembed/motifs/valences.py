@@ -24,10 +24,13 @@ __all__ = [
     "known_states",
     "likeliest_states",
     "may_balance",
+    "rare_states",
     "stated_valences",
     "valence_signs",
 ]
 
+_Rule = Literal["any", "one sign", "rare"]
+_Anion = Literal["on average", "each"]  # of the atoms of an element
 ValenceMethod = Literal["structure", "bond_valence", "composition", "signs", "bv_analyzer", "none"]
 VALENCE_METHODS: tuple[ValenceMethod, ...] = get_args(ValenceMethod)
 
@@ -57,6 +60,7 @@ _SMALLEST_ATOM = 0.01
 _ANIONS = (9, 8, 17, 35, 53, 7, 16, 34, 52, 15, 33, 51, 6, 1, 14, 32, 83)
 _HYDROGEN, _CARBON, _NITROGEN, _OXYGEN, _FLUORINE = 1, 6, 7, 8, 9
 _HALOGENS = (17, 35, 53)
+_HALIDES = ((-1, "F"), (-1, "Cl"), (-1, "Br"), (-1, "I"))
 # Elements whose compounds are rarely alloys: one of these is the anion where cations have rare states.
 _SALT_FORMERS = _ANIONS[:9]
 # Mean valence of O, and of other anions, where they are most oxidized: oxides, peroxides, chains of anions.
@@ -503,11 +507,13 @@ def likeliest_states(amounts: Mapping[str, int], charge: int = 0) -> dict[str, f
     """Find the likeliest oxidation states of a formula, which add up to its charge.
 
     Atoms of one element may differ, among the states known from the ICSD; the sum over atoms of how common each
-    state is there is made as large as the charge allows. This is the first answer of pymatgen's
-    ``Composition.oxi_state_guesses`` for the smallest whole amounts in the same proportions, found without listing all
-    the others. Where it has none, or leaves the likeliest anion neutral, twice these amounts are asked, with no element
-    that is both a cation and an anion: half the Bi of BaBiO3 is +3 and half +5. Formulas of more than 200 atoms are
-    asked once.
+    state is there is made as large as the charge allows. This is what pymatgen's ``Composition.oxi_state_guesses``
+    does for the smallest whole amounts in the same proportions, here without listing all answers, and with the first
+    element in the list of `valence_signs` as an anion on average, and hydrogen in each atom. Where there is no such
+    answer, twice these amounts are asked, with no element that is both a cation and an anion: half the Bi of BaBiO3 is
+    +3 and half +5; of more than 200 atoms this is left out. Then come rarer states of O, Cl, Br, I, N, S, Se and Te,
+    the same for all atoms: Cl in KClO4 is +7. O is a peroxide only beside cations in their highest states, as in Na2O2.
+    Nitrogen is no cation where its oxygens are too few for the hydrogen and it can be an anion, as in (NH4)2SO4.
 
     Parameters
     ----------
@@ -531,29 +537,58 @@ def likeliest_states(amounts: Mapping[str, int], charge: int = 0) -> dict[str, f
     True
     """
     unit = math.gcd(charge, *amounts.values())
-    n_atoms = sum(amounts.values()) // unit
-    for n_units in (1, 2) if n_atoms <= _MOST_ATOMS else (1,):
-        pairs = tuple((symbol, n_units * amount // unit) for symbol, amount in sorted(amounts.items()))
-        found = _balanced(pairs, n_units * charge // unit, one_sign=n_units == 2)
-        if found is not None:
-            return {symbol: found[symbol] for symbol in amounts}
-    return None
+    once = tuple((symbol, amount // unit) for symbol, amount in sorted(amounts.items()))
+    twice = tuple((symbol, 2 * amount) for symbol, amount in once)
+    charge //= unit
+    first = next((SYMBOLS[number] for number in _ANIONS if SYMBOLS[number] in amounts), None)
+    anions: tuple[tuple[str, _Anion], ...] = ()
+    if first is not None and len(amounts) > 1:
+        anions = ((first, "each" if first == "H" else "on average"),)
+    is_small = sum(amounts.values()) <= unit * _MOST_ATOMS
+    found = (
+        _balanced(once, charge, anions)
+        or (_balanced(twice, 2 * charge, anions, "one sign") if is_small else None)
+        or _balanced(once, charge, anions, "rare")
+    )
+    if found is None or _is_odd_peroxide(found):
+        return None
+    if _has_ammonium(found, amounts):
+        anions = (*anions, ("N", "each"))
+        found = _balanced(once, charge, anions) or _balanced(once, charge, anions, "rare") or found
+    return {symbol: found[symbol] for symbol in amounts}
+
+
+def _has_ammonium(states: Mapping[str, float], amounts: Mapping[str, int]) -> bool:
+    """Tell whether N was made a cation though more H is there than water can hold beside its oxygens."""
+    if states.get("N", 0) <= 0 or "H" not in amounts:
+        return False
+    left = amounts.get("O", 0) - amounts["N"] * (states["N"] + 1) / 2  # three oxygens of a nitrate, two of a nitrite
+    return amounts["H"] > 2 * max(left, 0)
+
+
+def _is_odd_peroxide(states: Mapping[str, float]) -> bool:
+    """Tell whether O is less reduced than in oxides beside what could have given it electrons."""
+    others = {symbol: state for symbol, state in states.items() if symbol != "O"}
+    return states.get("O", -2) > -2 and any(
+        state < max((*known_states(symbol), *rare_states(symbol))) and (state, symbol) not in _HALIDES
+        for symbol, state in others.items()
+    )
 
 
 @lru_cache(maxsize=4096)
-def _balanced(amounts: tuple[tuple[str, int], ...], charge: int, *, one_sign: bool) -> dict[str, float] | None:
+def _balanced(
+    amounts: tuple[tuple[str, int], ...], charge: int, anions: tuple[tuple[str, _Anion], ...], rule: _Rule = "any"
+) -> dict[str, float] | None:
     reached: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}  # total: best score, charge of each element
     for symbol, amount in amounts:
         longer: dict[int, tuple[float, tuple[int, ...]]] = {}
-        for more, gain in _charges(symbol, amount, one_sign=one_sign).items():
+        for more, gain in _charges(symbol, amount, rule, dict(anions).get(symbol)).items():
             for total, (score, charges) in reached.items():
                 if score + gain > longer.get(total + more, (-1.0, ()))[0]:
                     longer[total + more] = (score + gain, (*charges, more))
         reached = longer
     _, charges = reached.get(charge, (0.0, ()))
-    symbols = [symbol for symbol, _ in amounts]
-    anion = next((symbols.index(SYMBOLS[number]) for number in _ANIONS if SYMBOLS[number] in symbols), None)
-    if not any(charges) or (anion is not None and not charges[anion]):
+    if not any(charges):
         return None
     return {symbol: each / amount for (symbol, amount), each in zip(amounts, charges, strict=True)}
 
@@ -580,6 +615,32 @@ def known_states(symbol: str) -> tuple[int, ...]:
 
     element = Element(symbol)
     return tuple(int(state) for state in element.icsd_oxidation_states or element.common_oxidation_states)
+
+
+def rare_states(symbol: str) -> tuple[int, ...]:
+    """List the oxidation states of F, O, Cl, Br, I, N, S, Se or Te that pymatgen knows and the ICSD does not.
+
+    Parameters
+    ----------
+    symbol : str
+        Of the element.
+
+    Returns
+    -------
+    tuple of int
+        In units of e; empty for other elements.
+
+    Examples
+    --------
+    >>> rare_states("Cl"), rare_states("Fe")
+    ((1, 2, 3, 4, 5, 6, 7), ())
+    """
+    from pymatgen.core.periodic_table import Element
+
+    element = Element(symbol)
+    if element.Z not in _SALT_FORMERS:
+        return ()
+    return tuple(state for state in element.oxidation_states if state not in known_states(symbol))
 
 
 def may_balance(amounts: Mapping[str, float]) -> bool:
@@ -611,19 +672,28 @@ def may_balance(amounts: Mapping[str, float]) -> bool:
     return lowest <= _ROUNDING and highest >= -_ROUNDING
 
 
-def _charges(symbol: str, amount: int, *, one_sign: bool) -> dict[int, float]:
+def _charges(symbol: str, amount: int, rule: _Rule, anion: _Anion | None) -> dict[int, float]:
     """Every total charge that so many atoms of an element can have, and the score of the best way to it.
 
-    With one sign, all of them are cations, or all anions.
+    With "one sign", all atoms of any element are cations, or all are anions. With "rare", they all have the same state
+    if their element has rare states, else one sign.
     """
     from pymatgen.core.bond_valence import PRIOR_PROB
     from pymatgen.core.periodic_table import Species
 
-    states = {state: float(PRIOR_PROB.get(Species(symbol, state), 0.0)) for state in known_states(symbol)}
-    if not one_sign:
-        return _totals(states, amount)
-    signs = ({state: gain for state, gain in states.items() if state * sign > 0} for sign in (1, -1))
-    return {total: score for each in signs if each for total, score in _totals(each, amount).items()}
+    rare = rare_states(symbol) if rule == "rare" else ()
+    listed = sorted({*known_states(symbol), *rare})
+    if anion == "each":
+        listed = [state for state in listed if state < 0]
+    states = {state: float(PRIOR_PROB.get(Species(symbol, state), 0.0)) for state in listed}
+    if rare:
+        totals = {amount * state: amount * gain for state, gain in states.items()}
+    elif rule == "any":
+        totals = _totals(states, amount)
+    else:
+        signs = ({state: gain for state, gain in states.items() if state * sign > 0} for sign in (1, -1))
+        totals = {total: score for each in signs if each for total, score in _totals(each, amount).items()}
+    return {total: score for total, score in totals.items() if total < 0} if anion else totals
 
 
 def _totals(states: Mapping[int, float], amount: int) -> dict[int, float]:

@@ -95,6 +95,52 @@ def test_states_of_one_element_may_be_mixed_over_two_formula_units(formula, mean
         assert {symbol: states[symbol] for symbol in means} == means
 
 
+@pytest.mark.parametrize(
+    ("formula", "wanted"),
+    [
+        ("KClO4", {"K": 1, "Cl": 7, "O": -2}),
+        ("NaClO2", {"Na": 1, "Cl": 3, "O": -2}),
+        ("KIO4", {"K": 1, "I": 7, "O": -2}),
+        ("BrF3", {"Br": 3, "F": -1}),
+        ("OF2", {"O": 2, "F": -1}),
+        ("Na2O2", {"Na": 1, "O": -1}),
+        ("H2O2", {"H": 1, "O": -1}),
+        ("K3NbO8", {"K": 1, "Nb": 5, "O": -1}),
+    ],
+)
+def test_states_that_the_icsd_lacks_come_last(formula, wanted):
+    composition = Composition(formula)
+    assert not Composition(composition.reduced_formula).oxi_state_guesses()
+    assert likeliest_states({symbol: int(amount) for symbol, amount in composition.get_el_amt_dict().items()}) == wanted
+
+
+@pytest.mark.parametrize("formula", ["DyWO5", "XeO4", "MnO4", "Mg7(SiO4)4", "Rb2U5(PO7)4", "K2S2O8"])
+def test_oxygen_is_no_peroxide_beside_what_could_give_electrons(formula):
+    amounts = Composition(formula).get_el_amt_dict()
+    assert likeliest_states({symbol: int(amount) for symbol, amount in amounts.items()}) is None
+
+
+@pytest.mark.parametrize(
+    ("formula", "wanted"),
+    [
+        ("(NH4)2SO4", {"N": -3, "S": 6}),
+        ("NH4ClO4", {"N": -3, "Cl": 7}),
+        ("In(NH4)3(SO4)3", {"N": -3, "S": 6}),
+        ("Ni(NO3)2(H2O)6", {"N": 5}),
+        ("HNO3", {"N": 5}),
+        ("NaBH4", {"B": 3, "H": -1}),
+        ("K2PtH6", {"Pt": 4, "H": -1}),
+        ("ZnSiAsP", {"Si": 4, "P": -3}),
+        ("As2Te3", {"As": 3, "Te": -2}),
+    ],
+)
+def test_the_likeliest_anion_is_one_and_ammonium_no_nitrate(formula, wanted):
+    amounts = Composition(formula).get_el_amt_dict()
+    states = likeliest_states({symbol: int(amount) for symbol, amount in amounts.items()})
+    assert {symbol: states[symbol] for symbol in wanted} == wanted
+    assert sum(states[symbol] * amount for symbol, amount in amounts.items()) == pytest.approx(0)
+
+
 def test_large_formulas_do_not_blow_up():
     # pymatgen lists the combinations of states of 48 carbons, which does not end
     states = likeliest_states({"C": 48, "N": 20, "H": 120, "O": 60, "S": 12, "Fe": 11, "P": 9})
