@@ -319,8 +319,10 @@ def main() -> None:
         trained = _training(options.pretrained) if options.pretrained else ""
         scores = all_scores(reference, options.results)
         about = __doc__.split("\n\n", 2)[2].strip()
-        options.write.write_text("\n\n".join(page(scores, about, trained)) + "\n")
-        calibration(scores, options.write.parent / "figures" / "masked-geometry.png")
+        figure = f"figures/{options.write.stem.replace('_', '-')}.png"
+        with whole_file(options.write) as partial:
+            partial.write_text("\n\n".join(page(scores, about, trained, figure)) + "\n")
+        calibration(scores, options.write.parent / figure)
 
 
 def _training(pretrained: Path) -> str:

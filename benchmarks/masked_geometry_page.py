@@ -18,10 +18,11 @@ ORDER = (
     *TREES,
     "labels shuffled",
     "random start",
+    "one small network",
     "pretrained",
 )  # of rows; others follow
-WITH_TREES = {"pretrained": "networks", "one small network": "the small network"}  # averaged with trees, too
-FIGURE = "(figures/masked-geometry.png)"
+# Of these networks means with trees are shown, too; beside the goals stands the first that was run.
+WITH_TREES = {"pretrained": "networks", "one small network": "small networks"}
 GOALS = (
     ("formula", "formula", 0.76),
     ("formula", "others", 0.80),
@@ -110,11 +111,12 @@ def paired(ours: pd.DataFrame, theirs: pd.DataFrame, column: str) -> str:
 # Page ----------------------------------------------------------------------------------------------------------------
 
 
-def page(scores: pd.DataFrame, about: str, trained: str) -> Iterator[str]:
-    """Write the report, with what is said about the task and the training."""
+def page(scores: pd.DataFrame, about: str, trained: str, figure: str) -> Iterator[str]:
+    """Write the report, with what is said about the task and the training, and the address of its figure."""
     yield "# Which coordination will a cation take?"
     yield about
-    yield trained
+    if trained:
+        yield trained
     yield "## Against the goals"
     yield "\n".join(_goals(scores))
     yield (
@@ -123,11 +125,14 @@ def page(scores: pd.DataFrame, about: str, trained: str) -> Iterator[str]:
         "it by the differences to the trees, which are paired over the same items: ± a standard error over materials "
         "within one part."
     )
-    yield "\n".join(_worth_of_pretraining(scores))
+    if "random start" in set(scores["model"]):
+        yield "\n".join(_worth_of_pretraining(scores))
     names = list(dict.fromkeys(scores["model"]))
     names = [*[name for name in ORDER if name in names], *sorted(set(names) - set(ORDER))]
     for split in SPLITS:
         of_split = scores[scores["split"] == split]
+        if of_split.empty:
+            continue
         yield f"## {split.capitalize()} held out"
         for given in GIVEN:
             part = of_split[of_split["given"] == given]
@@ -138,30 +143,36 @@ def page(scores: pd.DataFrame, about: str, trained: str) -> Iterator[str]:
     yield "Wanted is a mean of 0.04 above the trees; those on more oxides have learned from as many as the networks."
     yield "\n".join(_flat_table(scores[scores["split"] == "formula"]))
     yield "## How often the likeliest is right"
-    yield "![Share of right answers by the probability told, for each of the three that may be given]" + FIGURE
+    yield f"![Share of right answers by the probability told, for each of the three that may be given]({figure})"
 
 
-def _best(scores: pd.DataFrame) -> str:
-    several = [name for name in scores["model"].unique() if re.fullmatch(r"pretrained, \d+ networks", name)]
-    return several[0] if several else "pretrained"
+def _networks(scores: pd.DataFrame) -> list[str]:
+    """Name the network beside the goals, the mean of several where there is one, and that with trees."""
+    names = list(scores["model"].unique())
+    kind = next((name for name in WITH_TREES if name in names), "pretrained")
+    several = [name for name in names if re.fullmatch(rf"{kind}, \d+ networks", name)]
+    return [kind, *several, f"mean of {WITH_TREES[kind]} and trees on more oxides"]
 
 
 def _goals(scores: pd.DataFrame) -> Iterator[str]:
     """Write top-1 and log-loss beside the goals: the first above a number, the second below that of the trees."""
-    yield "| split | given | top-1 wanted | trees | trees on more oxides | networks | without part 0 | met |"
-    lines, losses = ["|---" * 8 + "|"], ["", "| split | given | log-loss of trees | on more oxides | networks | met |"]
+    tops = "trees | trees on more oxides | networks | without part 0 | with trees"
+    yield f"| split | given | top-1 wanted | {tops} | met |"
+    lines, losses = ["|---" * 9 + "|"], ["", "| split | given | log-loss of trees | on more oxides | networks | met |"]
     losses.append("|---" * 6 + "|")
     for split, given, wanted in GOALS:
         part = scores[(scores["split"] == split) & (scores["given"] == given)]
-        ours = _best(part)
-        trees, more, best = (part[part["model"] == name] for name in (*TREES, ours))
+        *_, ours, mean = _networks(part)
+        trees, more, best, both = (part[part["model"] == name] for name in (*TREES, ours, mean))
         if len(trees) and len(best):
             top, loss = best["top-1"].mean(), best["log-loss"].mean()
-            label = "one network" if ours == "pretrained" else ours.removeprefix("pretrained, ")
+            label = ours.rpartition(", ")[2] if ours.endswith("networks") else "one network"
             rest = f"{best[best['seed'] > 0]['top-1'].mean():.3f}" if split == "formula" else ""
             tops = " | ".join(f"{each['top-1'].mean():.3f}" for each in (trees, more))
             verdict = "yes" if top >= wanted else "no"
-            lines.append(f"| {split} | {given} | {wanted:.2f} | {tops} | {top:.3f}, {label} | {rest} | {verdict} |")
+            blend = f"{both['top-1'].mean():.3f}" if len(both) else ""
+            cells = f"{tops} | {top:.3f}, {label} | {rest} | {blend} | {verdict}"
+            lines.append(f"| {split} | {given} | {wanted:.2f} | {cells} |")
             old = " | ".join(f"{each['log-loss'].mean():.3f}" for each in (trees, more))
             verdict = "yes" if loss < trees["log-loss"].mean() else "no"
             losses.append(f"| {split} | {given} | {old} | {loss:.3f} | {verdict} |")
@@ -202,7 +213,7 @@ def _flat_table(scores: pd.DataFrame) -> Iterator[str]:
     for given in GIVEN:
         part = scores[scores["given"] == given]
         base = part[part["model"] == "trees"].groupby("element")["top-1"].mean().reindex(FLAT).mean()
-        for model in dict.fromkeys(("frequencies", *TREES, "pretrained", _best(part))):
+        for model in ("frequencies", *TREES, *_networks(part)):
             rows = part[part["model"] == model]
             if len(rows):
                 means = rows.groupby("element")["top-1"].mean().reindex(FLAT)
@@ -218,7 +229,7 @@ def calibration(scores: pd.DataFrame, file: Path) -> None:
     bins = np.linspace(0, 1, 11)
     for axis, given in zip(axes, GIVEN, strict=True):
         part = scores[(scores["split"] == "formula") & (scores["given"] == given)]
-        for model in dict.fromkeys(("trees", "pretrained", _best(part))):
+        for model in ("trees", *_networks(part)[:-1]):
             rows = part[part["model"] == model]
             where = np.clip(np.digitize(rows["probability"], bins) - 1, 0, 9)
             means = rows.groupby(where)[["probability", "top-1"]].agg(["mean", "size"])
