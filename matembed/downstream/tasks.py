@@ -139,7 +139,7 @@ def _paired(materials: Column, target: Column) -> tuple[list[Any], pd.Series]:
         raise ValueError(msg)
     if values.isna().any():
         rows = np.flatnonzero(values.isna())
-        msg = f"no target at {_positions(rows)}, {len(rows):,} of {len(values):,}; leave these materials out"
+        msg = f"no target at {_positions(rows)} ({len(rows):,} of {len(values):,}); leave these materials out"
         raise ValueError(msg)
     return listed, values
 
