@@ -16,13 +16,16 @@ from matembed.cards import Card
 from matembed.corpus._folder import checked_file, other_files, read_config, write_config
 from matembed.corpus.ragged import members, starts
 from matembed.elements import SYMBOLS
+from matembed.encoders._training import check_count
 from matembed.motifs.geometry import model_geometries
 
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
-__all__ = ["TABLES", "AtomMotifGraph", "AtomMotifGraphs"]
+__all__ = ["RULES", "TABLES", "AtomMotifGraph", "AtomMotifGraphs", "count_graphs"]
 
+RULES = ("bonds", "strategy")
+"""Settings of a card by which graphs are made; those of a network are all made by the same."""
 _SCHEMA = 1
 _TYPE = "AtomMotifGraphs"
 _NOUN = "set of atom-motif graphs"
@@ -269,6 +272,10 @@ class AtomMotifGraphs:
         _check(self.columns, self.ends, self.ids, len(self.names))
         _freeze(self.columns, self.ends)
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+        _freeze(self.columns, self.ends)  # pickles and copies have arrays of their own
+
     @property
     def sizes(self) -> NDArray[np.int64]:
         """How many rows each crystal has, of all tables: what it costs to read, shape (n_crystals,)."""
@@ -289,10 +296,7 @@ class AtomMotifGraphs:
 
     def counts(self) -> dict[str, int]:
         """Count the crystals, atoms, bonds, motifs and connections, and the rows that stand for them."""
-        of_cells = {"atoms": "atom", "bonds": "bond", "motifs": "motif", "connections": "link"}
-        whole = {name: int(self.columns[f"{one}_counts"].sum(dtype=np.int64)) for name, one in of_cells.items()}
-        rows = {f"{table}_rows": int(ends[-1]) for table, ends in self.ends.items()}
-        return {"crystals": len(self)} | whole | rows
+        return count_graphs(self.columns, self.ends)
 
     def __getitem__(self, rows: "int | slice | ArrayLike") -> "Any":
         every = np.arange(len(self))
@@ -391,15 +395,21 @@ class AtomMotifGraphs:
 
         Raises
         ------
+        TypeError
+            If one of them is something else.
         ValueError
             If there are none, some have directions and others not, or cards name two strategies or rules of
             bonds, or two seeds of a shuffle.
         """
         parts = list(several)
+        wrong = next((part for part in parts if not isinstance(part, AtomMotifGraphs)), None)
+        if wrong is not None:
+            msg = f"wanted several AtomMotifGraphs, got {type(wrong).__name__}; single ones are joined by of"
+            raise TypeError(msg)
         if not parts or len({part.has_vectors for part in parts}) > 1:
             msg = f"wanted graphs that are all merged or all not, got {len(parts)} sets of them"
             raise ValueError(msg)
-        for name in ("bonds", "strategy"):
+        for name in RULES:
             told = sorted({part.card.settings.get(name, "given") for part in parts} - {"given"})
             if len(told) > 1:
                 msg = f"wanted graphs that were made alike, got {name} {' and '.join(told)}; make all with one of them"
@@ -448,7 +458,13 @@ class AtomMotifGraphs:
         -------
         AtomMotifGraphs
             With other labels; the card tells the seed, as ``shuffled``.
+
+        Raises
+        ------
+        ValueError
+            If `seed` is no whole number, 0 or more.
         """
+        check_count("seed", seed, least=0)
         crystal = np.repeat(np.arange(len(self)), np.diff(self.ends["motifs"]))
         centres = self.columns["numbers"][self.columns["motif_centres"] + self.ends["atoms"][crystal]]
         mixed = np.random.default_rng(seed).permutation(len(centres))
@@ -627,6 +643,25 @@ def _first(wrong: NDArray[np.bool_], begin: NDArray[np.int64], crystals: Sequenc
     row = int(wrong.reshape(len(wrong), -1).any(axis=1).argmax())
     crystal = int(np.searchsorted(begin, row, side="right")) - 1
     return row, f"row {row - begin[crystal]} of crystal {crystals[crystal]!r}"
+
+
+def count_graphs(columns: _Arrays, ends: _Arrays) -> dict[str, int]:
+    """Count what graphs hold.
+
+    Parameters
+    ----------
+    columns, ends : mapping of str to array
+        Of `AtomMotifGraphs`.
+
+    Returns
+    -------
+    dict of str to int
+        Crystals, atoms, bonds, motifs and connections, and the rows of each table.
+    """
+    of_cells = {"atoms": "atom", "bonds": "bond", "motifs": "motif", "connections": "link"}
+    whole = {name: int(columns[f"{one}_counts"].sum(dtype=np.int64)) for name, one in of_cells.items()}
+    rows = {f"{table}_rows": int(begin[-1]) for table, begin in ends.items()}
+    return {"crystals": len(ends["atoms"]) - 1} | whole | rows
 
 
 def mapped_arrays(path: Path) -> dict[str, NDArray[Any]]:

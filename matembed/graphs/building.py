@@ -1,7 +1,7 @@
 """Crystals -> AtomMotifGraphs: find motifs and bonds, and merge what no invariant network can tell apart."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from matembed.cards import Card, package_versions
 from matembed.corpus.ragged import spans, starts
 from matembed.elements import SYMBOLS
-from matembed.graphs.atom_motif import TABLES, AtomMotifGraphs
+from matembed.graphs.atom_motif import TABLES, AtomMotifGraphs, count_graphs
 from matembed.motifs import Crystal, MotifArrays, Strategy, find_motif_arrays, symmetry_measures
 from matembed.motifs.bonds import shell_bonds
 from matembed.motifs.find import listed_bonds
@@ -162,6 +162,9 @@ def _made(
         wanted = "'shells', 'crystalnn' or a mapping of ids to rows (site, site, three steps of its image)"
         msg = f"bonds must be {wanted}, got {bonds!r:.60}"
         raise ValueError(msg)
+    if not isinstance(merge, bool):
+        msg = f"merge must be true or false, got {merge!r:.60}"
+        raise ValueError(msg)
     if strategy not in get_args(Strategy):
         msg = f"strategy must be one of {', '.join(get_args(Strategy))}, got {strategy!r}"
         raise ValueError(msg)
@@ -190,7 +193,7 @@ def _made(
             f"; {one!r}: {why}" for one, why in rejected[:1]
         )
         raise ValueError(msg)
-    graphs = _joined(parts, ids, formulas, names, merge)
+    columns, ends = _joined(parts, merge)
     told = bonds if isinstance(bonds, str) else "given"
     settings = {"bonds": told, "merge": merge, "strategy": strategy}
     described = card or Card(name="atom-motif-graphs", what="", source="", licence="")
@@ -198,10 +201,10 @@ def _made(
         described,
         what=described.what or "Dual graphs of atoms and motifs.",
         settings=dict(described.settings) | settings,
-        counts=graphs.counts() | {"rejected": len(rejected)},
+        counts=count_graphs(columns, ends) | {"rejected": len(rejected)},
         versions=package_versions(),
     )
-    return GraphReport(replace(graphs, card=described), rejected)
+    return GraphReport(AtomMotifGraphs(tuple(ids), tuple(formulas), tuple(names), ends, columns, described), rejected)
 
 
 # One crystal ---------------------------------------------------------------------------------------------------------
@@ -213,7 +216,10 @@ def _bonds_of(crystal: Crystal, key: str, bonds: Bonds) -> NDArray[np.int64]:
         if key not in bonds:
             msg = f"bonds has no entry for {key!r}"
             raise ValueError(msg)
-        listed = listed_bonds(bonds[key])
+        try:
+            listed = listed_bonds(bonds[key])
+        except TypeError as error:
+            raise ValueError(str(error)) from error  # of this crystal, as what follows
         outside = (listed[:, :2] < 0) | (listed[:, :2] >= len(crystal.numbers))
         if outside.any():
             msg = f"a bond names site {listed[:, :2][outside][0]}, but there are {len(crystal.numbers)}, counted from 0"
@@ -460,16 +466,13 @@ def _hashed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values ^ (values >> np.uint64(31))
 
 
-def _joined(
-    parts: Sequence[_Columns], ids: Iterable[str], formulas: Iterable[str], names: Iterable[str], merge: bool
-) -> AtomMotifGraphs:
+def _joined(parts: Sequence[_Columns], merge: bool) -> tuple[_Columns, _Columns]:
+    """Put crystals one after another: columns, and where the rows of each crystal start in each table."""
     columns: _Columns = {}
     ends = {}
     for table, kinds in TABLES.items():
         wanted = dict(kinds) | ({"bond_vectors": np.float32} if table == "bonds" and not merge else {})
         for name, kind in wanted.items():
             columns[name] = np.concatenate([part[name] for part in parts]).astype(kind)
-            columns[name].setflags(write=False)
         ends[table] = starts(np.array([len(part[next(iter(kinds))]) for part in parts]))
-    card = Card(name="atom-motif-graphs", what="", source="", licence="")
-    return AtomMotifGraphs(tuple(ids), tuple(formulas), tuple(names), ends, columns, card)
+    return columns, ends

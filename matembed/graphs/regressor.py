@@ -1,6 +1,6 @@
 """AtomMotifRegressor and AtomMotifClassifier: properties of crystals from the dual graph of atoms and motifs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from pymatgen.core.structure import IStructure
@@ -10,7 +10,7 @@ from matembed.downstream._network_estimators import Device, Loss, NetworkClassif
 from matembed.downstream.materials import Column, as_list
 from matembed.embeddings import EmbeddingTable
 from matembed.encoders._training import check_count
-from matembed.graphs.atom_motif import AtomMotifGraph, AtomMotifGraphs
+from matembed.graphs.atom_motif import RULES, AtomMotifGraph, AtomMotifGraphs
 from matembed.graphs.building import Method, atom_motif_graphs
 
 if TYPE_CHECKING:
@@ -23,10 +23,65 @@ Branches = Literal["both", "atoms"]
 Coupling = Literal["layers", "readout"]
 AtomLayers = Literal["invariant", "equivariant"]
 Crystals: TypeAlias = "AtomMotifGraphs | Column"
-_Estimator: TypeAlias = "AtomMotifRegressor | AtomMotifClassifier"
 
 
-class AtomMotifRegressor(NetworkRegressor):
+class _OfGraphs:
+    """What regressor and classifier have in common: how they are checked, what they read, and their network."""
+
+    bonds: Method
+    atom_layers: AtomLayers
+    _rules: Mapping[str, str]
+
+    def fit(self, X: Crystals, y: Column) -> Any:
+        """Train on crystals.
+
+        Parameters
+        ----------
+        X : AtomMotifGraphs, or sequence of Structures or of AtomMotifGraph, length n_crystals
+            What to learn from.
+        y : sequence, length n_crystals
+            The target, in any unit; of a classifier, two different values.
+
+        Returns
+        -------
+        estimator
+            Itself, fitted.
+
+        Raises
+        ------
+        ImportError
+            If a library that the network needs is not installed.
+        TypeError
+            If a setting is of another kind, or `X` is no column.
+        ValueError
+            If a setting makes no sense, a crystal cannot be read, crystals and targets do not fit each other, a target
+            is missing, or none can be kept aside.
+        """
+        self._rules = {}  # of an earlier fit, which say nothing of these crystals
+        fitted = super().fit(X, y)  # type: ignore[misc]
+        self._rules = rules_of(X, self.bonds)
+        return fitted
+
+    def _check(self) -> None:
+        check_network(self)
+
+    def _read(self, X: Crystals) -> AtomMotifGraphs:
+        return read_graphs(X, self.bonds, self.atom_layers, self._rules)
+
+    def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
+        import_network(self.atom_layers)
+        from matembed.downstream._property_network import PropertyNetwork, property_head
+
+        settings: Any = self
+
+        def make_network() -> PropertyNetwork:
+            body = make_body(settings, self.atom_layers)
+            return PropertyNetwork(body, property_head(body.width, 2 * settings.width, goal, settings.dropout), goal)
+
+        return make_network
+
+
+class AtomMotifRegressor(_OfGraphs, NetworkRegressor):
     """Predict a number of crystals, and how sure that is, from the dual graph of atoms and motifs [1]_.
 
     Atoms hear the atoms that they are bonded to, and motifs those that they share ligands with, through gated
@@ -34,8 +89,8 @@ class AtomMotifRegressor(NetworkRegressor):
     head reads the mean, the greatest and an attended mean of both, and tells a location and a width. How it learns, and
     what is kept aside for early stopping, is as in `matembed.TransformerRegressor`.
 
-    Materials are an `AtomMotifGraphs`, or a sequence of pymatgen Structures or of `AtomMotifGraph`. All runs in one
-    thread.
+    Materials are an `AtomMotifGraphs`, or a sequence of pymatgen Structures or of `AtomMotifGraph`; graphs that are
+    predicted on are made with the `bonds` and `strategy` of those learned from. All runs in one thread.
 
     The network knows elements, oxidation states, bond lengths, geometries and csm, how motifs share ligands, how far
     apart they are and at what angle. Turning, reflecting or repeating a crystal, or numbering its atoms otherwise,
@@ -184,17 +239,8 @@ class AtomMotifRegressor(NetworkRegressor):
         self.seed = seed
         self.progress = progress
 
-    def _check(self) -> None:
-        check_network(self)
 
-    def _read(self, X: Crystals) -> AtomMotifGraphs:
-        return read_graphs(X, self.bonds, self.atom_layers)
-
-    def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
-        return _maker(self, goal)
-
-
-class AtomMotifClassifier(NetworkClassifier):
+class AtomMotifClassifier(_OfGraphs, NetworkClassifier):
     """Tell two classes of crystals apart from the dual graph of atoms and motifs.
 
     As `AtomMotifRegressor`, with the same materials, but the head tells the logarithm of the odds, and the loss is the
@@ -324,22 +370,30 @@ class AtomMotifClassifier(NetworkClassifier):
         self.seed = seed
         self.progress = progress
 
-    def _check(self) -> None:
-        check_network(self)
 
-    def _read(self, X: Crystals) -> AtomMotifGraphs:
-        return read_graphs(X, self.bonds, self.atom_layers)
+def rules_of(crystals: Crystals, bonds: Method) -> dict[str, str]:
+    """Tell by what rules graphs of crystals were made, or will be; those that are not known are left out."""
+    if not isinstance(crystals, AtomMotifGraphs):
+        listed = as_list(crystals, "crystals")
+        made = any(isinstance(one, AtomMotifGraph) for one in listed)  # single graphs do not tell
+        return {} if made else {"bonds": bonds, "strategy": "simplest"}
+    settings = crystals.card.settings
+    return {name: settings[name] for name in RULES if settings.get(name, "given") != "given"}
 
-    def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
-        return _maker(self, goal)
 
-
-def read_graphs(crystals: Crystals, bonds: Method, atom_layers: AtomLayers) -> AtomMotifGraphs:
-    """Make graphs of crystals, unless they are; with directions, if a network is equivariant."""
+def read_graphs(
+    crystals: Crystals, bonds: Method, atom_layers: AtomLayers, learned: Mapping[str, str]
+) -> AtomMotifGraphs:
+    """Make graphs of crystals, unless they are; refuse other rules than were learned from, and directions that lack."""
     invariant = atom_layers == "invariant"
     if isinstance(crystals, AtomMotifGraph):
         msg = "wanted graphs of many crystals, got one; pass [graph], or graphs[[3]] of many"
         raise TypeError(msg)
+    for name, rule in rules_of(crystals, bonds).items():
+        if learned.get(name, rule) != rule:
+            got = f"wanted graphs made alike, got {name} {rule} and a model that learned from {name} {learned[name]}"
+            msg = f"{got}; make all with one of them: atom_motif_graphs(structures, {name}=...)"
+            raise ValueError(msg)
     graphs = (
         crystals if isinstance(crystals, AtomMotifGraphs) else _made(as_list(crystals, "crystals"), bonds, invariant)
     )
@@ -416,15 +470,3 @@ def make_body(estimator: Any, atom_layers: AtomLayers) -> "AtomMotifNetwork":
         motif_table=estimator.motifs,
         dropout=estimator.dropout,
     )
-
-
-def _maker(estimator: _Estimator, goal: str) -> "Callable[[], PropertyNetwork]":
-    """Return a function that makes a network with fresh weights."""
-    import_network(estimator.atom_layers)
-    from matembed.downstream._property_network import PropertyNetwork, property_head
-
-    def make_network() -> PropertyNetwork:
-        body = make_body(estimator, estimator.atom_layers)
-        return PropertyNetwork(body, property_head(body.width, 2 * estimator.width, goal, estimator.dropout), goal)
-
-    return make_network

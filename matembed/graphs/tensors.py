@@ -19,7 +19,9 @@ from matembed.graphs.regressor import (
     import_network,
     make_body,
     read_graphs,
+    rules_of,
 )
+from matembed.sources import shortened
 
 __all__ = ["TensorRegressor"]
 
@@ -134,11 +136,8 @@ class TensorRegressor(BaseEstimator):
         import_network("equivariant")
         check_training(self)
         check_network(self)
-        graphs = read_graphs(X, self.bonds, "equivariant")
-        tensors = np.asarray(y, dtype=np.float64)
-        if tensors.shape != (len(graphs), 3, 3):
-            msg = f"wanted tensors of shape ({len(graphs)}, 3, 3), one a crystal, got shape {tensors.shape}"
-            raise ValueError(msg)
+        graphs = read_graphs(X, self.bonds, "equivariant", {})
+        tensors = _as_tensors(y, len(graphs))
         missing = np.flatnonzero(~np.isfinite(tensors).all(axis=(1, 2)))
         if len(missing):
             msg = f"tensors must be finite; that at position {missing[0]} is not; leave this crystal out"
@@ -155,6 +154,7 @@ class TensorRegressor(BaseEstimator):
             raise ValueError(msg)
         target = np.einsum("nij,kij->nk", tensors, _basis())
         self.members_, self.history_ = train_members(self, self._make_network, graphs, target)
+        self._rules = rules_of(X, self.bonds)
         return self
 
     def score(self, X: Crystals, y: ArrayLike) -> float:
@@ -177,11 +177,8 @@ class TensorRegressor(BaseEstimator):
         ValueError
             If there is not one tensor for each crystal.
         """
-        told, tensors = self.predict(X), np.asarray(y, dtype=np.float64)
-        if tensors.shape != told.shape:
-            msg = f"wanted tensors of shape {told.shape}, one a crystal, got shape {tensors.shape}"
-            raise ValueError(msg)
-        return -float(np.linalg.norm(told - tensors, axis=(1, 2)).mean())
+        told = self.predict(X)
+        return -float(np.linalg.norm(told - _as_tensors(y, len(told)), axis=(1, 2)).mean())
 
     def _make_network(self) -> Any:
         from matembed.downstream._property_network import PropertyNetwork
@@ -203,8 +200,22 @@ class TensorRegressor(BaseEstimator):
             Symmetric, in the unit of the target: means over the members.
         """
         check_is_fitted(self)
-        told, _ = ask_members(self.members_, read_graphs(X, self.bonds, "equivariant"), self.device)
+        told, _ = ask_members(self.members_, read_graphs(X, self.bonds, "equivariant", self._rules), self.device)
         return np.einsum("nk,kij->nij", told.mean(axis=0), _basis())
+
+
+def _as_tensors(y: ArrayLike, n_crystals: int) -> NDArray[np.float64]:
+    """Read one tensor for each crystal."""
+    wanted = f"wanted tensors of shape ({n_crystals}, 3, 3), one a crystal"
+    try:
+        tensors = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"{wanted}, got what is no array of numbers: {shortened(error)}"
+        raise ValueError(msg) from error
+    if tensors.shape != (n_crystals, 3, 3):
+        msg = f"{wanted}, got shape {tensors.shape}"
+        raise ValueError(msg)
+    return tensors
 
 
 def _same() -> Any:

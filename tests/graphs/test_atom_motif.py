@@ -1,5 +1,7 @@
 """AtomMotifGraphs: what they count, what merging keeps, files, and what no graph may depend on."""
 
+import copy
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -180,15 +182,15 @@ def test_columns_are_read_only(merged):
 
 
 @pytest.mark.parametrize(
-    ("bonds", "error", "message"),
+    ("bonds", "message"),
     [
-        ([[0, 4, 0, 0]], TypeError, "bonds must be rows of five integers"),
-        ([[0, 4, 0.7, 0, 0]], TypeError, "bonds must be rows of five integers"),
-        ([[-1, 4, 0, 0, 0]], ValueError, "a bond names site -1, but there are 8"),
+        ([[0, 4, 0, 0]], "row 1, 'salt': bonds must be rows of five integers"),
+        ([[0, 4, 0.7, 0, 0]], "row 1, 'salt': bonds must be rows of five integers"),
+        ([[-1, 4, 0, 0, 0]], "a bond names site -1, but there are 8"),
     ],
 )
-def test_given_bonds_are_checked(bonds, error, message):
-    with pytest.raises(error, match=message):
+def test_given_bonds_are_checked(bonds, message):
+    with pytest.raises(ValueError, match=message):
         atom_motif_graphs({"salt": SALT}, bonds={"salt": bonds})
 
 
@@ -274,6 +276,7 @@ def test_what_cannot_be_read_is_listed():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"merge": "no"}, "merge must be true or false, got 'no'"),
         ({"bonds": "nearest"}, "bonds must be 'shells', 'crystalnn' or a mapping"),
         ({"strategy": "best"}, "strategy must"),
     ],
@@ -361,3 +364,32 @@ def test_rows_of_graphs_are_not_checked_again(merged, monkeypatch):
     assert not checked
     AtomMotifGraphs.of([merged[0]])
     assert checked == [1]
+
+
+def test_graphs_are_checked_once_when_they_are_made(monkeypatch):
+    checked = []
+    monkeypatch.setattr("matembed.graphs.atom_motif._check", lambda *_: checked.append(1))
+    made = atom_motif_graphs([SALT])
+    assert checked == [1]
+    assert dict(made.card.counts) == made.counts() | {"rejected": 0}
+
+
+def test_copies_and_pickles_are_read_only_too(merged):
+    for again in (pickle.loads(pickle.dumps(merged)), copy.deepcopy(merged)):
+        assert again.counts() == merged.counts()
+        with pytest.raises(ValueError, match="read-only"):
+            again.columns["numbers"][0] = 1
+
+
+def test_what_cannot_be_joined_or_shuffled_is_told(merged):
+    with pytest.raises(TypeError, match="wanted several AtomMotifGraphs, got AtomMotifGraph; single ones are joined"):
+        AtomMotifGraphs.concat(merged)
+    with pytest.raises(ValueError, match="seed must be a whole number, 0 or more, got -1"):
+        merged.shuffled(-1)
+
+
+def test_bonds_of_one_crystal_that_make_no_sense_reject_it_alone():
+    given = {"good": [[0, 1, 0, 0, 0]], "bad": [[0, 1, 0]]}
+    graphs, rejected = build_graphs({"good": SALT, "bad": SALT}, bonds=given, progress=False)
+    assert graphs.ids == ("good",)
+    assert [one for one, _ in rejected] == ["bad"]

@@ -1,5 +1,6 @@
 """AtomMotifRegressor: what may not change a prediction, what each setting hides, and that it learns."""
 
+import inspect
 import pickle
 from dataclasses import replace
 
@@ -209,6 +210,11 @@ def test_classes_are_told_apart(graphs, target):
     np.testing.assert_allclose(model.predict_proba(graphs).sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("estimator", [AtomMotifRegressor, AtomMotifClassifier])
+def test_what_an_estimator_does_is_told(estimator):
+    assert "sequence of Structures" in inspect.getdoc(estimator.fit)
+
+
 def test_it_is_an_estimator_of_scikit_learn(graphs, target):
     model = AtomMotifRegressor(**SMALL, motif_labels=False)
     assert clone(model).get_params() == model.get_params()
@@ -272,3 +278,27 @@ def test_structures_and_graphs_do_not_mix(model, graphs):
         model.predict([QUARTZ, graphs[0], CUBIC])
     with pytest.raises(TypeError, match="wanted pymatgen Structures or AtomMotifGraphs, got str 'NaCl'"):
         model.predict([graphs[0], QUARTZ, "NaCl"])
+
+
+@pytest.mark.parametrize(
+    ("learned", "asked"),
+    [({"bonds": "crystalnn"}, {}), ({}, {"bonds": "crystalnn"}), ({}, {"strategy": "multi_weights"})],
+)
+def test_graphs_of_other_rules_than_were_learned_from_are_refused(learned, asked):
+    model = AtomMotifRegressor(**(SMALL | {"max_epochs": 1}), validation_fraction=0)
+    model.fit(atom_motif_graphs([CUBIC, NEON], **learned), [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"made alike, got (bonds|strategy) .* learned from .*; make all with one"):
+        model.predict(atom_motif_graphs([CUBIC], **asked))
+    again = pickle.loads(pickle.dumps(model))
+    assert len(again.predict(atom_motif_graphs([CUBIC], **learned))) == 1
+    model.fit(atom_motif_graphs([CUBIC, NEON], **asked), [1.0, 2.0])  # anew, from others
+    assert len(model.predict(atom_motif_graphs([CUBIC], **asked))) == 1
+
+
+def test_structures_are_refused_by_a_model_of_other_bonds_and_given_bonds_are_not():
+    settings = SMALL | {"max_epochs": 1, "validation_fraction": 0}
+    model = AtomMotifRegressor(**settings).fit(atom_motif_graphs([CUBIC, NEON], bonds="crystalnn"), [1.0, 2.0])
+    with pytest.raises(ValueError, match="got bonds shells and a model that learned from bonds crystalnn"):
+        model.predict([CUBIC])
+    assert len(model.set_params(bonds="crystalnn").predict([CUBIC])) == 1
+    assert len(model.predict(atom_motif_graphs({"far": NEON}, bonds={"far": []}))) == 1

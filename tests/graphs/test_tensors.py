@@ -122,6 +122,11 @@ def test_merged_graphs_are_refused(model):
     ("tensors", "message"),
     [
         (np.zeros((5, 3)), r"wanted tensors of shape \(5, 3, 3\)"),
+        (
+            [["a"]] * 5,
+            r"wanted tensors of shape \(5, 3, 3\), one a crystal, got what is no array of numbers: could not",
+        ),
+        ([np.eye(3)] * 4 + [np.eye(2)], "got what is no array of numbers: "),
         (np.where(np.arange(45) == 20, np.nan, 1.0).reshape(5, 3, 3), "must be finite; that at position 2 is not"),
         (np.arange(45.0).reshape(5, 3, 3), "tensors must be symmetric; that at position 0 is not"),
     ],
@@ -143,3 +148,8 @@ def test_tensors_that_do_not_fit_are_refused(model, graphs):
         TensorRegressor(**SMALL).fit(graphs, np.tile(np.eye(3), (5, 1, 1)))
     with pytest.raises(ValueError, match=r"wanted tensors of shape \(5, 3, 3\), one a crystal, got shape \(1, 3, 3\)"):
         model.score(graphs, second_moments(graphs)[:1])
+
+
+def test_graphs_of_other_bonds_than_were_learned_from_are_refused(model):
+    with pytest.raises(ValueError, match="got bonds crystalnn and a model that learned from bonds shells; make all"):
+        model.predict(atom_motif_graphs([SALT], bonds="crystalnn", merge=False))
