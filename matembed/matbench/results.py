@@ -22,7 +22,9 @@ __all__ = ["BenchmarkResults", "differing", "read_result", "with_error", "withou
 
 _RUN = ["task", "model", "size", "seed", "fold"]
 _FACTS = ("target", "unit", "n_materials", "folds", "official", "data")
-_KEYS = {*_RUN, *_FACTS, "kind", "estimator", "n_train", "scores", "ids", "truth", "predicted", "probability"}
+_COLUMNS = ("ids", "truth", "predicted", "probability")
+_KEYS = {*_RUN, *_FACTS, *_COLUMNS, "kind", "estimator", "n_train", "scores"}
+_SCHEMA = 1
 _TYPE = "BenchmarkResult"
 _SEED = re.compile(r"\w*(?:random_state|seed)=\d+(?:, )?")
 
@@ -51,6 +53,13 @@ def read_result(path: Path) -> dict[str, Any]:
         result = None
     if not isinstance(result, dict) or result.get("type") != _TYPE or not result.keys() >= _KEYS:
         msg = f"{path} is no result of matembed benchmark; remove it, or name another folder"
+        raise ValueError(msg)
+    if result.get("schema") != _SCHEMA:
+        msg = f"{path} has format {result.get('schema')}; this matembed reads format {_SCHEMA}: upgrade matembed"
+        raise ValueError(msg)
+    columns = [result[name] for name in _COLUMNS if result[name] is not None]
+    if not all(isinstance(one, list) and len(one) == len(result["ids"]) for one in columns):
+        msg = f"{path} is damaged: {', '.join(_COLUMNS)} are not of one length; remove it, and run it again"
         raise ValueError(msg)
     scores = {metric: math.nan if score is None else score for metric, score in result["scores"].items()}
     return result | {"scores": scores}

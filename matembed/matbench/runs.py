@@ -152,6 +152,9 @@ def run_benchmark(
     beside = {task.name: baselines_of(task) if chosen is None else chosen for task in several}
     factories = _factories(competing, list(dict.fromkeys(chain.from_iterable(beside.values()))), table)
     names = {task: list(dict.fromkeys([*of_task, *competing])) for task, of_task in beside.items()}
+    if not factories:
+        msg = "there is nothing to run: no models and no baselines; name one"
+        raise ValueError(msg)
     runs = list(_runs(several, names, folds, sizes, seeds))
     if not runs:
         listed = f"tasks: {len(several)}, models: {len(factories)}, sizes: {list(sizes)}"
@@ -225,6 +228,7 @@ def _runs(
     for task in tasks:
         if not _FILE_NAME.fullmatch(task.name):
             msg = f"the name of a task is that of a folder: letters, digits, '_', '.', '+' and '-'; got {task.name!r}"
+            msg += "; rename the task, or the file that it is named after"
             raise ValueError(msg)
         chosen = task.fold_numbers if wanted is None else wanted
         fewest = min(len(task.split(fold)[0]) for fold in chosen)
@@ -335,6 +339,11 @@ def _check_models(
 
 
 def _another(path: Path, key: str, found: object, now: object) -> str:
+    if key == "data":
+        return (
+            f"{path} is of another run, data with other materials, targets or folds; "
+            "choose another folder, or remove the results of that task"
+        )
     shown = differing(str(found), str(now))
     return (
         f"{path} is of another run, {key} {shown}; name the model otherwise, choose another folder, or remove the file"

@@ -25,6 +25,7 @@ import json
 import math
 import os
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -440,7 +441,8 @@ def official_folds(n_materials: int, classes: ArrayLike | None = None) -> NDArra
     splitter = KFold(**_SPLIT) if classes is None else StratifiedKFold(**_SPLIT)
     counts = np.unique(labels, return_counts=True)[1]
     if n_materials < _SPLIT["n_splits"] or counts.min() < _SPLIT["n_splits"]:
-        msg = f"{_SPLIT['n_splits']} folds need as many rows of each class at least, got {counts.tolist()}"
+        rows = "rows" if classes is None else "rows of each class"
+        msg = f"{_SPLIT['n_splits']} folds need as many {rows} at least, got {' and '.join(map(str, counts))}"
         raise ValueError(msg)
     folds = np.empty(n_materials, dtype=np.int64)
     for fold, (_, test_idx) in enumerate(splitter.split(labels, labels)):
@@ -481,12 +483,14 @@ def matbench_scores(
         area = math.nan
         if len(np.unique(truth)) == 2:
             area = float(roc_auc_score(truth, predicted if probability is None else np.asarray(probability)))
-        return {
-            "roc_auc": area,
-            "accuracy": float(accuracy_score(truth, predicted)),
-            "balanced_accuracy": float(balanced_accuracy_score(truth, predicted)),
-            "f1": float(f1_score(truth, predicted)),
-        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where the truth has one class, which NaN tells
+            return {
+                "roc_auc": area,
+                "accuracy": float(accuracy_score(truth, predicted)),
+                "balanced_accuracy": float(balanced_accuracy_score(truth, predicted)),
+                "f1": float(f1_score(truth, predicted)),
+            }
     error = np.abs(predicted - truth)
     counted = np.abs(truth) > _SMALLEST
     return {
@@ -564,8 +568,12 @@ def read_matbench(
 
 
 class _Rows(NamedTuple):
-    """Rows of one task as they were read: ids are None if the file has none, a fold is where there is none."""
+    """Rows of one task as they were read: ids are None if the file has none, a fold is where there is none.
 
+    `names` are what messages call the rows.
+    """
+
+    names: list[str]
     ids: list[str] | None
     inputs: list[Any]
     target: list[Any]
@@ -596,11 +604,15 @@ def _made(
             )
             raise ValueError(msg)
         order = np.argsort(ids) if facts is not None else np.arange(n_materials)
-        made = official_folds(n_materials, labelled.y[order] if labelled.task == "classification" else None)
+        try:
+            made = official_folds(n_materials, labelled.y[order] if labelled.task == "classification" else None)
+        except ValueError as error:
+            msg = f"{source.name}, {name}: {error}; add rows, or a column fold"
+            raise ValueError(msg) from error
         fold_of = np.empty(n_materials, dtype=np.int64)
         fold_of[order] = made
     else:
-        fold_of = np.array([_whole(source, name, one, fold) for one, fold in zip(ids, rows.folds, strict=True)])
+        fold_of = np.array([_whole(source, name, one, fold) for one, fold in zip(rows.names, rows.folds, strict=True)])
     unit = "" if facts is None else facts.unit
     made_task = MatbenchTask(
         name, tuple(rows.inputs), tuple(ids), labelled.y, fold_of, labelled.task, unit, rows.ids is not None
@@ -613,18 +625,23 @@ def _made(
 
 def _labels(source: Path, name: str, rows: _Rows, kind: str) -> list[float] | list[str]:
     """Read targets as numbers; or, unless a regression is wanted, as names of classes, if none of them is a number."""
-    which = [f"row {row}" for row in range(1, len(rows.target) + 1)] if rows.ids is None else rows.ids
     if None in rows.target:
-        msg = f"{source.name}: {which[rows.target.index(None)]} in {name} has no target; leave it out of the file"
+        msg = f"{source.name}: {rows.names[rows.target.index(None)]} in {name} has no target; leave it out of the file"
         raise ValueError(msg)
     texts = [str(value).strip() for value in rows.target]
     if kind != "regression" and not any(map(_is_number, texts)):
         return texts
-    for one, text in zip(which, texts, strict=True):
+    for one, text in zip(rows.names, texts, strict=True):
         if not _is_number(text):
             msg = f"{source.name}: the target of {one} in {name} is no number: {shortened(text, 40)!r}"
             raise ValueError(msg)
-    return [_CLASSES[text.lower()] if text.lower() in _CLASSES else float(text) for text in texts]
+    values = [_CLASSES[text.lower()] if text.lower() in _CLASSES else float(text) for text in texts]
+    for one, value in zip(rows.names, values, strict=True):
+        if not math.isfinite(value):
+            what = "has no target" if math.isnan(value) else "has an infinite target"
+            msg = f"{source.name}: {one} in {name} {what}; leave it out of the file"
+            raise ValueError(msg)
+    return values
 
 
 def _whole(source: Path, name: str, one: str, fold: Any) -> int:
@@ -634,7 +651,8 @@ def _whole(source: Path, name: str, one: str, fold: Any) -> int:
             return int(number)
     except (TypeError, ValueError, OverflowError):
         pass
-    msg = f"{source.name}: the fold of {one} in {name} must be a whole number, got {shortened(fold, 40)!r}"
+    got = "nothing" if fold is None else repr(shortened(fold, 40))
+    msg = f"{source.name}: the fold of {one} in {name} must be a whole number, got {got}"
     raise ValueError(msg)
 
 
@@ -684,7 +702,9 @@ def _rows_of_frame(source: Path, name: str, frame: dict[str, Any], target: str |
     chosen = _target_column(source, name, [column for column in columns if column not in (inputs, "fold")], target)
     positions = [columns.index(column) for column in (inputs, chosen)]
     fold_at = columns.index("fold") if "fold" in columns else None
-    rows = _Rows(_ids_of_index(name, frame["index"]), [], [], [])
+    ids = _ids_of_index(name, frame["index"])
+    names = [f"row {row}" for row in range(1, len(frame["data"]) + 1)] if ids is None else ids
+    rows = _Rows(names, ids, [], [], [])
     for row, (_, values) in enumerate(zip(frame["index"], frame["data"], strict=True), start=1):
         rows.inputs.append(_input_of(source, row, values[positions[0]]))
         rows.target.append(values[positions[1]])
@@ -718,17 +738,22 @@ def _input_of(source: Path, row: int, value: Any) -> Any:
     return value
 
 
-def _target_column(source: Path, name: str, columns: Sequence[str], target: str | None) -> str:
+def _target_column(
+    source: Path, name: str, columns: Sequence[str], target: str | None, numbers: Sequence[str] | None = None
+) -> str:
+    """Choose what is to be predicted: a column that is asked for, else one of a known name, else the only number."""
     facts = MATBENCH.get(name)
     wanted = [target] if target is not None else ["target"] if facts is None else ["target", facts.target]
-    for column in columns:
+    likely = columns if target is not None or numbers is None else numbers
+    for column in likely:
         if any(_plain(column) == _plain(one) for one in wanted):
             return column
-    if target is None and len(columns) == 1:
-        return columns[0]
-    shown = ", ".join(columns) or "nothing else"
+    if target is None and len(likely) == 1:
+        return likely[0]
+    shown = ", ".join(likely or columns) or "nothing else"
     msg = (
-        f"{source.name} has no {' or '.join(map(repr, wanted))} to predict; name one of its columns as target: {shown}"
+        f"{source.name} has no {' or '.join(map(repr, wanted))} to predict; "
+        f"name one of its columns as target (command line: --target): {shown}"
     )
     raise ValueError(msg)
 
@@ -756,17 +781,19 @@ def _rows_of_file(
         task = _bare(str(values.get("task", name)))
         if wanted is not None and task not in wanted:
             continue
-        rows = found.setdefault(task, _Rows(None, [], [], []))
+        rows = found.setdefault(task, _Rows([], None, [], [], []))
+        rows.names.append(_called(row))
         ids.setdefault(task, []).append(row.id)
         properties.setdefault(task, []).append(values)
         own_ids = own_ids or row.id != str(row.row)
         rows.inputs.append(_material_of(source, row))
         rows.folds.append(values.get("fold"))
     for task, listed in properties.items():
-        chosen = _target_column(source, task, _candidates(listed, target), target)
-        for one, values in zip(ids[task], listed, strict=True):
+        every, numbers = _candidates(listed)
+        chosen = _target_column(source, task, every, target, numbers)
+        for one, values in zip(found[task].names, listed, strict=True):
             if chosen not in values:
-                msg = f"{source.name}: {one} has no {chosen}"
+                msg = f"{source.name}: {one} has no {chosen}; leave it out of the file"
                 raise ValueError(msg)
             found[task].target.append(values[chosen])
     if found and (own_ids or _names_rows(source)):
@@ -782,16 +809,17 @@ def _names_rows(source: Path) -> bool:
         return False
 
 
-def _candidates(rows: Iterable[Mapping[str, Any]], target: str | None) -> list[str]:
-    """List the properties that may be a target: any that is asked for, else "target" itself, or numbers in any row."""
-    names = {
-        name: None
-        for values in rows
-        for name, value in values.items()
-        if value is not None
-        and (target is not None or _plain(name) == "target" or not isinstance(value, str) or _is_number(value))
-    }
-    return [name for name in names if name not in ("fold", "task")]
+def _candidates(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    """List the properties that may be a target; and, of them, "target" itself and what is a number in any row."""
+    present = [pair for values in rows for pair in values.items() if pair[1] is not None]
+    numbers = (
+        name for name, value in present if _plain(name) == "target" or not isinstance(value, str) or _is_number(value)
+    )
+    every, likely = (
+        [name for name in dict.fromkeys(names) if name not in ("fold", "task")]
+        for names in ((name for name, _ in present), numbers)
+    )
+    return every, likely
 
 
 def _is_number(text: str) -> bool:
@@ -802,12 +830,17 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _called(row: FormulaRow | StructureRow) -> str:
+    """Say what messages call a row: its id, or its number if it has none."""
+    return f"row {row.row}" if row.id == str(row.row) else row.id
+
+
 def _material_of(source: Path, row: FormulaRow | StructureRow) -> Any:
     if isinstance(row, StructureRow):
         try:
             return row.to_structure()
         except ValueError as error:
-            msg = f"{source.name}, {row.id}: {error}"
+            msg = f"{source.name}, {_called(row)}: {error}"
             raise ValueError(msg) from error
     if not isinstance(row.formula, str):
         msg = f"{source.name}: row {row.row} has no formula"

@@ -279,3 +279,19 @@ def test_folders_without_results_are_refused(tmp_path):
     (tmp_path / "a" / "b" / "c.json").write_text("{}")
     with pytest.raises(ValueError, match="no result of matembed benchmark"):
         BenchmarkResults.read(tmp_path)
+
+
+def test_a_result_that_is_damaged_or_of_another_format_is_named(tmp_path):
+    task = MatbenchTask("salts", tuple(SALTS), tuple(SALTS), np.arange(len(SALTS)), np.arange(len(SALTS)) % 2)
+    run_benchmark([task], [], tmp_path, baselines=["dummy"], progress=False)
+    path = tmp_path / "salts" / "dummy" / "all-fold0-seed0.json"
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    for changed, wanted in (
+        ({"predicted": whole["predicted"][:-1]}, "damaged: ids, truth, predicted, probability are not of one length"),
+        ({"truth": 1.0}, "damaged"),
+        ({"schema": 2}, "has format 2; this matembed reads format 1"),
+    ):
+        path.write_text(json.dumps(whole | changed), encoding="utf-8")
+        with pytest.raises(ValueError, match=wanted) as caught:
+            BenchmarkResults.read(tmp_path)
+        assert str(path) in str(caught.value)

@@ -173,7 +173,7 @@ def test_another_model_of_one_name_is_refused_before_anything_is_fitted(tmp_path
         run(tmp_path, models={"mine": ridge(5.0)}, folds=[2, 3], baselines=["dummy", "one_hot_ridge"])
     assert len(str(caught.value).splitlines()) == 1
     shifted = MatbenchTask(TASK.name, TASK.inputs, TASK.ids, TASK.target + 1, TASK.folds, unit="Å")
-    with pytest.raises(ValueError, match="of another run, data"):
+    with pytest.raises(ValueError, match="data with other materials, targets or folds; choose another folder"):
         run(tmp_path, shifted, models={"yours": ridge(2.0)}, folds=[2], baselines=[])
     assert contents(tmp_path) == before
     run(tmp_path, models={"mine": ridge(2.0)})
@@ -396,6 +396,7 @@ def test_results_of_other_data_or_other_models_are_not_mixed_up(tmp_path):
     [
         ({"models": ["forest"]}, "model must be one of dummy, one_hot_ridge"),
         ({"models": {"a/b": "ridge"}}, "that of a folder"),
+        ({"models": [], "baselines": []}, "nothing to run: no models and no baselines; name one"),
         ({"models": {"dummy": "ridge"}}, "name of a baseline"),
         ({"sizes": [0]}, "1 or more, got 0"),
         ({"sizes": ["some"]}, "got 'some'"),

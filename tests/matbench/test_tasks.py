@@ -140,7 +140,7 @@ def test_json_lines_of_crystals(tmp_path):
     for record in records:
         record["properties"]["gap"] = 1.0
     write(path, "\n".join(map(json.dumps, records)) + "\n")
-    with pytest.raises(ValueError, match="name one of its columns as target: last_phdos_peak, gap"):
+    with pytest.raises(ValueError, match=r"as target \(command line: --target\): last_phdos_peak, gap"):
         read_matbench(path)
     assert read_matbench(path, target="last phdos peak")["peaks"].target[0] == 100
 
@@ -309,7 +309,7 @@ def test_classes_may_be_text(tmp_path):
     path = write(tmp_path / "a.csv", "\n".join(["formula,soft,fold", *lines]) + "\n")
     task = read_matbench(path, target="soft")["a"]
     assert (task.task, task.target[:5].tolist()) == ("classification", [0, 1, 1, 1, 0])
-    with pytest.raises(ValueError, match="the target of row 1 in a is no number: 'no'"):
+    with pytest.raises(ValueError, match="the target of row 2 in a is no number: 'no'"):
         read_matbench(path, target="soft", task="regression")
     write(path, "\n".join(["formula,target,fold", "LiF,a,0", "NaF,b,1", "KF,c,1"]) + "\n")
     with pytest.raises(ValueError, match=r"a\.csv, a: a classification takes two classes, got 3"):
@@ -345,6 +345,13 @@ def test_scores_are_those_of_their_definitions():
     assert scores["roc_auc"] == pytest.approx(roc_auc_score(classes, probability))
     of_classes = matbench_scores("classification", classes, probability > 0.5)
     assert of_classes["roc_auc"] == pytest.approx(of_classes["balanced_accuracy"])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_truth_of_one_class_is_no_news():
+    scores = matbench_scores("classification", [0, 0], [1, 0])
+    assert np.isnan(scores["roc_auc"])
+    assert (scores["accuracy"], scores["balanced_accuracy"], scores["f1"]) == (0.5, 0.5, 0.0)
 
 
 def test_the_digest_tells_rows_targets_and_folds_apart():
@@ -385,26 +392,44 @@ def test_the_digest_tells_geometries_apart_and_cells_written_otherwise_not():
         ("a.json", '{"splits": 1}', "must hold index, columns and data"),
         ("a.json", '{"index": [0], "columns": ["x", "y"], "data": [["NaCl", 1]]}', "a column structure, composition"),
         ("a.json", '{"index": [0], "columns": ["composition", "y"], "data": [[5, 1]]}', "row 1: wanted a structure"),
-        ("a.json", '{"index": [0], "columns": ["composition", "y", "z"], "data": [["NaCl", 1, 2]]}', "as target: y, z"),
+        ("a.json", '{"index": [0], "columns": ["composition", "y", "z"], "data": [["NaCl", 1, 2]]}', "--target): y, z"),
         ("a.json", '{"index": [0], "columns": ["structure", "y"], "data": [[{"sites": 1}, 1]]}', "row 1:"),
-        ("a.csv", "formula,target,fold\nNaCl,high,0\nKCl,1,1\n", "no number: 'high'"),
-        ("a.csv", "formula,target,fold\nNaCl,1,0.5\nKCl,2,1\n", "must be a whole number, got '0.5'"),
-        ("a.csv", "formula,target,fold\nNaCl,1,\nKCl,2,1\n", "must be a whole number, got 'None'"),
+        ("a.csv", "formula,target,fold\nNaCl,high,0\nKCl,1,1\n", "the target of row 2 in a is no number: 'high'"),
+        (
+            "a.csv",
+            "formula,target,fold\nNaCl,1,0.5\nKCl,2,1\n",
+            "fold of row 2 in a must be a whole number, got '0.5'",
+        ),
+        ("a.csv", "formula,target,fold\nNaCl,1,\nKCl,2,1\n", "fold of row 2 in a must be a whole number, got nothing"),
         ("a.csv", "formula,target,fold\nNaCl,1,0\nKCl,2,0\n", "in fold 0; wanted two folds"),
-        ("a.csv", "formula,target,fold\nKCl,2,1\nNaCl,,0\n", "3 has no target"),
+        ("a.csv", "formula,target,fold\nKCl,2,1\nNaCl,,0\n", "a.csv: row 3 has no target; leave it out"),
         ("a.csv", "formula,target,fold\n,1,0\nKCl,2,1\n", "row 2 has no formula"),
         ("a.csv", "id,formula,target,fold\na,NaCl,1,0\na,KCl,2,1\n", "ids must be unique, got 'a'"),
-        ("a.csv", "formula,target\nNaCl,1\nKCl,2\n", "5 folds need as many rows"),
+        ("a.csv", "formula,target\nNaCl,1\nKCl,2\n", "a.csv, a: 5 folds need as many rows at least, got 2; add"),
+        (
+            "a.csv",
+            "formula,soft\nNaCl,1\nKCl,0\nLiF,0\n",
+            "5 folds need as many rows of each class at least, got 2 and 1",
+        ),
+        ("a.csv", "formula,target,fold\nNaCl,1,0\nKCl,nan,1\n", "a.csv: row 3 in a has no target; leave it out"),
+        ("a.csv", "formula,target,fold\nNaCl,1,0\nKCl,inf,1\n", "a.csv: row 3 in a has an infinite target; leave it"),
+        ("a.csv", "formula,kind,note\nNaCl,wide,x\nKCl,narrow,y\n", "(command line: --target): kind, note"),
         ("a.csv", "formula,gap,fold\nNaCl,wide,0\nKCl,2,1\n", "no number: 'wide'"),
         ("a.csv", "formula,gap,fold\nNaCl,wide,0\nKCl,narrow,1\n", "'target'"),
-        ("a.csv", "formula,target,gap,fold\nNaCl,,9,0\nKCl,2,8,1\n", "2 has no target"),
-        ("a.csv", "formula,volume,gap,fold\nNaCl,,9,0\nKCl,2,8,1\n", "as target: gap, volume"),
+        ("a.csv", "formula,target,gap,fold\nNaCl,,9,0\nKCl,2,8,1\n", "a.csv: row 2 has no target; leave it out"),
+        ("a.csv", "id,formula,target,fold\nx,NaCl,,0\ny,KCl,2,1\n", "a.csv: x has no target; leave it out"),
+        ("a.csv", "formula,volume,gap,fold\nNaCl,,9,0\nKCl,2,8,1\n", "--target): gap, volume"),
         (
             "a.json",
             '{"index": [0, 1], "columns": ["composition", "y"], "data": [["NaCl", "metal"], ["KCl", null]]}',
             "a.json: mb-a-2 in a has no target; leave it out",
         ),
         ("a.csv", "formula,target,fold\nNaCl,1\nKCl,2,1\n", "row 2"),
+        (
+            "a.jsonl",
+            '{"lattice": [[3, 0, 0]], "species": ["Po"], "frac_coords": [[0, 0, 0]], "y": 1}\n',
+            "row 1: cannot be",
+        ),
     ],
 )
 def test_bad_files_are_told_in_one_line(tmp_path, name, text, wanted):
