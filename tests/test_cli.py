@@ -9,7 +9,7 @@ import pytest
 from pymatgen.core import Composition, Lattice, Structure
 
 from matembed import Card, EmbeddingTable, write_table
-from matembed.cli import main
+from matembed.cli import main, parser
 from matembed.downstream.baselines import random_table
 from matembed.downstream.benchmark import evaluate
 from matembed.elements import SYMBOLS
@@ -328,6 +328,7 @@ def test_benchmark_names_crystals_that_a_model_cannot_read(crystals, tmp_path, c
     [
         (["--out", "{new}"], "wanted files of tasks to run, or --report"),
         (["{salts}", "--report", "{new}"], "{new} holds no results"),
+        (["--report", "{new}", "--tasks", "a", "--models", "b", "--out", "{new}"], "leave out --tasks --out --models"),
         (["{salts}"], "--out names the folder of results"),
         (["{salts}", "{salts}", "--out", "{new}"], "another file hold salts; name one of them"),
         (["{salts}", "--tasks", "steels", "--out", "{new}"], "no file holds steels; there are salts"),
@@ -643,6 +644,72 @@ def test_bad_input_is_one_clear_line_and_status_2(work, tmp_path, capsys, words,
     assert wanted in error
     assert len(error.splitlines()) == 1
     assert "Traceback" not in error
+
+
+WRITING = [
+    ["quickstart", "--out"],
+    ["build", "formulas.csv", "--out"],
+    ["motifs", "crystals", "--out"],
+    ["train", "corpus", "--out"],
+    ["fit", "species", "motifs", "--out"],
+    ["fetch-crystals", "optimade", "oqmd", "--out"],
+    ["fetch-crystals", "mp", "--out"],
+    ["fetch-crystals", "hub", "owner/name", "--out"],
+    ["evaluate", "formulas.csv", "--table", "elements", "--target", "gap", "--out"],
+    ["benchmark", "steels.csv", "--out"],
+    ["benchmark", "steels.csv", "--out", "results", "--html"],
+    ["benchmark", "steels.csv", "--out", "results", "--markdown"],
+    ["featurize", "formulas.csv", "--table", "elements", "--out"],
+    ["probe", "elements", "--out"],
+    ["plot", "map", "elements", "--out"],
+    ["explore", "elements", "--out"],
+    ["density", "fit", "--out"],
+    ["density", "scorecard", "PBE", "--json"],
+    ["density", "scorecard", "PBE", "--figure"],
+]
+FOLDERS = ("quickstart", "build", "motifs", "train", "fit", "fetch-crystals", "evaluate", "benchmark")
+
+
+@pytest.mark.parametrize("words", WRITING, ids=" ".join)
+def test_a_path_that_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch, capsys, words):
+    """Before the input, which is not there, is looked at."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.csv").mkdir()
+    refused = [("file/below/new.csv", f"{tmp_path / 'file'} is no folder")]
+    if words[0] not in FOLDERS or words[-1] != "--out":
+        refused.append(("folder.csv", "is a folder, wanted a file to write"))
+    for path, wanted in refused:
+        assert main([*words, path]) == 2
+        error = capsys.readouterr().err.strip()
+        assert f": {path} " in error
+        assert wanted in error
+        assert len(error.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.csv"]
+
+
+def test_a_folder_that_is_read_only_is_told_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert main(["probe", "nowhere", "--out", str(tmp_path / "new" / "scores.csv")]) == 2
+    assert f"scores.csv cannot be written: {tmp_path} is read-only; choose another path" in capsys.readouterr().err
+
+
+def test_every_path_that_is_written_is_checked():
+    def leaves(parser, names=()):
+        below = [action for action in parser._actions if hasattr(action, "_name_parser_map")]
+        if not below:
+            yield names, parser
+        for action in below:
+            for name, one in action.choices.items():
+                yield from leaves(one, (*names, name))
+
+    written = {words[0] + words[-1] for words in WRITING}
+    for names, command in leaves(parser()):
+        flags = {"--out", "--html", "--markdown", "--json", "--figure"} & {
+            flag for action in command._actions for flag in action.option_strings
+        }
+        assert flags == {f"--{name}" for name in command.get_default("outputs") or ()}
+        assert {names[0] + flag for flag in flags} <= written
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matembed.cli import building, density, fetching, scoring, sharing, tables, training
-from matembed.cli.options import add_command, positive_integer
+from matembed.cli.options import add_command, add_output, check_outputs, positive_integer
 
 __all__ = ["main", "parser"]
 
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a name or a unit that a terminal cannot show is no failure
             stream.reconfigure(errors="backslashreplace")
     try:
+        check_outputs(options)
         return command(options) or 0
     except KeyboardInterrupt as interruption:
         kept = str(interruption).replace("the same call", "the same command")
@@ -89,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     command = add_command(
         commands, "quickstart", _quickstart, "The whole path on 288 prototype crystals, offline, with a report."
     )
-    command.add_argument("--out", type=Path, default=Path("matembed-quickstart"), help="folder (default: %(default)s)")
+    add_output(command, "--out", folder=True, default=Path("matembed-quickstart"), help="folder (default: %(default)s)")
     command.add_argument("--seed", type=int, default=0, help="of walks, training and folds (default: %(default)s)")
     command.add_argument(
         "--workers", type=positive_integer, default=os.cpu_count() or 1, help="processes (default: %(default)s)"

@@ -3,7 +3,14 @@
 import argparse
 from pathlib import Path
 
-from matembed.cli.options import Commands, add_build_options, add_command, add_motif_options, positive_integer
+from matembed.cli.options import (
+    Commands,
+    add_build_options,
+    add_command,
+    add_motif_options,
+    add_output,
+    positive_integer,
+)
 from matembed.cli.printing import print_counts, print_rows
 from matembed.cli.reading import read_card
 
@@ -17,7 +24,7 @@ def add_commands(commands: Commands) -> None:
         "input",
         help="CSV, TSV, Parquet or JSON lines of formulas; or a folder of CIF/POSCAR/... or JSON lines of crystals",
     )
-    command.add_argument("--out", type=Path, required=True, help="folder of the corpus")
+    add_output(command, "--out", folder=True, required=True, help="folder of the corpus")
     command.add_argument("--kind", choices=("formulas", "structures"), help="guessed by default")
     command.add_argument("--column", help="column of the formulas")
     command.add_argument("--id-column", help="column of the ids")
@@ -40,7 +47,7 @@ def add_commands(commands: Commands) -> None:
 
     command = add_command(commands, "motifs", _motifs, "Find the motifs of crystals and their connections, as Parquet.")
     command.add_argument("input", help="a folder of CIF/POSCAR/..., a structure file, or JSON lines of crystals")
-    command.add_argument("--out", type=Path, required=True, help="folder of the tables")
+    add_output(command, "--out", folder=True, required=True, help="folder of the tables")
     command.add_argument("--limit", type=positive_integer, help="read the first LIMIT rows only")
     add_motif_options(command)
     command.add_argument("--symmetrise", action="store_true", help="make every connection mutual")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from matembed.cli.options import Commands, add_command, add_group, positive_integer, whole_number
+from matembed.cli.options import Commands, add_command, add_group, add_output, positive_integer, whole_number
 
 __all__ = ["add_commands"]
 
@@ -15,8 +15,8 @@ def add_commands(commands: Commands) -> None:
     command = add_command(of_density, "scorecard", _scorecard, "Which exact conditions functionals meet.")
     command.add_argument("functional", nargs="+", help="names of libxc (PBE, PBE0), or files that density fit wrote")
     command.add_argument("--correlation", help="of functionals that are exchange alone, such as PBE")
-    command.add_argument("--json", type=Path, help="file to write; one functional")
-    command.add_argument("--figure", type=Path, help="picture to write: .png, .svg or .pdf")
+    add_output(command, "--json", help="file to write; one functional")
+    add_output(command, "--figure", help="picture to write: .png, .svg or .pdf")
     command.add_argument("--overwrite", action="store_true", help="replace a file and a picture that are there")
     summary = "Learn exchange from exact exchange, and say how far held-out molecules are missed."
     command = add_command(of_density, "fit", _density_fit, summary)
@@ -26,7 +26,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--noise", type=float, default=0.01, help="hartree a root electron (default: %(default)s)")
     command.add_argument("--folds", type=positive_integer, default=5, help="by molecule (default: %(default)s)")
     command.add_argument("--seed", type=whole_number, default=0, help="of the folds (default: %(default)s)")
-    command.add_argument("--out", type=Path, required=True, help="file of the model: .safetensors")
+    add_output(command, "--out", required=True, help="file of the model: .safetensors")
     command.add_argument("--overwrite", action="store_true", help="replace a model that is there")
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from matembed.cli.options import Commands, add_command, add_group, given, positive_integer
+from matembed.cli.options import Commands, add_command, add_group, add_output, given, positive_integer
 
 __all__ = ["add_commands"]
 
@@ -41,7 +41,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _add_folder(command: argparse.ArgumentParser, *, limit: bool = True) -> None:
-    command.add_argument("--out", type=Path, required=True, help="folder to make; the same command goes on with it")
+    add_output(command, "--out", folder=True, required=True, help="folder to make; the same command goes on with it")
     if limit:
         command.add_argument("--limit", type=positive_integer, help="crystals at most (all)")
     command.add_argument("--overwrite", action="store_true", help="fetch anew what is there")

@@ -1,6 +1,7 @@
 """Options that several commands share, and how they are read."""
 
 import argparse
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,6 +17,8 @@ __all__ = [
     "add_group",
     "add_materials",
     "add_motif_options",
+    "add_output",
+    "check_outputs",
     "given",
     "pooling",
     "positive_integer",
@@ -41,6 +44,32 @@ def add_group(commands: Commands, name: str, summary: str) -> Commands:
     """Add a command that has commands of its own."""
     group = commands.add_parser(name, help=summary, description=summary)
     return group.add_subparsers(title="commands", metavar="COMMAND", dest="subcommand", required=True)
+
+
+def add_output(command: argparse.ArgumentParser, flag: str, *, folder: bool = False, **settings: Any) -> None:
+    """Add the path of a file, or of a folder, that a command writes: `check_outputs` looks at it before the work."""
+    added = command.add_argument(flag, type=Path, **settings)
+    command.set_defaults(outputs={**(command.get_default("outputs") or {}), added.dest: folder})
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Refuse paths that nothing can be written to, before work is done that would be lost."""
+    for name, folder in getattr(options, "outputs", {}).items():
+        path: Path | None = getattr(options, name)
+        if path is None:
+            continue
+        if path.is_dir() and not folder:
+            msg = f"{path} is a folder, wanted a file to write; choose another path"
+            raise IsADirectoryError(msg)
+        above = path.absolute() if path.is_dir() else path.absolute().parent
+        while not (above.exists() or above.is_symlink()):
+            above = above.parent
+        if not above.is_dir():
+            msg = f"{path} cannot be written: {above} is no folder; choose another path"
+            raise NotADirectoryError(msg)
+        if not os.access(above, os.W_OK | os.X_OK):
+            msg = f"{path} cannot be written: {above} is read-only; choose another path"
+            raise PermissionError(msg)
 
 
 def positive_integer(text: str) -> int:

@@ -11,6 +11,7 @@ from matembed.cli.options import (
     Commands,
     add_command,
     add_materials,
+    add_output,
     given,
     pooling,
     positive_integer,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from matembed.matbench.results import BenchmarkResults
 
 __all__ = ["add_commands"]
+
+_RUNNING = ("tasks", "baselines", "table", "column", "target", "splits", "folds", "out")  # options that --report lacks
 
 
 def add_commands(commands: Commands) -> None:
@@ -82,7 +85,7 @@ def add_commands(commands: Commands) -> None:
         "--seed", type=int, default=0, help="of folds, models and random vectors (default: %(default)s)"
     )
     command.add_argument("--unit", default="", help="unit of the target, for the figure")
-    command.add_argument("--out", type=Path, help="folder for scores, predictions and figures")
+    add_output(command, "--out", folder=True, help="folder for scores, predictions and figures")
     command.add_argument("--overwrite", action="store_true", help="replace scores that are there")
 
     command = add_command(
@@ -122,11 +125,11 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--folds", type=whole_number, nargs="+", help="only these (all)")
     command.add_argument("--sizes", nargs="+", type=_size, default=["all"], help="training rows: 300 1000 all (all)")
     command.add_argument("--seeds", nargs="+", type=whole_number, default=[0], help="of draws and models (0)")
-    command.add_argument("--out", type=Path, help="folder of results; what it holds is not done again")
+    add_output(command, "--out", folder=True, help="folder of results; what it holds is not done again")
     command.add_argument("--report", type=Path, nargs="+", metavar="RESULTS", help="show folders of results; no run")
     command.add_argument("--against", help="model that the others are compared with (random_forest)")
-    command.add_argument("--html", type=Path, help="page with tables and figures to write")
-    command.add_argument("--markdown", type=Path, help="page with tables to write")
+    add_output(command, "--html", help="page with tables and figures to write")
+    add_output(command, "--markdown", help="page with tables to write")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.set_defaults(resumes=True)
 
@@ -225,13 +228,17 @@ def _benchmark(options: argparse.Namespace) -> None:
         if page is not None and page.suffix != suffix:
             msg = f"--{'html' if suffix == '.html' else 'markdown'} writes a page named *{suffix}, got {page.name!r}"
             raise ValueError(msg)
+    running = [*given(options, _RUNNING), *["models"] * bool(options.models)]
+    if options.report and running:
+        msg = f"--report shows results that are there, and runs nothing; leave out {words(running)}"
+        raise ValueError(msg)
     results = BenchmarkResults.read(*options.report) if options.report else None
     if (results is None) == (not options.data):
         msg = "wanted files of tasks to run, or --report with folders of results; see matembed benchmark --help"
         lists = {"models": options.models, "baselines": options.baselines, "tasks": options.tasks}
-        for name, words in lists.items():
-            if not options.report and words and (Path(words[-1]).suffix or Path(words[-1]).is_file()):
-                msg = f"{words[-1]!r} was read as one of --{name}; write files before the options, or -- before files"
+        for name, listed in lists.items():
+            if not options.report and listed and (Path(listed[-1]).suffix or Path(listed[-1]).is_file()):
+                msg = f"{listed[-1]!r} was read as one of --{name}; write files before the options, or -- before files"
         raise ValueError(msg)
     if results is not None:
         _check_against(options.against, results.scores["model"])

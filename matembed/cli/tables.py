@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from matembed.cli.options import TABLE, Commands, add_command, add_materials, pooling, positive_integer
+from matembed.cli.options import TABLE, Commands, add_command, add_materials, add_output, pooling, positive_integer
 from matembed.cli.printing import print_card, print_frame, print_rows
 from matembed.cli.reading import is_pretrained, looks_up, read_table, read_tables
 
@@ -23,7 +23,7 @@ def add_commands(commands: Commands) -> None:
     command = add_command(commands, "featurize", _featurize, "Pool vectors into one row of features a material.")
     add_materials(command)
     command.add_argument("--table", type=Path, required=True, help=TABLE)
-    command.add_argument("--out", type=Path, required=True, help="features as .csv or .parquet")
+    add_output(command, "--out", required=True, help="features as .csv or .parquet")
     command.add_argument("--overwrite", action="store_true", help="replace features that are there")
 
     command = add_command(
@@ -37,13 +37,13 @@ def add_commands(commands: Commands) -> None:
         "--max-motifs", type=positive_integer, default=2000, help="ask so many motifs at most (default: %(default)s)"
     )
     command.add_argument("--seed", type=int, default=0, help="of random vectors and folds (default: %(default)s)")
-    command.add_argument("--out", type=Path, help="scores as .csv")
+    add_output(command, "--out", help="scores as .csv")
     command.add_argument("--overwrite", action="store_true", help="replace scores that are there")
 
     command = add_command(commands, "plot", _plot, "Draw a table.")
     command.add_argument("figure", choices=("map", "periodic-table", "families", "dendrogram", "similarity"))
     command.add_argument("table", type=Path, help=TABLE)
-    command.add_argument("--out", type=Path, required=True, help="picture: .png, .svg or .pdf")
+    add_output(command, "--out", required=True, help="picture: .png, .svg or .pdf")
     command.add_argument("--method", choices=("pca", "tsne", "umap"), default="pca", help="of the map")
     command.add_argument("--color", help="of the map or dendrogram: group, block, geometry, ...")
     command.add_argument("--n-families", type=positive_integer, help="of the families or dendrogram")
@@ -58,7 +58,7 @@ def add_commands(commands: Commands) -> None:
         commands, "explore", _explore, "Write a table as an interactive map: one page that needs no network."
     )
     command.add_argument("table", type=Path, help=TABLE)
-    command.add_argument("--out", type=Path, required=True, help="page: .html")
+    add_output(command, "--out", required=True, help="page: .html")
     command.add_argument(
         "--method", choices=("tsne", "pca", "umap"), default="tsne", help="of the map (default: %(default)s)"
     )

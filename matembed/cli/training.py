@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matembed.cli.options import Commands, add_command, given, positive_integer, whole_number, words
+from matembed.cli.options import Commands, add_command, add_output, given, positive_integer, whole_number, words
 
 if TYPE_CHECKING:
     from matembed.corpus.motif_tables import MotifTables
@@ -23,7 +23,7 @@ def add_commands(commands: Commands) -> None:
     """Add them to the parser."""
     command = add_command(commands, "train", _train, "Learn an embedding table from a corpus.")
     command.add_argument("corpus", type=Path, help="a corpus; motif tables for a preset that learns from bonds")
-    command.add_argument("--out", type=Path, required=True, help="folder of the table")
+    add_output(command, "--out", folder=True, required=True, help="folder of the table")
     command.add_argument(
         "--preset",
         choices=("atom2vec-2018", "mat2vec-2019", "skipatom-2022"),
@@ -48,7 +48,7 @@ def add_commands(commands: Commands) -> None:
     )
     command.add_argument("what", choices=("elements", "formula-elements", "species", "motifs"))
     command.add_argument("input", help="motif tables; for formula-elements also a file or a corpus of formulas")
-    command.add_argument("--out", type=Path, required=True, help="folder of the table")
+    add_output(command, "--out", folder=True, required=True, help="folder of the table")
     command.add_argument(
         "--dim", type=positive_integer, help="length of each vector (elements 512, species 128, motifs 64)"
     )
