@@ -480,7 +480,7 @@ def _balanced(pairs: Sequence[tuple[int, float]], charge: float) -> list[float]:
     counts = {SYMBOLS[number]: round(amount) for number, amount in pairs}
     whole = all(amount == round(amount) for amount in [charge, *(amount for _, amount in pairs)])
     states = (likeliest_states(counts, round(charge)) if whole else None) or {}
-    if not states or any(state not in {*known_states(symbol), *rare_states(symbol)} for symbol, state in states.items()):
+    if not states or any(state not in known_states(one) + rare_states(one) for one, state in states.items()):
         return [np.nan] * len(pairs)
     return [states[symbol] for symbol in counts]
 

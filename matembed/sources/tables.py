@@ -67,7 +67,7 @@ def read_formulas(
     Rows
         A `FormulaRow` for each row and an `UnreadableRow` for each that is damaged: cells that do not fit the
         header, broken JSON, bytes that are not UTF-8. Of a text file, rows are numbered by line, the header being
-        line 1. Numbers, booleans and short text of other columns become properties.
+        line 1. Numbers, booleans and short text of other columns, and those of ``properties``, become properties.
 
     Raises
     ------
@@ -305,6 +305,8 @@ def _refuse_repeated(names: Sequence[Any], where: str) -> None:
 def _row(row: int, cells: Mapping[Any, Any], column: Any, id_column: Any) -> FormulaRow:
     given = present(cells.get(id_column))
     others = {str(name): value for name, value in cells.items() if name not in (column, id_column)}
+    labels = cells.get("properties")
+    others |= labels if isinstance(labels, Mapping) else {}
     return FormulaRow(
         row, str(row) if given is None else shortened(given), present(cells.get(column)), properties_of(others)
     )

@@ -171,6 +171,12 @@ def test_a_json_array_is_read_as_json_lines_are(tmp_path):
         read_formulas(path)
 
 
+def test_nested_properties_stand_beside_the_others(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps({"formula": "NaCl", "fold": 1, "properties": {"gap": 8.5, "phase": "B1"}}) + "\n")
+    assert [row.properties for row in read_formulas(path)] == [{"fold": 1, "gap": 8.5, "phase": "B1"}]
+
+
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.parquet", "x.jsonl", "x.jsonl.gz"])
 def test_properties_are_read_by_id_without_formulas(tmp_path, name):
     path = write(FRAME.drop(columns="formula"), tmp_path / name)
