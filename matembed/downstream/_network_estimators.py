@@ -2,7 +2,8 @@
 
 A kind of network adds its settings and three methods: ``_check()`` raises an error if a setting makes no sense,
 ``_read(X)`` makes `Materials` of what users pass, and ``_maker(goal)`` returns a function that makes a
-`PropertyNetwork` with fresh weights.
+`PropertyNetwork` with fresh weights. What a class remembers of its training materials it notes in
+``_read_training(X)``.
 """
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -63,8 +64,12 @@ class NetworkRegressor(RegressorMixin, BaseEstimator):
             raise ValueError(msg)
         self._check()
         target = _labelled(X, y, "regression").y
-        self.members_, self.history_ = train_members(self, self._maker(self.loss), self._read(X), target)
+        self.members_, self.history_ = train_members(self, self._maker(self.loss), self._read_training(X), target)
         return self
+
+    def _read_training(self: Any, X: Any) -> Any:
+        """Read what is learned from; a class may remember what it was like."""
+        return self._read(X)
 
     def predict(
         self: Any, X: Any, return_std: bool = False
@@ -131,10 +136,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self._check()
         labelled = _labelled(X, y, "classification")
         target = labelled.y.astype(np.float64)
-        make_network, materials = self._maker("logistic"), self._read(X)
+        make_network, materials = self._maker("logistic"), self._read_training(X)
         self.members_, self.history_ = train_members(self, make_network, materials, target, classes=True)
         self.classes_ = np.array(labelled.classes)
         return self
+
+    def _read_training(self: Any, X: Any) -> Any:
+        """Read what is learned from; a class may remember what it was like."""
+        return self._read(X)
 
     def predict_proba(self: Any, X: Any) -> NDArray[np.float64]:
         """Tell the probability of each class.

@@ -32,38 +32,13 @@ class _OfGraphs:
     atom_layers: AtomLayers
     _rules: Mapping[str, str]
 
-    def fit(self, X: Crystals, y: Column) -> Any:
-        """Train on crystals.
-
-        Parameters
-        ----------
-        X : AtomMotifGraphs, or sequence of Structures or of AtomMotifGraph, length n_crystals
-            What to learn from.
-        y : sequence, length n_crystals
-            The target, in any unit; of a classifier, two different values.
-
-        Returns
-        -------
-        estimator
-            Itself, fitted.
-
-        Raises
-        ------
-        ImportError
-            If a library that the network needs is not installed.
-        TypeError
-            If a setting is of another kind, or `X` is no column.
-        ValueError
-            If a setting makes no sense, a crystal cannot be read, crystals and targets do not fit each other, a target
-            is missing, or none can be kept aside.
-        """
-        self._rules = {}  # of an earlier fit, which say nothing of these crystals
-        fitted = super().fit(X, y)  # type: ignore[misc]
-        self._rules = rules_of(X, self.bonds)
-        return fitted
-
     def _check(self) -> None:
         check_network(self)
+
+    def _read_training(self, X: Crystals) -> AtomMotifGraphs:
+        graphs = read_graphs(X, self.bonds, self.atom_layers, {})
+        self._rules = rules_of(X, self.bonds)
+        return graphs
 
     def _read(self, X: Crystals) -> AtomMotifGraphs:
         return read_graphs(X, self.bonds, self.atom_layers, self._rules)

@@ -554,7 +554,8 @@ def likeliest_states(amounts: Mapping[str, int], charge: int = 0) -> dict[str, f
         return None
     if _has_ammonium(found, amounts):
         anions = (*anions, ("N", "each"))
-        found = _balanced(once, charge, anions) or _balanced(once, charge, anions, "rare") or found
+        told = _balanced(once, charge, anions) or _balanced(once, charge, anions, "rare")
+        found = found if told is None or _is_odd_peroxide(told) else told
     return {symbol: found[symbol] for symbol in amounts}
 
 
