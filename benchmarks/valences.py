@@ -1,4 +1,4 @@
-"""How well and how fast: oxidation states from bonds and signs from compositions, with pymatgen's BVAnalyzer beside.
+"""How well and how fast: oxidation states from bonds and from formulas, and signs of formulas, beside pymatgen's.
 
     pip install .
     python benchmarks/valences.py OXIDES.jsonl.gz STRUCTURES.jsonl.gz ... --write benchmarks/valences.md
@@ -7,6 +7,10 @@ Lines are JSON objects with "lattice", "species" and "frac_coords". The first fi
 states that BVAnalyzer gave once; all its structures are compared with those. A sample of each file is compared with
 BVAnalyzer as it is now, stopped after 20 s. Figures are CPU time of one process, of a call with arrays for matembed and
 with a pymatgen Structure for BVAnalyzer, after a first call.
+
+States of formulas are those of `likeliest_states` and the first guess of pymatgen's `oxi_state_guesses`, stopped after
+5 s. They are compared with the means over the sites of each element, of the stored valences or else those of
+`bond_valences`, of formulas whose structures all have the same.
 """
 
 import argparse
@@ -18,15 +22,18 @@ import signal
 import sys
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.core import Element, Structure
+from pymatgen.core import Composition, Element, Structure
 
 from matembed.cards import package_versions
+from matembed.elements import ATOMIC_NUMBERS
 from matembed.motifs.valences import (
     _bond_sums,
     _hull,
@@ -34,11 +41,12 @@ from matembed.motifs.valences import (
     assign_valences,
     bond_table,
     bond_valences,
+    likeliest_states,
     valence_signs,
 )
 
-N_SAMPLED = 150
-LIMIT = 20  # s
+N_SAMPLED, N_FORMULAS = 150, 1000
+LIMIT, FORMULA_LIMIT = 20, 5  # s
 
 
 class Comparison(NamedTuple):
@@ -56,7 +64,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="a Markdown file")
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # pymatgen's remarks on electronegativities
-    agreement, spent = [], []
+    agreement, spent, of_formulas = [], [], []
     differing: dict[str, list[str]] = {}
     for idx, path in enumerate(options.files):
         rows = read(path)
@@ -74,6 +82,7 @@ def main() -> None:
         agreement.append(agreement_row(f"{path.name}: BVAnalyzer", live))
         n_sites = float(np.mean([len(row["species"]) for row in sample]))
         spent.append(timing_row(f"{path.name} ({n_sites:.0f} sites on average)", seconds))
+        of_formulas += formula_rows(path.name, rows, is_stored=idx == 0)
     versions = package_versions(("matembed", "numba", "numpy", "pymatgen", "pymatgen-core", "spglib"))
     page = "\n".join(
         [
@@ -110,6 +119,13 @@ def main() -> None:
                     [str(len(formulas)), how, ", ".join(formulas[:4])]
                     for how, formulas in sorted(differing.items(), key=lambda item: -len(item[1]))
                 ],
+            ),
+            "",
+            "Formulas alone: elements have the mean state of their sites. Rules were made with such formulas in sight:",
+            "",
+            *table(
+                ["reference", "formulas", "who", "answered", "all elements equal", "elements equal", "mean CPU time"],
+                of_formulas,
             ),
             "",
             "CPU time of a structure, mean / median / largest, and the ratio of means; signs are of a new formula:",
@@ -152,18 +168,71 @@ def timed(run: Callable[[], Any]) -> tuple[Any, float]:
 
 def within_limit(structure: Structure) -> list[float] | None:
     """Valences of BVAnalyzer, None if it takes too long."""
+    try:
+        return stopped_after(LIMIT, lambda: assign_valences(structure, "bv_analyzer"))
+    except TimeoutError:
+        return None
+
+
+def stopped_after(seconds: int, run: Callable[[], Any]) -> Any:
+    """Return what a call returns; TimeoutError if it takes longer."""
 
     def stop(*_: object) -> None:
         raise TimeoutError
 
     signal.signal(signal.SIGALRM, stop)
-    signal.alarm(LIMIT)
+    signal.alarm(seconds)
     try:
-        return assign_valences(structure, "bv_analyzer")
-    except TimeoutError:
-        return None
+        return run()
     finally:
         signal.alarm(0)
+
+
+def formula_rows(name: str, rows: list[dict[str, Any]], *, is_stored: bool) -> list[list[str]]:
+    """Compare states of a sample of formulas with those of their structures, for both programs."""
+    known: dict[str, list[dict[str, float] | None]] = defaultdict(list)
+    for row in rows:
+        species = np.array(row["species"])
+        if is_stored:
+            states = np.array(row["valences"])
+        else:
+            numbers = np.array([ATOMIC_NUMBERS[symbol] for symbol in row["species"]])
+            states = bond_valences(np.array(row["lattice"]), np.array(row["frac_coords"]), numbers)
+        means = None
+        if states is not None:
+            means = {symbol: round(float(states[species == symbol].mean()), 6) for symbol in set(row["species"])}
+        known[Composition("".join(row["species"])).reduced_formula].append(means)
+    agreed = sorted(formula for formula, found in known.items() if found[0] and all(one == found[0] for one in found))
+    sample = random.Random(0).sample(agreed, min(N_FORMULAS, len(agreed)))
+    found = []
+    for who, guess in (("`likeliest_states`", ours_of_formula), ("pymatgen", first_guess)):
+        answers = [timed(partial(guess, formula)) for formula in sample]
+        wanted = [known[formula][0] or {} for formula in sample]
+        right = [
+            [answer is not None and np.isclose(answer[symbol], state, atol=1e-5) for symbol, state in states.items()]
+            for (answer, _), states in zip(answers, wanted, strict=True)
+        ]
+        cells = [
+            share(sum(answer is not None for answer, _ in answers), len(sample)),
+            share(sum(map(all, right)), len(sample)),
+            share(sum(map(sum, right)), sum(map(len, right))),
+            f"{1e3 * np.mean([seconds for _, seconds in answers]):.2f} ms",
+        ]
+        found.append([f"{name}: {'stored' if is_stored else '`bond_valences`'}", f"{len(sample):,}", who, *cells])
+    return found
+
+
+def ours_of_formula(formula: str) -> dict[str, float] | None:
+    return likeliest_states({symbol: int(n) for symbol, n in Composition(formula).get_el_amt_dict().items()})
+
+
+def first_guess(formula: str) -> dict[str, float] | None:
+    """First guess of pymatgen, None if it takes too long."""
+    try:
+        guesses = stopped_after(FORMULA_LIMIT, Composition(formula).oxi_state_guesses)
+    except TimeoutError:
+        return None
+    return dict(guesses[0]) if guesses else None
 
 
 def equal(first: NDArray[Any] | None, second: NDArray[Any] | None) -> bool:
