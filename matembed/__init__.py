@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from matembed.interchange import from_keyed_vectors, read_table, to_keyed_vectors, write_table
     from matembed.matbench.results import BenchmarkResults
     from matembed.matbench.runs import run_benchmark
-    from matembed.matbench.tasks import MatbenchTask, read_matbench
+    from matembed.matbench.task_files import read_matbench
+    from matembed.matbench.tasks import MatbenchTask
     from matembed.motifs import Connection, Crystal, Motif, MotifError, MotifGraph, find_motifs
     from matembed.pretrained import available, build_registry, fetch, load, push_to_hub
     from matembed.recipes import fit_elements, fit_formula_elements, fit_motifs, fit_species
@@ -146,7 +147,7 @@ _HOMES = {
     "polymorph_order": "matembed.downstream.polymorphs",
     "probe": "matembed.downstream.probes",
     "push_to_hub": "matembed.pretrained",
-    "read_matbench": "matembed.matbench.tasks",
+    "read_matbench": "matembed.matbench.task_files",
     "read_prototypes": "matembed.sources.prototypes",
     "read_table": "matembed.interchange",
     "retrieval": "matembed.downstream.retrieval",

@@ -262,7 +262,8 @@ def _check_against(against: str | None, models: Iterable[str]) -> None:
 def _run_benchmark(options: argparse.Namespace) -> "BenchmarkResults":
     from matembed.matbench.models import baselines_of
     from matembed.matbench.runs import run_benchmark
-    from matembed.matbench.tasks import MatbenchTask, read_matbench
+    from matembed.matbench.task_files import read_matbench
+    from matembed.matbench.tasks import MatbenchTask
 
     if options.out is None:
         msg = "--out names the folder of results"

@@ -3,6 +3,7 @@
 from matembed.matbench.models import ModelFactory, named_models
 from matembed.matbench.results import BenchmarkResults
 from matembed.matbench.runs import run_benchmark
-from matembed.matbench.tasks import MatbenchTask, read_matbench
+from matembed.matbench.task_files import read_matbench
+from matembed.matbench.tasks import MatbenchTask
 
 __all__ = ["BenchmarkResults", "MatbenchTask", "ModelFactory", "named_models", "read_matbench", "run_benchmark"]

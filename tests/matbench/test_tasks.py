@@ -9,13 +9,13 @@ from pymatgen.core import Composition, Lattice, Structure
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from matembed.cli import main
+from matembed.matbench.task_files import read_matbench
 from matembed.matbench.tasks import (
     MATBENCH,
     MatbenchFacts,
     MatbenchTask,
     matbench_scores,
     official_folds,
-    read_matbench,
     target_digest,
 )
 
