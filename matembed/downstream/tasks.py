@@ -1,6 +1,7 @@
 """What is to be predicted, and of which materials: a column of each, read once and checked."""
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -10,10 +11,13 @@ from pymatgen.core.structure import IStructure
 
 from matembed.downstream.materials import Column, as_list
 from matembed.motifs import MotifGraph
+from matembed.sources import shortened
 
 __all__ = ["LabelledMaterials", "Task", "read_groups", "read_labelled"]
 
 Task = Literal["regression", "classification"]
+
+_LARGEST = 1e100  # of a target; squares of larger ones have no number
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +157,11 @@ def _task_of(values: pd.Series, task: str) -> tuple[Task, NDArray[Any], list[Any
     if task not in ("auto", *get_args(Task)):
         msg = f"task must be one of auto, {', '.join(get_args(Task))}; got {task!r}"
         raise ValueError(msg)
+    listed = values.tolist()
+    row = next((row for row, value in enumerate(listed) if not isinstance(value, str | Real | np.bool_)), None)
+    if row is not None:
+        msg = f"wanted a number or a class for each material, got {shortened(repr(listed[row]), 40)} at position {row}"
+        raise ValueError(msg)
     distinct = values.unique().tolist()
     numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
     if task == "classification" or (task == "auto" and (not numeric or set(distinct) == {0, 1})):
@@ -169,12 +178,14 @@ def _task_of(values: pd.Series, task: str) -> tuple[Task, NDArray[Any], list[Any
             raise ValueError(msg) from None
         return "classification", (values == classes[1]).to_numpy(np.int64), classes
     if not numeric:
-        msg = f"a regression takes numbers, got {values.iloc[0]!r}"
+        row, value = next(pair for pair in enumerate(listed) if isinstance(pair[1], bool | str | np.bool_))
+        msg = f"a regression takes numbers, got {value!r} at position {row}"
         raise ValueError(msg)
     y = values.to_numpy(np.float64)
-    if not np.isfinite(y).all():
-        msg = f"the target is not finite at {_positions(np.flatnonzero(~np.isfinite(y)))}; leave these materials out"
-        raise ValueError(msg)
+    for what, wrong in (("not finite", ~np.isfinite(y)), (f"{_LARGEST:g} or larger", np.abs(y) >= _LARGEST)):
+        if wrong.any():
+            msg = f"the target is {what} at {_positions(np.flatnonzero(wrong))}; leave these materials out"
+            raise ValueError(msg)
     if len(distinct) == 1:
         msg = f"all {len(y):,} targets are {y[0]:g}; there is nothing to predict"
         raise ValueError(msg)

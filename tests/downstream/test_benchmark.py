@@ -225,6 +225,21 @@ def test_a_missing_target_is_named_by_its_position() -> None:
         evaluate(CHEMISTRY, FORMULAS, [np.inf, *ELECTRONEGATIVITY[1:]])
 
 
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        ("8", "a regression takes numbers, got '8' at position 0"),
+        (True, "a regression takes numbers, got True at position 0"),
+        ([1.0], r"wanted a number or a class for each material, got \[1.0\] at position 0"),
+        (1 + 2j, r"wanted a number or a class for each material, got \(1\+2j\) at position 0"),
+        (-1e200, "the target is 1e[+]100 or larger at position 0"),
+    ],
+)
+def test_a_target_that_is_no_number_is_named(first: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        evaluate(CHEMISTRY, FORMULAS, [first, *ELECTRONEGATIVITY[1:]], task="regression")
+
+
 def test_materials_and_targets_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="got 312 materials, 2 targets"):
         evaluate(CHEMISTRY, FORMULAS, [1.0, 2.0])
