@@ -224,6 +224,7 @@ class MaskedLM:
         with (
             one_thread(torch),
             single_precision(torch),
+            torch.inference_mode(mode=False),
             torch.enable_grad(),
             torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []),
         ):

@@ -181,7 +181,7 @@ class MaskedSet:
             raise ValueError(msg)
         met = np.unique(np.concatenate([np.unique(group.ids) for group in sets]))
         tokens = row_tokens([known.tokens[idx] for idx in met], self.rows)
-        with one_thread(torch), torch.enable_grad():
+        with one_thread(torch), torch.inference_mode(mode=False), torch.enable_grad():
             vectors, self.loss_ = _train(self, sets, len(known), torch)
         rows_idx = known.ids(tokens)
         self.vectors_ = vectors[rows_idx]

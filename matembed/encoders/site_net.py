@@ -135,7 +135,7 @@ class SiteNet:
         torch: Any = import_extra("torch", extra="transformer")
         seen = Counter(statistics.elements)
         elements = sorted(seen, key=lambda element: (-seen[element], element))
-        with one_thread(torch), torch.enable_grad():
+        with one_thread(torch), torch.inference_mode(mode=False), torch.enable_grad():
             self.vectors_, self.loss_ = _train(self, statistics, elements, torch)
         self.vocabulary_ = Vocabulary(tuple(elements), tuple(seen[element] for element in elements))
         behind, settings = statistics.card, plain_settings(self)

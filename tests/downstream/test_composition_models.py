@@ -186,6 +186,12 @@ def test_the_default_precision_of_torch_changes_nothing(model, target):
         torch.set_default_dtype(torch.float32)
 
 
+def test_it_learns_where_gradients_are_off(model, target):
+    with torch.inference_mode():
+        again = CompositionRegressor(TABLE, **SMALL).fit(FORMULAS, target)
+    assert np.array_equal(again.predict(FORMULAS), model.predict(FORMULAS))
+
+
 def test_no_class_is_kept_aside_whole():
     lost = [seed for seed in range(50) if ONE_POSITIVE[draw(seed)[1]].any()]
     assert lost

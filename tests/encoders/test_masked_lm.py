@@ -736,6 +736,13 @@ def test_the_default_type_of_numbers_does_not_matter():
     assert attention.equals(model.attention(sets[0]))
 
 
+def test_it_learns_where_gradients_are_off():
+    sets = made_up()[:8]
+    with torch.inference_mode():
+        model = MaskedLM(**SMALL, epochs=1).fit(sets)
+    assert weights(model) == weights(MaskedLM(**SMALL, epochs=1).fit(sets))
+
+
 def test_training_in_bfloat16_learns_nearly_the_same(model, crystals):
     half = MaskedLM(**SMALL, epochs=2, precision="bfloat16").fit(crystals)
     assert weights(half) != weights(model)
