@@ -15,21 +15,21 @@ out whole: a fifth, drawn by a seed, three times; of stoichiometries each fifth 
 
 Given are the formula and the oxidation states ("formula"); also the motifs of all other items of the material, without
 any connection of the hidden one ("others"); also these connections, which bound its coordination number ("links").
-Learned from are the other reference oxides, and by "trees on more oxides" and all networks also the materials with
-oxygen of the Materials Project that match an experimental entry, with nothing of what is held out. Trees are 150 extra
-trees on columns: of the formula atomic fractions, and statistics of the cations; of the others the shares of their
-geometries, how many of their bonds and how much bond strength reaches each oxygen, and connections among them; of links
-the corners, edges and faces that a hidden motif shares with its like and with others. Networks are told more of this
-than columns can hold: which element has which geometry, and csm. 7 % of the frequencies of the element and oxidation
-state in training are mixed in.
+Learned from are the other reference oxides; by "trees on more oxides" and networks also the materials with oxygen of
+the Materials Project that match an experimental entry; by "trees on all oxides" all of its materials with oxygen, most
+of which were only computed: with nothing of what is held out. Trees are 150 extra trees on columns: of the formula
+atomic fractions, and statistics of the cations; of the others the shares of their geometries, how many of their bonds
+and how much bond strength reaches each oxygen, and connections among them; of links the corners, edges and faces that a
+hidden motif shares with its like and with others. Networks are told more of this than columns can hold: which element
+has which geometry, and csm. 7 % of the frequencies of the element and oxidation state in training are mixed in.
 
-A network goes on from the pretrained one, for each of the three that may be given by itself, and remembers what it has
-learned from (`MaskedLM.remember`); "no memory" are its own answers. "N networks" are the mean of networks of other
-seeds. All formulas, systems or stoichiometries of the reference were left out of pretraining at once, so that one
-pretrained network serves all parts of a split; of stoichiometries this leaves 28 % of the crystals.
-
-"One small network" has a quarter of the weights and is one for all three questions: it reads all other oxides of the
-Materials Project first, 10 times, and then, 40 times, what the others learn from. It takes 40 minutes of one core.
+A large network goes on from the pretrained one, for each of the three that may be given by itself. All formulas,
+systems or stoichiometries of the reference were left out of pretraining at once, so that one pretrained network serves
+all parts of a split; of stoichiometries this leaves 28 % of the crystals. "One small network" has a quarter of the
+weights and is one for all three questions: it reads the oxides without those names 10 times, which serves all parts,
+and then, 40 times, what the large ones learn from. It takes 40 minutes of one core. All remember what they have learned
+from (`MaskedLM.remember`); with "memory of all oxides" the small one remembers all that is not held out, and
+"no memory" are their own answers. "N networks" are the mean of networks of other seeds.
 
 Controls: "labels shuffled" permutes the geometries of the hidden and other motifs in training, token by token among the
 motifs of each element, from the same pretrained start; what is said of connections and ligands stays. "Random start" is
@@ -54,8 +54,8 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from masked_geometry_oxides import GIVEN, N_FOLDS, SPLITS, Floats, Reference, list_seen, split_items
 from masked_geometry_page import all_scores, calibration, page, score
-from pymatgen.core import Composition, Element, Species
-from sklearn.ensemble import ExtraTreesClassifier
+from pymatgen.core import Element, Species
+from sklearn.tree import ExtraTreeClassifier
 
 import matembed as me
 from matembed._atomic import whole_file
@@ -81,7 +81,7 @@ PASSES: dict[str, dict[str, Any]] = {
 SIZES = {"dim": 160, "n_layers": 3, "n_heads": 5, "feed_forward": 640}
 # One network a quarter the size, for all three questions: 10 passes over all oxides, then 40 over those learned from.
 SMALL: tuple[dict[str, Any], ...] = (
-    {"epochs": 10, "learning_rate": 0.0015, "dropout": 0.1, "batch_tokens": 8192, "drop_symmetry": 1.0},
+    {"epochs": 10, "learning_rate": 0.0015, "dropout": 0.1, "batch_tokens": 8192},
     {"epochs": 40, "learning_rate": 0.001, "dropout": 0.25, "batch_tokens": 4096},
 )
 SMALL_SHARES: dict[Objective, float] = {"formula": 0.25, "others": 0.45, "links": 0.3, "element": 0.0}
@@ -90,6 +90,7 @@ MODELS = (
     "radius ratio",
     "trees",
     "trees on more oxides",
+    "trees on all oxides",
     "pretrained",
     "one small network",
     "random start",
@@ -117,14 +118,19 @@ def frequencies(reference: Reference, train: Sequence[int], test: Sequence[int])
     return np.array(found)
 
 
-def trees(columns: Floats, reference: Reference, train: Sequence[int], test: Sequence[int], seed: int) -> Floats:
-    """Fit extra trees; an item with several geometries is a row for each, weighed by its share."""
+def trees(columns: Any, reference: Reference, train: Sequence[int], test: Sequence[int], seed: int) -> Floats:
+    """Fit extra trees; an item with several geometries is a row for each, weighed by its share.
+
+    One tree is held at a time: of all oxides, each takes a sixth of a gigabyte.
+    """
     rows = [(idx, geometry, share) for idx in train for geometry, share in reference.items[idx].shares.items()]
-    which, labels, weights = zip(*rows, strict=True)
-    forest = ExtraTreesClassifier(N_TREES, max_features=0.3, random_state=seed)
-    forest.fit(columns[list(which)], labels, sample_weight=weights)
+    which, labels, weights = (np.array(each) for each in zip(*rows, strict=True))
+    learned, asked = columns[which], columns[list(test)]
     found = np.zeros((len(test), len(reference.geometries)))
-    found[:, np.searchsorted(reference.geometries, forest.classes_)] = forest.predict_proba(columns[list(test)])
+    for number in range(N_TREES):
+        tree = ExtraTreeClassifier(max_features=0.3, random_state=1000 * seed + number)
+        tree.fit(learned, labels, sample_weight=weights)
+        found[:, np.searchsorted(reference.geometries, tree.classes_)] += tree.predict_proba(asked) / N_TREES
     return (1 - SMOOTHING) * found + SMOOTHING * frequencies(reference, train, test)
 
 
@@ -188,28 +194,27 @@ def predictions(
 # Measuring -----------------------------------------------------------------------------------------------------------
 
 
-def measure(reference: Reference, tables: me.MotifTables, run: "Run", options: argparse.Namespace) -> dict[str, Floats]:
+def measure(reference: Reference, run: "Run", options: argparse.Namespace) -> dict[str, Floats]:
     """Train on what is not held out and predict the items asked for: (n_items, n_geometries) by variant."""
     held_out, train, test = split_items(reference, run.split, run.seed, run.fold)
-    first = [idx for idx in train if reference.items[idx].material < reference.n_asked]
+    limit = {"trees on more oxides": reference.n_matched, "trees on all oxides": len(reference.ids)}
+    items = [idx for idx in train if reference.items[idx].material < limit.get(run.model, reference.n_asked)]
     if run.model == "frequencies":
-        return {"": frequencies(reference, first, test)}
+        return {"": frequencies(reference, items, test)}
     if run.model == "radius ratio":
         return {"": radius_ratio(reference, test)}
     if run.model.startswith("trees"):
-        learned_from = first if run.model == "trees" else train
-        columns = reference.columns[GIVEN.index(run.given)]
-        return {"": trees(columns, reference, learned_from, test, run.seed)}
-    pretrained = options.pretrained
-    start = None if pretrained is None else me.MaskedLM.from_pretrained(pretrained / run.split)
-    sizes = SIZES if start is None else {name: getattr(start, name) for name in SIZES}
-    learned = reference.sets[~held_out]
-    learned = learned[has_motifs(learned)]
-    if run.model == "labels shuffled":
-        learned = shuffled(learned, run.seed)
+        return {"": trees(reference.columns[GIVEN.index(run.given)], reference, items, test, run.seed)}
+    oxides = reference.sets[np.flatnonzero(~held_out)]
+    learned = reference.sets[np.flatnonzero(~held_out[: reference.n_matched])]
+    oxides, learned = oxides[has_motifs(oxides)], learned[has_motifs(learned)]
     if run.model == "one small network":
-        model = small_network(reference, tables, learned, run, options)
+        model = small_network(reference, learned, run, options)
     else:
+        start = None if options.pretrained is None else me.MaskedLM.from_pretrained(options.pretrained / run.split)
+        sizes = SIZES if start is None else {name: getattr(start, name) for name in SIZES}
+        if run.model == "labels shuffled":
+            learned = shuffled(learned, run.seed)
         model = me.MaskedLM(
             **sizes,
             **FINE_TUNING,
@@ -223,11 +228,17 @@ def measure(reference: Reference, tables: me.MotifTables, run: "Run", options: a
     if run.given == "others":
         bare = without_links(asked)
         found["no memory, no connections"] = predictions(model, bare, reference, test, run.given)
-    return {"": predictions(model.remember(learned, given=run.given), asked, reference, test, run.given)} | found
+    memories = {"": learned}
+    if run.model == "one small network":
+        memories["memory of all oxides"] = oxides
+    for variant, remembered in memories.items():
+        informed = model.remember(remembered, given=run.given)
+        found[variant] = predictions(informed, asked, reference, test, run.given)
+    return found
 
 
 def small_network(
-    reference: Reference, tables: me.MotifTables, learned: me.MaterialSets, run: "Run", options: argparse.Namespace
+    reference: Reference, learned: me.MaterialSets, run: "Run", options: argparse.Namespace
 ) -> me.MaskedLM:
     """Train one small network for all three questions, or open what was trained for another of them."""
     first = options.results / f"small-{run.split}"
@@ -239,11 +250,8 @@ def small_network(
         "device": options.device,
     }
     if not first.exists():
-        seen = set(list_seen(reference, tables, run.split))
-        sets = me.table_sets(tables)
-        oxide = [formula not in seen and "O" in Composition(formula) for formula in sets.formulas]
-        oxides = sets[np.flatnonzero(oxide & has_motifs(sets))]
-        me.MaskedLM(**settings, **SMALL[0]).fit(oxides).save_pretrained(first)
+        unnamed = reference.sets[np.flatnonzero(reference.fold_of(run.split, run.seed) < 0)]
+        me.MaskedLM(**settings, **SMALL[0]).fit(unnamed[has_motifs(unnamed)]).save_pretrained(first)
     if not then.exists():
         model = me.MaskedLM(**settings, **SMALL[1], seed=run.member)
         model.fit(learned, start=me.MaskedLM.from_pretrained(first)).save_pretrained(then)
@@ -296,22 +304,22 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or auto")
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    reference, tables = Reference.read(options.data), me.MotifTables.read(options.motifs)
+    tables = me.MotifTables.read(options.motifs)
     if options.list_seen:
         split, file = options.list_seen
-        Path(file).write_text("\n".join(list_seen(reference, tables, split)) + "\n")
+        Path(file).write_text("\n".join(list_seen(Reference.read(options.data), tables, split)) + "\n")
         return
-    reference = reference.with_more(tables)
     unstarted = {"pretrained", "labels shuffled"} & set(options.only or MODELS)
     if unstarted and not options.pretrained:
         parser.error(f"{' and '.join(sorted(unstarted))} start from a pretrained network; pass --pretrained FOLDER")
     options.results.mkdir(parents=True, exist_ok=True)
+    reference = Reference.read(options.data, tables)
     for run in runs(options.seeds, options.networks):
         file = options.results / run.file
         wanted = run.model in (options.only or MODELS) and run.split in options.splits and run.given in options.given
         if wanted and not file.exists():
             start = time.process_time()
-            found = measure(reference, tables, run, options)
+            found = measure(reference, run, options)
             with whole_file(file) as partial, partial.open("wb") as handle:
                 np.savez_compressed(handle, **{name: each.astype(np.float32) for name, each in found.items()})
             print(*run, f"{time.process_time() - start:.0f} s", _brief(reference, run, found), flush=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from masked_geometry_oxides import GIVEN, SPLITS, Floats, Reference, split_items
 
 FLAT = ("Na", "K", "Ca", "Ba", "Pb", "La")
-TREES = ("trees", "trees on more oxides")
+TREES = ("trees", "trees on more oxides", "trees on all oxides")
 ORDER = (
     "frequencies",
     "radius ratio",
@@ -21,8 +21,11 @@ ORDER = (
     "one small network",
     "pretrained",
 )  # of rows; others follow
-# Of these networks means with trees are shown, too; beside the goals stands the first that was run.
-WITH_TREES = {"pretrained": "networks", "one small network": "small networks"}
+# Means with the trees that learned from as much are shown, too; beside the goals stands the first that was run.
+WITH_TREES = {
+    "pretrained": ("trees on more oxides", "mean of networks and trees on more oxides"),
+    "one small network": ("trees on all oxides", "mean of small networks and trees on all oxides"),
+}
 GOALS = (
     ("formula", "formula", 0.76),
     ("formula", "others", 0.80),
@@ -82,9 +85,9 @@ def all_scores(reference: Reference, folder: Path) -> pd.DataFrame:
                 mean = np.mean([member[variant] for member in members], axis=0)
                 if len(members) > 1:
                     found[f"{model}, {len(members)} networks{rest}"] = score(reference, test, mean)
-                if model in WITH_TREES and not variant and "trees on more oxides" in models:
-                    both = (mean + models["trees on more oxides"][0][""]) / 2
-                    found[f"mean of {WITH_TREES[model]} and trees on more oxides"] = score(reference, test, both)
+                beside, name = WITH_TREES.get(model, ("", ""))
+                if not variant and beside in models:
+                    found[name] = score(reference, test, (mean + models[beside][0][""]) / 2)
                 for label, scores in found.items():
                     rows.append(scores.assign(split=split, seed=seed, fold=fold, model=label, given=given))
     return pd.concat(rows, ignore_index=True)
@@ -151,32 +154,35 @@ def _networks(scores: pd.DataFrame) -> list[str]:
     names = list(scores["model"].unique())
     kind = next((name for name in WITH_TREES if name in names), "pretrained")
     several = [name for name in names if re.fullmatch(rf"{kind}, \d+ networks", name)]
-    return [kind, *several, f"mean of {WITH_TREES[kind]} and trees on more oxides"]
+    return [kind, *several, WITH_TREES[kind][1]]
 
 
 def _goals(scores: pd.DataFrame) -> Iterator[str]:
     """Write top-1 and log-loss beside the goals: the first above a number, the second below that of the trees."""
-    tops = "trees | trees on more oxides | networks | without part 0 | with trees"
-    yield f"| split | given | top-1 wanted | {tops} | met |"
-    lines, losses = ["|---" * 9 + "|"], ["", "| split | given | log-loss of trees | on more oxides | networks | met |"]
-    losses.append("|---" * 6 + "|")
+    trees = " | ".join(TREES)
+    yield f"| split | given | top-1 wanted | {trees} | networks | without part 0 | with trees | met |"
+    lines, losses = ["|---" * 10 + "|"], ["", f"| split | given | log-loss of {trees} | networks | with trees | met |"]
+    losses.append("|---" * 8 + "|")
     for split, given, wanted in GOALS:
         part = scores[(scores["split"] == split) & (scores["given"] == given)]
         *_, ours, mean = _networks(part)
-        trees, more, best, both = (part[part["model"] == name] for name in (*TREES, ours, mean))
-        if len(trees) and len(best):
-            top, loss = best["top-1"].mean(), best["log-loss"].mean()
-            label = ours.rpartition(", ")[2] if ours.endswith("networks") else "one network"
-            rest = f"{best[best['seed'] > 0]['top-1'].mean():.3f}" if split == "formula" else ""
-            tops = " | ".join(f"{each['top-1'].mean():.3f}" for each in (trees, more))
-            verdict = "yes" if top >= wanted else "no"
-            blend = f"{both['top-1'].mean():.3f}" if len(both) else ""
-            cells = f"{tops} | {top:.3f}, {label} | {rest} | {blend} | {verdict}"
-            lines.append(f"| {split} | {given} | {wanted:.2f} | {cells} |")
-            old = " | ".join(f"{each['log-loss'].mean():.3f}" for each in (trees, more))
-            verdict = "yes" if loss < trees["log-loss"].mean() else "no"
-            losses.append(f"| {split} | {given} | {old} | {loss:.3f} | {verdict} |")
+        if not {"trees", ours} <= set(part["model"]):
+            continue
+        means = part.groupby("model")[["top-1", "log-loss"]].mean()
+        top, loss = means.reindex([*TREES, ours, mean]).to_numpy().T
+        label = ours.rpartition(", ")[2] if ours.endswith("networks") else "one network"
+        later = part[(part["model"] == ours) & (part["seed"] > 0)]["top-1"].mean()
+        rest = f"{later:.3f}" if split == "formula" else ""
+        met = [name for name, told in (("alone", top[-2]), ("with trees", top[-1])) if told >= wanted]
+        cells = [*map(_number, top[:-2]), f"{top[-2]:.3f}, {label}", rest, _number(top[-1]), ", ".join(met) or "no"]
+        lines.append(f"| {split} | {given} | {wanted:.2f} | {' | '.join(cells)} |")
+        verdict = "yes" if loss[-2] < loss[0] else "no"
+        losses.append(f"| {split} | {given} | {' | '.join(map(_number, loss))} | {verdict} |")
     yield from lines + losses
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f}"
 
 
 def _worth_of_pretraining(scores: pd.DataFrame) -> Iterator[str]:
