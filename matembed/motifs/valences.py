@@ -650,17 +650,17 @@ def rare_states(symbol: str) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-        In units of e; only positive ones but of F, O, Cl, Br, I, N, S, Se and Te.
+        In units of e; only those above 1 but of F, O, Cl, Br, I, N, S, Se and Te.
 
     Examples
     --------
     >>> rare_states("Cl"), rare_states("Fe")
-    ((1, 2, 3, 4, 5, 6, 7), (1, 4, 5, 6))
+    ((1, 2, 3, 4, 5, 6, 7), (4, 5, 6))
     """
     from pymatgen.core.periodic_table import Element
 
     element = Element(symbol)
-    listed = [state for state in element.oxidation_states if state > 0 or element.Z in _SALT_FORMERS]
+    listed = [state for state in element.oxidation_states if state > 1 or element.Z in _SALT_FORMERS]
     return tuple(state for state in listed if state not in known_states(symbol))
 
 

@@ -126,11 +126,17 @@ class TestValences:
         assert {motif.species_token for motif in graph.motifs} == {"Xe4+O8:C:8"}
 
     def test_signs_answer_where_no_numbers_are_known(self):
-        fluorite = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.33), ["Bk", "O"], [[0, 0, 0], [0.25, 0.25, 0.25]])
+        fluorite = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.33), ["K", "O"], [[0, 0, 0], [0.25, 0.25, 0.25]])
         graph = find_motifs(fluorite)
         assert graph.valences == "signs"
-        assert [(m.token, m.oxidation) for m in graph.motifs] == [("BkO8:C:8", None)] * 4
+        assert [(m.token, m.oxidation) for m in graph.motifs] == [("KO8:C:8", None)] * 4
         assert graph.connections
+
+    def test_the_formula_answers_where_no_bond_has_parameters(self):
+        fluorite = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.33), ["Bk", "O"], [[0, 0, 0], [0.25, 0.25, 0.25]])
+        graph = find_motifs(fluorite)
+        assert graph.valences == "composition"
+        assert [(m.token, m.oxidation) for m in graph.motifs] == [("BkO8:C:8", 4)] * 4
 
     def test_species_of_the_structure_come_first(self, structure_of):
         structure = structure_of("NaCl")

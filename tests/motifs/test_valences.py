@@ -80,7 +80,7 @@ def test_states_of_ions_are_the_first_guess_of_pymatgen(formula, charge):
 
 
 @pytest.mark.parametrize(
-    "formula", ["Cu", "O2", "NiAl", "Cu3Au", "NaCaMg30O32", "TiSi2", "MoSi2", "CeSi2", "AlB2", "PtSbSi"]
+    "formula", ["Cu", "O2", "NiAl", "Cu3Au", "NaCaMg30O32", "GdBr", "TiSi2", "MoSi2", "CeSi2", "AlB2", "PtSbSi"]
 )
 def test_what_does_not_balance_has_no_states(formula):
     amounts = Composition(formula).get_el_amt_dict()
@@ -132,7 +132,6 @@ def test_oxygen_is_no_peroxide_beside_what_could_give_electrons(formula):
         ("Co2TeSO8", {"Co": 2, "Te": 6, "S": 6}),
         ("K2ZnFe(CN)6", {"Fe": 2, "C": 2, "N": -3}),
         ("TlSb(PS3)2", {"Tl": 1, "Sb": 3, "P": 4}),
-        ("NaH2PO2", {"P": 1, "H": 1}),
         ("KHCO2", {"C": 2, "H": 1}),
         ("B2H6", {"B": 3, "H": -1}),
         ("LaHO", {"La": 3, "H": -1}),
@@ -153,10 +152,9 @@ def test_a_state_is_as_likely_as_its_share_of_those_of_its_element(formula, want
         ("OsO4", {"Os": 8}),
         ("PtF5", {"Pt": 5}),
         ("CeO", {"Ce": 2}),
-        ("AuBr", {"Au": 1}),
     ],
 )
-def test_cations_have_rare_states_beside_anions_alone(formula, wanted):
+def test_cations_have_rare_states_beside_anions(formula, wanted):
     amounts = Composition(formula).get_el_amt_dict()
     states = likeliest_states({symbol: int(amount) for symbol, amount in amounts.items()})
     assert {symbol: states[symbol] for symbol in wanted} == wanted
