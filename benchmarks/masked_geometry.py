@@ -17,7 +17,7 @@ Given are the formula and the oxidation states ("formula"); also the motifs of a
 any connection of the hidden one ("others"); also these connections, which bound its coordination number ("links").
 Learned from are the other reference oxides; by "trees on more oxides" and networks also the materials with oxygen of
 the Materials Project that match an experimental entry; by "trees on all oxides" all of its materials with oxygen, of
-which 24 % are known to match one: with nothing of what is held out. Trees are 150 extra trees on columns: of the formula
+which 24 % surely match one: with nothing of what is held out. Trees are 150 extra trees on columns: of the formula
 atomic fractions, and statistics of the cations; of the others the shares of their geometries, how many of their bonds
 and how much bond strength reaches each oxygen, and connections among them; of links the corners, edges and faces that a
 hidden motif shares with its like and with others. Networks are told more of this than columns can hold: which element
