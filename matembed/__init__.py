@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from matembed.corpus.corpus import Corpus
     from matembed.corpus.formula_contexts import count_formula_contexts
     from matembed.corpus.formulas import FormulaError, parse_formula
-    from matembed.corpus.material_sets import MaterialSets, formula_sets, graph_sets, structure_sets, table_sets
+    from matembed.corpus.material_sets import MaterialSets
     from matembed.corpus.motif_contexts import count_contexts
     from matembed.corpus.motif_tables import MotifTables, build_motif_tables
+    from matembed.corpus.set_building import formula_sets, graph_sets, structure_sets, table_sets
     from matembed.corpus.site_statistics import SiteStatistics, count_sites
     from matembed.corpus.symmetry import find_symmetry, symmetry_table
     from matembed.corpus.walks import motif_sentences
@@ -133,9 +134,9 @@ _HOMES = {
     "fit_motifs": "matembed.recipes",
     "fit_species": "matembed.recipes",
     "formula_sentences": "matembed.corpus.contexts",
-    "formula_sets": "matembed.corpus.material_sets",
+    "formula_sets": "matembed.corpus.set_building",
     "from_keyed_vectors": "matembed.interchange",
-    "graph_sets": "matembed.corpus.material_sets",
+    "graph_sets": "matembed.corpus.set_building",
     "learning_curve": "matembed.downstream.learning_curves",
     "load": "matembed.pretrained",
     "make_model": "matembed.downstream.models",
@@ -152,9 +153,9 @@ _HOMES = {
     "read_table": "matembed.interchange",
     "retrieval": "matembed.downstream.retrieval",
     "run_benchmark": "matembed.matbench.runs",
-    "structure_sets": "matembed.corpus.material_sets",
+    "structure_sets": "matembed.corpus.set_building",
     "symmetry_table": "matembed.corpus.symmetry",
-    "table_sets": "matembed.corpus.material_sets",
+    "table_sets": "matembed.corpus.set_building",
     "to_keyed_vectors": "matembed.interchange",
     "write_table": "matembed.interchange",
 }

@@ -8,7 +8,8 @@ from pymatgen.core.structure import IStructure
 
 from matembed._optional import import_extra
 from matembed.corpus.formulas import FormulaError, parse_formula
-from matembed.corpus.material_sets import MaterialSets, formula_sets, graph_sets, structure_sets
+from matembed.corpus.material_sets import MaterialSets
+from matembed.corpus.set_building import formula_sets, graph_sets, structure_sets
 from matembed.downstream._network_estimators import Device, Loss, NetworkClassifier, NetworkRegressor
 from matembed.downstream.materials import Column, as_list
 from matembed.encoders._training import check_count, not_fitted

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from matembed._optional import import_extra
 from matembed.cards import Card
-from matembed.corpus.material_sets import MaterialSets, formula_sets
+from matembed.corpus.material_sets import MaterialSets
+from matembed.corpus.set_building import formula_sets
 from matembed.corpus.set_words import WORDS
 from matembed.elements import SYMBOLS
 from matembed.embeddings import EmbeddingTable

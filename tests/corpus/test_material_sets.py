@@ -16,7 +16,8 @@ from pymatgen.core.operations import SymmOp
 from matembed import FormulaError, build_motif_tables, find_motifs
 from matembed.corpus import _motif_stream, _set_tokens, material_sets
 from matembed.corpus.formulas import parse_formula
-from matembed.corpus.material_sets import MaterialSets, formula_sets, graph_sets, structure_sets, table_sets
+from matembed.corpus.material_sets import MaterialSets
+from matembed.corpus.set_building import formula_sets, graph_sets, structure_sets, table_sets
 from matembed.corpus.set_words import TOKEN_KINDS, WORD_PARTS, WORDS, WordVocabulary
 from matembed.corpus.symmetry import find_symmetry, symmetry_table
 from matembed.motifs import Crystal, Ligand, Motif, MotifGraph, find_motif_arrays

@@ -12,7 +12,8 @@ from sklearn.model_selection import cross_val_predict
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from matembed.corpus.material_sets import MaterialSets, formula_sets, graph_sets  # noqa: E402
+from matembed.corpus.material_sets import MaterialSets  # noqa: E402
+from matembed.corpus.set_building import formula_sets, graph_sets  # noqa: E402
 from matembed.downstream.fine_tuning import TransformerClassifier, TransformerRegressor, read_sets  # noqa: E402
 from matembed.encoders.masked_lm import MaskedLM  # noqa: E402
 from matembed.motifs import Motif, MotifGraph  # noqa: E402

@@ -17,7 +17,8 @@ transformers = pytest.importorskip("transformers")
 import huggingface_hub  # noqa: E402
 
 from matembed.cards import Card  # noqa: E402
-from matembed.corpus.material_sets import MaterialSets, formula_sets, structure_sets  # noqa: E402
+from matembed.corpus.material_sets import MaterialSets  # noqa: E402
+from matembed.corpus.set_building import formula_sets, structure_sets  # noqa: E402
 from matembed.corpus.set_words import TOKEN_KINDS, WORD_PARTS, WORDS  # noqa: E402
 from matembed.embeddings import UnknownTokenError  # noqa: E402
 from matembed.encoders import _mlm_training  # noqa: E402

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from matembed.corpus._set_tokens import state_codes
-from matembed.corpus.material_sets import graph_sets
+from matembed.corpus.set_building import graph_sets
 from matembed.corpus.set_words import GEOMETRIES, STATES, WORDS
 from matembed.encoders._masking import Index, asking, hide, nothing_hidden
 from matembed.motifs import Crystal, Ligand, Motif, MotifGraph, find_motif_arrays

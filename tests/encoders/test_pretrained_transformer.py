@@ -11,7 +11,7 @@ pytest.importorskip("transformers")
 import transformers  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 
-from matembed.corpus.material_sets import formula_sets, structure_sets  # noqa: E402
+from matembed.corpus.set_building import formula_sets, structure_sets  # noqa: E402
 from matembed.downstream.fine_tuning import TransformerRegressor  # noqa: E402
 from matembed.embeddings import UnknownTokenError  # noqa: E402
 from matembed.encoders.masked_lm import MaskedLM  # noqa: E402
