@@ -1,7 +1,8 @@
 """An E(3)-equivariant atom branch: scalars, and vectors and symmetric traceless tensors that turn with a crystal.
 
-Vectors are odd and tensors even under inversion. Layers are those of tensor field networks [1]_ as e3nn [2]_ has them,
-with weights that hear the length of a bond and the scalars of both its atoms.
+Vectors are odd and tensors even under inversion. Each layer is one of the invariant branch and, beside it, one of
+tensor field networks [1]_ as e3nn [2]_ has them, with weights that hear the length of a bond and the scalars of both
+its atoms.
 
 References
 ----------
@@ -19,6 +20,8 @@ from e3nn import get_optimization_defaults, o3, set_optimization_defaults
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
+from matembed.graphs._layers import GatedConvolution
+
 __all__ = ["EquivariantAtoms", "EquivariantConvolution", "TensorReadout", "directed_irreps", "symmetric_basis"]
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from matembed.graphs.atom_motif import AtomMotifGraphs
 
 _DIRECTIONS = o3.Irreps("0e + 1o + 2e")
+_SCALAR = o3.Irrep("0e")
 
 
 @contextmanager
@@ -45,7 +49,9 @@ def directed_irreps(width: int) -> o3.Irreps:
 
 
 class EquivariantConvolution(nn.Module):
-    """Add to an atom what its neighbours say, in directions.
+    """Add to an atom what its neighbours say, as `GatedConvolution` does, and what they say in directions.
+
+    What directions tell scalars comes in with weights that start at zero: untrained, scalars are as without directions.
 
     Parameters
     ----------
@@ -54,7 +60,7 @@ class EquivariantConvolution(nn.Module):
     edge_width : int
         Numbers of an edge.
     scale : float
-        The usual number of neighbours: the sum of messages is divided by its square root.
+        What sums of messages are divided by: about the usual number of neighbours.
     dropout : float
         Share of what is added to scalars that is set to zero, in training.
     """
@@ -68,9 +74,10 @@ class EquivariantConvolution(nn.Module):
         for first, (_, ir_first) in enumerate(before):
             for second, (_, ir_second) in enumerate(_DIRECTIONS):
                 for ir in ir_first * ir_second:
-                    if ir in _DIRECTIONS:
+                    if ir in _DIRECTIONS and (ir_first, ir_second) != (_SCALAR, _SCALAR):
                         paths.append((first, second, len(between), "uvu", True))
                         between.append((before[first].mul, ir))
+        self.undirected = GatedConvolution(width, edge_width, scale, dropout)
         self.product = o3.TensorProduct(
             before, _DIRECTIONS, o3.Irreps(between), paths, shared_weights=False, internal_weights=False
         )
@@ -83,9 +90,11 @@ class EquivariantConvolution(nn.Module):
         self.weigh = nn.Linear(width, self.product.weight_numel)
         nn.init.normal_(self.weigh.weight, std=2 / math.sqrt(width))  # e3nn expects weights of about 1
         self.last = nn.Linear(width, width)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
         self.dropout = nn.Dropout(dropout)
         self.gates = o3.ElementwiseTensorProduct(f"{n_gates}x0e", directed)
-        self.width, self.n_gates, self.scale = width, n_gates, math.sqrt(scale)
+        self.width, self.n_gates, self.scale, self.directed = width, n_gates, scale, directed
 
     def forward(
         self,
@@ -114,14 +123,20 @@ class EquivariantConvolution(nn.Module):
             For how many equal edges of the atom it stands.
         """
         neighbour, atom = edge_index
-        normal = self.norm(scalars)
+        normal, bounded = self.norm(scalars), self._bounded(directed)
         told = self.of_edge(edges) + self.of_node(normal)[atom] + self.of_neighbour(normal)[neighbour]
         by_edge = self.weigh(nn.functional.silu(told)) * weights[:, None]
-        messages = self.product(torch.cat([normal, directed], dim=1)[neighbour], directions, by_edge)
+        messages = self.product(torch.cat([normal, bounded], dim=1)[neighbour], directions, by_edge)
         heard = self.mix(scatter(messages, atom, dim_size=len(scalars)) / self.scale)
         new, gates, turned = heard.split([self.width, self.n_gates, directed.shape[1]], dim=1)
+        scalars = self.undirected(scalars, edge_index, edges, weights)
         scalars = scalars + self.dropout(self.last(nn.functional.silu(new)))
-        return scalars, self.keep(directed) + self.gates(torch.sigmoid(gates), turned)
+        return scalars, self.keep(bounded) + self.gates(torch.sigmoid(gates), turned)
+
+    def _bounded(self, directed: Tensor) -> Tensor:
+        """Shrink the vectors of each atom together to lengths of about 1, if they are longer; and its tensors."""
+        parts = directed.split([many * ir.dim for many, ir in self.directed], dim=1)
+        return torch.cat([part / torch.sqrt(1 + part.square().mean(dim=1, keepdim=True)) for part in parts], dim=1)
 
 
 class EquivariantAtoms(nn.Module):
