@@ -1,5 +1,7 @@
 """The equivariant branch: scalars stay and tensors turn with a crystal, inverted or not."""
 
+import copy
+
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
@@ -9,6 +11,7 @@ from matembed.graphs import AtomMotifRegressor, TensorRegressor, atom_motif_grap
 torch = pytest.importorskip("torch")
 pytest.importorskip("e3nn")
 torch.set_num_threads(1)
+from matembed.graphs._equivariant import EquivariantConvolution  # noqa: E402
 
 SMALL = {"width": 8, "n_layers": 2, "max_epochs": 4, "validation_fraction": 0}
 QUARTZ = Structure.from_spacegroup(
@@ -63,8 +66,14 @@ def test_tensors_turn_with_the_crystal(model, graphs):
 @pytest.mark.parametrize("branches", ["atoms", "both"])
 def test_scalars_do_not_change(graphs, branches):
     target = np.arange(len(graphs), dtype=float)
-    model = AtomMotifRegressor(**SMALL, atom_layers="equivariant", branches=branches).fit(graphs, target)
+    settings = SMALL | {"max_epochs": 60, "learning_rate": 0.02, "atom_layers": "equivariant", "branches": branches}
+    model = AtomMotifRegressor(**settings).fit(graphs, target)
     told = model.predict(graphs)
+    blind = copy.deepcopy(model)
+    for convolution in blind.members_[0].modules():
+        if isinstance(convolution, EquivariantConvolution):
+            torch.nn.init.zeros_(convolution.last.weight)
+    assert np.abs(blind.predict(graphs) - told).max() > 0.01  # what is told depends on directions
     for rotation in rotations():
         again = model.predict([turned(crystal, rotation) for crystal in CRYSTALS])
         np.testing.assert_allclose(again, told, atol=TOLERANCE)
