@@ -25,7 +25,8 @@ beforehand.
 - "no connections": motifs do not hear each other, and the network has a sixth fewer weights;
 - "motif vectors": the dual graph that also reads the package's vectors of motifs;
 - "no oxidation states": atoms alone, which do not know theirs, as in published networks;
-- "equivariant": atoms alone, width 32, with vectors and tensors, on graphs that are not merged;
+- "narrow atoms": the atom graph alone, width 32;
+- "equivariant": the same with vectors and tensors, on graphs that are not merged;
 - "readout": branches meet in the head alone, as in the released code of AMDNet;
 - "trees": no network, but 1,000 boosted trees (LightGBM, L1 loss, 63 leaves, learning rate 0.05, a quarter of the
   columns for each) on the composition and all blocks of `StructureFeaturizer`: what every network has to beat.
@@ -75,6 +76,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "no connections": {"connections": False},
     "motif vectors": {},
     "no oxidation states": {"branches": "atoms"},
+    "narrow atoms": {"branches": "atoms", "width": 32},
     "equivariant": {"branches": "atoms", "atom_layers": "equivariant", "width": 32},
     "readout": {"coupling": "readout"},
     "trees": {},
