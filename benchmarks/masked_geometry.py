@@ -29,8 +29,9 @@ all parts of a split; of stoichiometries this leaves 28 % of the crystals. "One 
 weights and is one for all three questions: it reads the oxides without those names 10 times, which serves all parts,
 and then, 40 times, what the large ones learn from. It takes 40 minutes of one core. All remember what they have learned
 from (`MaskedLM.remember`); with "memory of all oxides" the small one remembers all that is not held out, and
-"no memory" are their own answers. "N networks" are the mean of networks of other seeds. Of the others the small one
-tells 0.768 and 0.777 (parts 0 and 1), and less, 0.754 and 0.769, if 12 passes over all oxides take the place of the 40.
+"no memory" are their own answers. "N networks" are the mean of networks of other seeds. Of the others, formulas held
+out, the small one tells 0.768 and 0.777 (parts 0 and 1), and less, 0.754 and 0.769, if 12 passes over all oxides take
+the place of the 40.
 
 Controls: "labels shuffled" permutes the geometries of the hidden and other motifs in training, token by token among the
 motifs of each element, from the same pretrained start; what is said of connections and ligands stays. "Random start" is
