@@ -16,7 +16,7 @@ seeds); on the official folds the first had missed by 40.6 ± 1.6.
 One training says little here: a few crystals with high peaks decide, as the logarithm is learned. The same networks,
 trained once before from other random numbers, had 36.5 (atoms), 37.8 (width 32), 36.5 (atoms and motifs) and 38.6 (no
 labels), in single folds up to 12 less or more, and seemed to tell labels apart by -2.1 ± 0.5. None of the differences
-below is settled. The mean of three networks of atoms and motifs has 35.8 ± 1.4 (uncertainty.md).
+below is settled. The mean of three networks of atoms and motifs has 35.8 ± 1.4 (those of uncertainty.md).
 
 What has no number was not run. A tree blend on columns of this package stands beside: feature_route.md, 24.9 1/cm.
 """
