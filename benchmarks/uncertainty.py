@@ -10,9 +10,8 @@ logarithm of phonon peaks. Of three networks the mean is told, and a width of wh
 about. A width is a standard deviation; errors of networks have long tails, as of a Laplace distribution, of which 0.757
 are within one and 0.941 within two. "Surer half" is the mean absolute error of the half of the rows with the smallest
 widths, beside that of all; the correlation is Spearman's, of widths and absolute errors. The control exchanges the
-widths among the rows of a fold: they are within as often on average as one width for all of them would have it, and
-know nothing of the row. ± is a standard error over folds. Nothing was settled by these numbers. What is not there was
-not run. Of the gaps 53 % are zero, those of metals: by hand, 0.95 to 0.98 of these are within one width, whose median
+widths among the rows of a fold: the same widths, which know nothing of the row. ± is a standard error over folds.
+Nothing was settled by these numbers. What is not there was not run. Of the gaps 53 % are zero, those of metals: by hand, 0.95 to 0.98 of these are within one width, whose median
 is 0.06 to 0.08 eV, and 0.87 to 0.93 of the others, 0.9 to 1.2 eV.
 """
 

@@ -47,8 +47,8 @@ def formula_sets(
         In any spelling that `parse_formula` reads; amounts may be fractions.
     oxidation : {"unknown", "balanced"}
         Leave oxidation states open, or tell the likeliest ones that are neutral, or of an ion such as ``MnO4-`` have
-        its charge, as pymatgen guesses them; not where amounts or states are fractions, as in Fe3O4, or no states
-        balance, as in Ni3Al. Of a charge itself nothing is told.
+        its charge, by `matembed.motifs.valences.likeliest_states`; not where amounts or states are fractions, as in
+        Fe3O4, or no states balance, as in Ni3Al. Of a charge itself nothing is told.
     ids : sequence of str, length n_formulas, optional
         By default the formulas are numbered from 1.
     card : Card, optional
