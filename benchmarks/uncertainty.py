@@ -11,8 +11,9 @@ about. A width is a standard deviation; errors of networks have long tails, as o
 are within one and 0.941 within two. "Surer half" is the mean absolute error of the half of the rows with the smallest
 widths, beside that of all; the correlation is Spearman's, of widths and absolute errors. The control exchanges the
 widths among the rows of a fold: the same widths, which know nothing of the row. ± is a standard error over folds.
-Nothing was settled by these numbers. What is not there was not run. Of the gaps 53 % are zero, those of metals: by hand, 0.95 to 0.98 of these are within one width, whose median
-is 0.06 to 0.08 eV, and 0.87 to 0.93 of the others, 0.9 to 1.2 eV.
+Nothing was settled by these numbers. What is not there was not run. Of the gaps 53 % are zero, those of metals: by
+hand, 0.95 to 0.98 of these are within one width, whose median is 0.06 to 0.08 eV, and 0.87 to 0.93 of the others, whose
+median is 0.9 to 1.2 eV.
 """
 
 import argparse
