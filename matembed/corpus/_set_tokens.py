@@ -50,13 +50,10 @@ def species_tokens(
     amounts: NDArray[np.float64],
     oxidations: NDArray[np.float64],
 ) -> Columns:
-    """Make the tokens of species of formulas, one or none for each element, given as in `element_tokens`."""
-    known = np.flatnonzero(np.isfinite(oxidations))
+    """Make the tokens of species of formulas, given as in `element_tokens`; an element may have several."""
     group = np.arange(len(material)) - np.searchsorted(material, material)
     pairs = numbers * _N_STATES + state_codes(oxidations)
-    return _tokens(
-        _SPECIES, material[known], n_materials, amounts[known], _species(pairs[known]), groups=[group[known]] * 2
-    )
+    return _tokens(_SPECIES, material, n_materials, amounts, _species(pairs), groups=[group] * 2)
 
 
 def crystal_tokens(crystals: Crystals) -> list[Columns]:

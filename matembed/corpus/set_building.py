@@ -1,8 +1,10 @@
 """Formulas, motif graphs, structures and motif tables -> `MaterialSets`: one function for each."""
 
+import math
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,14 +14,14 @@ from matembed.corpus._motif_stream import motif_chunks
 from matembed.corpus._set_columns import Columns
 from matembed.corpus._set_crystals import chunk_crystals, graph_crystals, graph_places, table_places
 from matembed.corpus._set_tokens import crystal_tokens, cut, element_tokens, species_tokens, symmetry_tokens
-from matembed.corpus.formulas import parse_formula, reduced_formulas
+from matembed.corpus.formulas import ParsedFormula, parse_formula, reduced_formulas
 from matembed.corpus.material_sets import MaterialSets
 from matembed.corpus.motif_tables import MotifTables, check_tables
 from matembed.corpus.symmetry import Symmetry, find_symmetry
 from matembed.elements import ATOMIC_NUMBERS, SYMBOLS
 from matembed.motifs.find import Strategy, find_motif_arrays
 from matembed.motifs.graph import MotifGraph
-from matembed.motifs.valences import known_states, likeliest_states, rare_states
+from matembed.motifs.valences import state_shares
 from matembed.sources.files import read_structures
 from matembed.sources.rows import StructureRow
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["formula_sets", "graph_sets", "structure_sets", "table_sets"]
 
 _MOST_TOKENS = 256
+_MOST_ATOMS = 200  # of a formula whose amounts are fractions
+_EXACT = 1e-6  # amounts are fractions that differ by less
 
 
 def formula_sets(
@@ -47,8 +51,9 @@ def formula_sets(
         In any spelling that `parse_formula` reads; amounts may be fractions.
     oxidation : {"unknown", "balanced"}
         Leave oxidation states open, or tell the likeliest ones that are neutral, or of an ion such as ``MnO4-`` have
-        its charge, by `matembed.motifs.valences.likeliest_states`; not where amounts or states are fractions, as in
-        Fe3O4, or no states balance, as in Ni3Al. Of a charge itself nothing is told.
+        its charge, by `matembed.motifs.valences.state_shares`: a third of the Fe of Fe3O4 is +2. Amounts that are
+        fractions are made whole first, of up to 200 atoms. No states are told where none balance, as in Ni3Al. Of a
+        charge itself nothing is told.
     ids : sequence of str, length n_formulas, optional
         By default the formulas are numbered from 1.
     card : Card, optional
@@ -98,21 +103,30 @@ def formula_sets(
     numbers = flat[:, 0].astype(np.int64)
     tokens = [element_tokens(material, len(listed), numbers, amounts)]
     if oxidation == "balanced":
-        states = [state for one, pairs in zip(parsed, listed, strict=True) for state in _balanced(pairs, one.charge)]
-        tokens.append(species_tokens(material, len(listed), numbers, amounts, np.array(states, dtype=np.float64)))
+        shares = [_balanced(one) for one in parsed]
+        found = [
+            (row, number, state, amount * share)
+            for row, number, amount in zip(material.tolist(), numbers.tolist(), amounts.tolist(), strict=True)
+            for state, share in shares[row].get(SYMBOLS[number], {}).items()
+        ]
+        species = np.array(found, dtype=np.float64).reshape(-1, 4)
+        rows, elements = species[:, :2].astype(np.int64).T
+        tokens.append(species_tokens(rows, len(listed), elements, species[:, 3], species[:, 2]))
     columns = cut(tokens, _MOST_TOKENS)
     names = _names(ids, len(listed), "formulas")
     return MaterialSets.from_columns(names, [one.formula for one in parsed], columns, _described(card, "formulas"))
 
 
-def _balanced(pairs: Sequence[tuple[int, float]], charge: float) -> list[float]:
-    """Find the oxidation state of each element of a formula; NaN if one is not known, or a mean that is no state."""
-    counts = {SYMBOLS[number]: round(amount) for number, amount in pairs}
-    whole = all(amount == round(amount) for amount in [charge, *(amount for _, amount in pairs)])
-    states = (likeliest_states(counts, round(charge)) if whole else None) or {}
-    if not states or any(state not in known_states(one) + rare_states(one) for one, state in states.items()):
-        return [np.nan] * len(pairs)
-    return [states[symbol] for symbol in counts]
+def _balanced(formula: ParsedFormula) -> dict[str, dict[int, float]]:
+    """Find the shares of the oxidation states of each element; none where they do not balance or are not known."""
+    amounts = formula.composition.get_el_amt_dict()
+    exact = [Fraction(amount).limit_denominator(_MOST_ATOMS) for amount in (*amounts.values(), formula.charge)]
+    factor = math.lcm(*(each.denominator for each in exact))
+    *counts, charge = (int(factor * each) for each in exact)
+    rounded = any(abs(each - amount) > _EXACT for each, amount in zip(exact, amounts.values(), strict=False))
+    if rounded or (factor > 1 and sum(counts) > _MOST_ATOMS):
+        return {}
+    return state_shares(dict(zip(amounts, counts, strict=True)), charge) or {}
 
 
 def graph_sets(

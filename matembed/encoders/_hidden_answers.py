@@ -78,7 +78,8 @@ def answer_hidden(
         sets = with_unknown_motifs(sets, bare, element)
     index = Index(sets)
     if element is not None and WORDS.id(element) not in index.element[sets.kinds == MOTIF]:
-        msg = f"no motif of {element} in {', '.join(sets.formulas)!r:.60}; choose another element or material"
+        what = "cation" if bare.any() else "motif"
+        msg = f"no {what} of {element} in {', '.join(sets.formulas)!r:.60}; choose another element or material"
         raise ValueError(msg)
     without_species = index.n_by_kind[:, SPECIES] == 0
     hides_states = (bare & without_species) | (told.oxidation == "hidden")
@@ -86,6 +87,11 @@ def answer_hidden(
     stateless = without_species & names_states
     stateless[stateless] = [not may_balance(amounts_of(sets.formulas[row])) for row in np.flatnonzero(stateless)]
     anions = np.where(bare, anions_of(index), -1)
+    if element is not None and (without_species & ~stateless & (anions == WORDS.id(element))).any():
+        msg = (
+            f"{element} is the anion of {', '.join(sets.formulas)!r:.60}, and geometries are of cations; choose another"
+        )
+        raise ValueError(msg)
     wanted = asking(index, told.given, hidden=hides_states, symmetry=told.symmetry)
     found = []
     for asked, question, states, logits in read_states(network, index, wanted, batch_tokens=batch_tokens):

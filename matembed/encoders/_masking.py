@@ -428,27 +428,23 @@ def has_motifs(sets: MaterialSets) -> NDArray[np.bool_]:
 
 
 def with_unknown_motifs(sets: MaterialSets, bare: NDArray[np.bool_], element: str | None) -> MaterialSets:
-    """Give materials without motifs one for each cation, and for the element named.
+    """Give materials without motifs one for each cation, which are species of positive oxidation states.
 
-    Their oxidation states are those of the species. Where none of these is a cation, or none are told, each element but
-    the most electronegative (Pauling) has one.
+    Where there is none, each element but the most electronegative (Pauling) has one, and so has the element named.
     """
     index = Index(sets)
-    tokens = index.elements[bare[index.material[index.elements]]]
-    material, symbols = index.material[tokens], index.element[tokens]
-    species = np.flatnonzero(sets.kinds == SPECIES)
-    pairs = zip(index.material[species], index.element[species], strict=True)
-    told = dict(zip(pairs, index.oxidation[species], strict=True))
-    states = np.array([told.get(pair, NO_OXIDATION) for pair in zip(material, symbols, strict=True)], dtype=np.int64)
-    last = _most_electronegative(material, symbols)
-    asked = np.ones(len(tokens), dtype=np.bool_)
-    asked[last] = index.n_by_kind[material[last], _ELEMENTS] == 1
-    cations = np.array([(charge_of(state) or 0) > 0 for state in states.tolist()], dtype=np.bool_)
-    has_cations = np.bincount(material, cations, len(sets))[material] > 0
-    asked = np.where(has_cations, cations, asked)
+    species = np.flatnonzero((sets.kinds == SPECIES) & bare[index.material])
+    cations = species[[(charge_of(word) or 0) > 0 for word in index.oxidation[species].tolist()]]
+    has_cations = np.bincount(index.material[cations], minlength=len(sets)) > 0
+    others = index.elements[(bare & ~has_cations)[index.material[index.elements]]]
+    asked = np.ones(len(others), dtype=np.bool_)
+    last = _most_electronegative(index.material[others], index.element[others])
+    asked[last] = index.n_by_kind[index.material[others[last]], _ELEMENTS] == 1
     if element is not None:
-        asked |= symbols == WORDS.id(element)
-    tokens, material, symbols, states = tokens[asked], material[asked], symbols[asked], states[asked]
+        asked |= index.element[others] == WORDS.id(element)
+    tokens = np.sort(np.concatenate([cations, others[asked]]))
+    material, symbols = index.material[tokens], index.element[tokens]
+    states = np.where(sets.kinds[tokens] == SPECIES, index.oxidation[tokens], NO_OXIDATION)
     n_new, n_tokens = len(tokens), len(sets.kinds)
     owner = np.repeat(np.arange(n_tokens + n_new), np.append(np.diff(sets.word_starts), np.full(n_new, 4)))
     of_token = np.append(index.material, material)
@@ -479,7 +475,7 @@ def anions_of(index: Index) -> NDArray[np.int64]:
 
 def _most_electronegative(material: NDArray[np.int64], symbols: NDArray[np.int64]) -> NDArray[np.int64]:
     ranked = np.lexsort((symbols, _ELECTRONEGATIVITIES[symbols], material))
-    return np.asarray(ranked[np.append(np.diff(material[ranked]) > 0, True)])
+    return np.asarray(ranked[np.diff(material[ranked], append=-1) != 0])
 
 
 def nothing_hidden(n_materials: int) -> Wanted:

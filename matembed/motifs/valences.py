@@ -25,6 +25,7 @@ __all__ = [
     "likeliest_states",
     "may_balance",
     "rare_states",
+    "state_shares",
     "stated_valences",
     "valence_signs",
 ]
@@ -55,6 +56,9 @@ _MOST_ATOMS = 200
 # Log odds that atoms of one element differ in state, as they do for 5 % of the elements of oxides that match an
 # experimental entry of the Materials Project, and for 9 % in its other compounds.
 _MIXED = math.log(0.1)
+# The same, that two states of one element differ by more than 1, beside those that do not: W18O49 has W5+ and W6+,
+# though W4+ and W6+ would be 1.7 times as likely, and Sn3O4 has Sn2+ and Sn4+, 6 times as likely as Sn3+ would be.
+_APART = math.log(0.25)
 # Counted with how often each state is met, so that none is impossible.
 _UNSEEN = 0.5
 # Formulas that give amounts to two digits balance to this charge.
@@ -537,6 +541,7 @@ def likeliest_states(amounts: Mapping[str, int], charge: int = 0) -> dict[str, f
 
     See Also
     --------
+    state_shares : How many atoms of an element have which state.
     bond_valences : Also knows how long the bonds are.
 
     Examples
@@ -559,11 +564,76 @@ def likeliest_states(amounts: Mapping[str, int], charge: int = 0) -> dict[str, f
     if "H" in amounts and first != "H" and "B" not in amounts:
         protons: _Limits = (*limits, ("H", "all cations"))
         found = _neutral(smallest, charge, protons)
+        if found is None and "N" in amounts:  # half the N of NH4NO2 is -3, half +3
+            found = _balanced(tuple((symbol, 2 * n) for symbol, n in smallest), 2 * charge, protons, "any")
         limits = limits if found is None else protons
     found = found or _neutral(smallest, charge, limits)
     if found is not None and _has_ammonium(found, amounts):
         found = _neutral(smallest, charge, (*limits, ("N", "all anions"))) or found
     return None if found is None else {symbol: found[symbol] for symbol in amounts}
+
+
+def state_shares(amounts: Mapping[str, int], charge: int = 0) -> dict[str, dict[int, float]] | None:
+    """Tell which shares of the atoms of each element have which oxidation state, on average `likeliest_states`.
+
+    An element has one state if that is likelier than two, by the shares of states in the ICSD and a tenth for two, as
+    in `likeliest_states`. Two states balance with whole numbers of atoms, of the formula or of twice it; they are those
+    that differ by 1 if there are such, and else the likeliest: Pb3O4 has Pb2+ and Pb4+.
+
+    Parameters
+    ----------
+    amounts : mapping of str to int
+        Atoms of each element.
+    charge : int, default 0
+        That of the whole, in units of e.
+
+    Returns
+    -------
+    dict of str to dict of int to float, or None
+        Of each element the states, in units of e, and their shares, which add up to 1. None where no combination has
+        the charge, or the mean of an element is no state and not between two, or is that of a chain of anions.
+
+    See Also
+    --------
+    likeliest_states : Their means.
+
+    Examples
+    --------
+    >>> state_shares({"Mn": 3, "O": 4})
+    {'Mn': {2: 0.333..., 3: 0.666...}, 'O': {-2: 1.0}}
+    >>> state_shares({"N": 2, "H": 4, "O": 3})["N"]  # NH4NO3
+    {-3: 0.5, 5: 0.5}
+    >>> state_shares({"Na": 1, "N": 3}) is None  # an azide
+    True
+    """
+    means = likeliest_states(amounts, charge)
+    if means is None:
+        return None
+    unit = math.gcd(charge, *amounts.values())
+    salt = means.get("N") == 0 or _has_ammonium(means, amounts)
+    found = {
+        symbol: _shares_of(symbol, amounts[symbol] // unit, mean, two=symbol == "N" and salt)
+        for symbol, mean in means.items()
+    }
+    return {symbol: each for symbol, each in found.items() if each} if all(found.values()) else None
+
+
+def _shares_of(symbol: str, amount: int, mean: float, *, two: bool) -> dict[int, float]:
+    """Divide the atoms of an element among states of a mean, in two if there are such; empty if there is no way."""
+    odds = _log_shares(symbol, has_rare=False)
+    if mean in rare_states(symbol) or (mean in odds and mean < 0):
+        return {round(mean): 1.0}
+    pairs = []
+    for low, high in itertools.combinations(odds, 2):
+        share = (mean - low) / (high - low)
+        n_atoms, may_cross = 2 * amount * share, two or (mean in odds and symbol != "N")
+        whole = abs(n_atoms - round(n_atoms)) < TIE * amount
+        if mean >= 0 and 0 < share < 1 and whole and (low > 0 or may_cross):
+            score = (1 - share) * odds[low] + share * odds[high] + _MIXED
+            pairs.append((score + _APART * (high - low > 1), score, {low: 1 - share, high: share}))
+    _, score, best = max(pairs, key=lambda pair: pair[0], default=(0.0, -math.inf, {}))
+    alike = mean in odds and not (two and best) and odds[round(mean)] > score
+    return {round(mean): 1.0} if alike else best
 
 
 def _neutral(amounts: tuple[tuple[str, int], ...], charge: int, limits: _Limits) -> dict[str, float] | None:

@@ -15,6 +15,7 @@ from matembed.motifs.valences import (
     bond_table,
     bond_valences,
     likeliest_states,
+    state_shares,
     stated_valences,
     valence_signs,
 )
@@ -411,3 +412,40 @@ def test_what_has_no_anions_or_cations_or_does_not_balance_has_no_signs(formula)
     composition = Composition(formula)
     numbers = np.repeat([element.Z for element in composition], [int(n) for n in composition.values()])
     assert valence_signs(numbers) is None
+
+
+@pytest.mark.parametrize(
+    ("formula", "symbol", "shares"),
+    [
+        ("Fe3O4", "Fe", {2: 1 / 3, 3: 2 / 3}),
+        ("Mn3O4", "Mn", {2: 1 / 3, 3: 2 / 3}),  # and not 2, 2, 4, which is as likely
+        ("Pb3O4", "Pb", {2: 2 / 3, 4: 1 / 3}),
+        ("Sb2O4", "Sb", {3: 1 / 2, 5: 1 / 2}),
+        ("BaBiO3", "Bi", {3: 1 / 2, 5: 1 / 2}),
+        ("Sn2S3", "Sn", {2: 1 / 2, 4: 1 / 2}),
+        ("U3O8", "U", {5: 2 / 3, 6: 1 / 3}),
+        ("YBa2Cu3O7", "Cu", {2: 2 / 3, 3: 1 / 3}),
+        ("NH4NO3", "N", {-3: 1 / 2, 5: 1 / 2}),
+        ("NH4NO2", "N", {-3: 1 / 2, 3: 1 / 2}),
+        ("(NH4)2Ce(NO3)6", "N", {-3: 1 / 4, 5: 3 / 4}),
+        ("Na2S2O3", "S", {-2: 1 / 2, 6: 1 / 2}),
+        ("CuFeS2", "Fe", {3: 1}),
+        ("KMnO4", "Mn", {7: 1}),
+        ("SrFeO3", "Fe", {4: 1}),
+        ("CrO2", "Cr", {4: 1}),
+        ("Ba(NO2)2H2O", "N", {3: 1}),
+    ],
+)
+def test_atoms_of_an_element_have_the_states_that_chemists_give(formula, symbol, shares):
+    amounts = {one: int(amount) for one, amount in Composition(formula).get_el_amt_dict().items()}
+    found = state_shares(amounts)
+    assert found[symbol] == pytest.approx(shares)
+    assert state_shares({one: 3 * amount for one, amount in amounts.items()}) == found
+    for one, mean in likeliest_states(amounts).items():
+        assert sum(found[one].values()) == pytest.approx(1)
+        assert sum(state * share for state, share in found[one].items()) == pytest.approx(mean)
+
+
+@pytest.mark.parametrize("formula", ["Ni3Al", "NaN3", "TiS3", "CoSb3", "Fe7(CN)18"])
+def test_no_states_are_made_up_for_chains_of_anions(formula):
+    assert state_shares({one: int(amount) for one, amount in Composition(formula).get_el_amt_dict().items()}) is None
