@@ -67,6 +67,8 @@ def whole_folder(path: Path, *, kind: str, overwrite: bool = False) -> Iterator[
     partial.mkdir()
     try:
         yield partial
+        for file in partial.rglob("*.safetensors"):
+            file.chmod(partial.stat().st_mode & 0o666)  # safetensors lets nobody but the owner read, whatever the umask
         if path.exists():
             retired = partial.with_suffix(".old")
             path.rename(retired)

@@ -105,11 +105,11 @@ class Training:
                 bar.set_postfix({name: f"{loss:.3f}" for name, loss in losses.items() if name.endswith("loss")})
                 if file is not None and (not self.accelerator or self.accelerator.is_main_process):
                     self._keep(file, run)
-        encoder.network_, encoder.history_ = self.network.eval(), self.history
         kinds = ("element", "species")
-        encoder.seen_ = {kind: count_materials(self.sets, *tokens_of(self.sets, kind)[:2]) for kind in kinds}
-        if self.start is not None:
-            encoder.seen_ = {kind: self.start.seen_[kind] | counts for kind, counts in encoder.seen_.items()}
+        seen = {kind: count_materials(self.sets, *tokens_of(self.sets, kind)[:2]) for kind in kinds}
+        if self.start is not None:  # which may be the encoder itself
+            seen = {kind: self.start.seen_[kind] | counts for kind, counts in seen.items()}
+        encoder.network_, encoder.history_, encoder.seen_ = self.network.eval(), self.history, seen
         encoder.card_ = _card(encoder, self.sets, self.start, sum(each.numel() for each in self.network.parameters()))
         beside = {"card": encoder.card_.to_dict(), "seen": encoder.seen_, "history": encoder.history_}
         self.network.config.update({"type": "MaskedLM", **beside})
@@ -148,7 +148,7 @@ class Training:
                 msg = f"training diverged in {where}: a loss is not finite; lower learning_rate"
                 raise ValueError(msg)
             bar.update(len(question.token_starts) - 1)
-        return _means(sums, counts)
+        return self._means(sums, counts)
 
     def _validate(self, index: Index) -> dict[str, float]:
         """Ask the same of the validation materials after each epoch, with nothing dropped out."""
@@ -159,7 +159,15 @@ class Training:
             for batch in batches_of(index.lengths(wanted), self.encoder.batch_tokens):
                 question = hide(index, wanted.take(batch))
                 _add_losses(sums, counts, question, self._losses(question))
-        return _means(sums, counts)
+        return self._means(sums, counts)
+
+    def _means(self, sums: NDArray[np.float64], counts: NDArray[np.float64]) -> dict[str, float]:
+        """Divide sums of losses by goal, of all processes: the mean over all, and one for each goal asked for."""
+        if self.accelerator:
+            here = torch.from_numpy(np.stack([sums, counts])).to(self.device)
+            sums, counts = self.accelerator.reduce(here, reduction="sum").cpu().numpy()
+        each = {goal: float(sums[idx] / counts[idx]) for idx, goal in enumerate(GOALS) if counts[idx]}
+        return {"loss": float(sums.sum() / counts.sum())} | each
 
     def _losses(self, question: Question) -> Tensor:
         """Cross-entropy of each answer, in nats, shape (n_asked,); NaN where the answer is not known."""
@@ -226,12 +234,6 @@ def _add_losses(sums: NDArray[np.float64], counts: NDArray[np.float64], question
     known = np.concatenate([shares.sum(axis=1) > 0 for shares in question.targets])
     sums += np.bincount(question.goals[known], values[known], minlength=len(GOALS))
     counts += np.bincount(question.goals[known], minlength=len(GOALS))
-
-
-def _means(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> dict[str, float]:
-    """Divide sums of losses by goal: the mean over all, and one for each goal that was asked for."""
-    each = {goal: float(sums[idx] / counts[idx]) for idx, goal in enumerate(GOALS) if counts[idx]}
-    return {"loss": float(sums.sum() / counts.sum())} | each
 
 
 def _card(encoder: "MaskedLM", sets: MaterialSets, start: "MaskedLM | None", n_weights: int) -> Card:

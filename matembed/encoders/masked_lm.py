@@ -2,6 +2,7 @@
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from numbers import Integral
@@ -156,6 +157,7 @@ class MaskedLM:
     seed: int = 0
     progress: bool = False
     _memories: dict[Told, Memory] = field(init=False, repr=False, default_factory=dict)
+    _opened: bool = field(init=False, repr=False, default=False)  # from_pretrained gave the weights
     network_: Any = field(init=False, repr=False)
     history_: list[dict[str, float]] = field(init=False, repr=False)
     seen_: dict[str, dict[str, int]] = field(init=False, repr=False)
@@ -170,7 +172,10 @@ class MaskedLM:
         checkpoint: str | os.PathLike[str] | None = None,
         accelerator: Any = None,
     ) -> Self:
-        """Train on materials.
+        """Train on materials, from the beginning or from `start` on.
+
+        Without `start` the model forgets what it knew before, as estimators of scikit-learn do. To go on from weights
+        that `from_pretrained` opened, pass the model itself: ``model.fit(sets, start=model)``.
 
         Parameters
         ----------
@@ -179,8 +184,8 @@ class MaskedLM:
         validation : MaterialSets, optional
             Materials to report losses of after each epoch; nothing is learned from them.
         start : MaskedLM, optional
-            A fitted one of the same size to go on from, which is left as it is: what was learned from many materials
-            is kept for a few, such as those whose motifs another program found.
+            A fitted one of the same size to go on from, which is left as it is if it is another than this: what was
+            learned from many materials is kept for a few, such as those whose motifs another program found.
         checkpoint : path-like, optional
             Folder to keep the state of training in, after each epoch. A run that was cut goes on from there when
             started again with the same arguments, and ends in the same bytes.
@@ -202,6 +207,11 @@ class MaskedLM:
         ValueError
             If a setting makes no sense, there are no materials, `start` has another size, or the checkpoint is of
             another run.
+
+        Warns
+        -----
+        UserWarning
+            If `from_pretrained` opened the model and there is no `start`: its weights are not used.
         """
         self._check()
         for each in (sets, validation):
@@ -219,6 +229,12 @@ class MaskedLM:
                 raise ValueError(msg)
         torch = import_extra("torch", extra="transformer")
         import_extra("transformers", extra="transformer")
+        if self._opened and start is None:
+            msg = (
+                "the weights that from_pretrained opened are not used, training starts from random ones; "
+                "to go on from them, pass start: model.fit(sets, start=model)"
+            )
+            warnings.warn(msg, stacklevel=2)
         from matembed.encoders._mlm_training import Training
 
         device = accelerator.device if accelerator else choose_device(self.device, torch)
@@ -230,7 +246,7 @@ class MaskedLM:
             torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []),
         ):
             Training(self, sets, validation, start, device, accelerator).run(checkpoint)
-        self._memories = {}
+        self._memories, self._opened = {}, False
         return self
 
     def embeddings(
@@ -757,6 +773,7 @@ class MaskedLM:
         settings = {key: value for key, value in kept.card.settings.items() if key in names}
         model = cls(**settings | {"device": device})
         model.network_, model.card_, model.seen_, model.history_ = kept
+        model._opened = True
         for size in _SIZES:
             built, told = getattr(model.network_.config, size), getattr(model, size)
             if built != told:

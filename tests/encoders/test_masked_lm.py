@@ -1,8 +1,10 @@
 """MaskedLM: sets in any order, alone or in batches; what is hidden stays hidden; a run that was cut ends the same."""
 
 import json
+import os
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from types import SimpleNamespace
 
@@ -457,6 +459,25 @@ class Alone:
     def clip_grad_norm_(self, parameters, longest):
         torch.nn.utils.clip_grad_norm_(parameters, longest)
 
+    def reduce(self, tensor, reduction):
+        assert reduction == "sum"
+        return tensor
+
+
+class OneOfTwo(Alone):
+    """One of two processes, after one another: each adds what those before it had summed; they share no gradients."""
+
+    num_processes = 2
+
+    def __init__(self, process_index, summed):
+        self.process_index, self.summed, self.n_sums = process_index, summed, 0
+
+    def reduce(self, tensor, reduction):
+        total = super().reduce(tensor, reduction) + self.summed.get(self.n_sums, 0)
+        self.summed[self.n_sums] = total
+        self.n_sums += 1
+        return total
+
 
 def test_a_run_of_one_step_learns_something(model):
     sets = made_up()[:4]
@@ -501,9 +522,49 @@ def test_what_the_first_network_saw_is_not_forgotten(model):
     assert set(further.embeddings("element").tokens) == set(further.seen_["element"])
 
 
+def test_an_opened_model_says_that_its_weights_are_not_used(model, tmp_path):
+    sets = formula_sets(["NaCl", "KCl"], oxidation="balanced")
+    opened = MaskedLM.from_pretrained(model.save_pretrained(tmp_path / "model"))
+    with pytest.warns(UserWarning, match=r"^the weights that from_pretrained opened .* start=model\)$") as told:
+        opened.fit(sets)
+    assert [each.filename for each in told] == [__file__]
+    anew = MaskedLM(**SMALL, epochs=2).fit(sets)
+    assert weights(opened) == weights(anew)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="the weights")
+        for each in (opened, anew):  # whose weights are their own
+            assert weights(each.fit(sets)) == weights(opened)
+
+
+def test_an_opened_model_goes_on_from_itself(model, tmp_path):
+    sets = formula_sets(["NaCl", "KCl"], oxidation="balanced")
+    opened = MaskedLM.from_pretrained(model.save_pretrained(tmp_path / "model"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="the weights")
+        opened.fit(sets, start=opened)
+    other = MaskedLM(**SMALL, epochs=2).fit(sets, start=model)
+    assert weights(opened) == weights(other)
+    assert (opened.seen_, opened.history_) == (other.seen_, other.history_)
+    assert opened.card_.corpus == other.card_.corpus
+
+
 def test_an_accelerator_changes_nothing_in_one_process(crystals):
     plain, accelerated = (MaskedLM(**SMALL, epochs=1).fit(crystals, accelerator=each) for each in (None, Alone()))
     assert weights(plain) == weights(accelerated)
+    assert plain.history_ == accelerated.history_
+
+
+def test_losses_are_means_over_all_processes(crystals):
+    settings = SMALL | {"epochs": 2, "dropout": 0, "learning_rate": 1e-12, "weight_decay": 0}  # nothing is learned
+    sets, checked = crystals[:16], made_up()[:5]  # of two batches, one for each process
+    summed = {}
+    whole, first, both = (
+        MaskedLM(**settings).fit(sets, validation=checked, accelerator=each)
+        for each in (None, OneOfTwo(0, summed), OneOfTwo(1, summed))
+    )
+    assert whole.history_[0]["loss"] != pytest.approx(first.history_[0]["loss"], rel=0.001)
+    for one, other in zip(both.history_, whole.history_, strict=True):
+        assert one == pytest.approx(other, rel=ROUNDING)
 
 
 # Files
@@ -525,6 +586,18 @@ def test_saved_and_opened_again_it_is_the_same(model, crystals, tmp_path):
     with pytest.raises(FileExistsError, match="overwrite=True"):
         model.save_pretrained(folder)
     model.save_pretrained(folder, overwrite=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_who_may_read_a_model_follows_the_umask(model, tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        folder = model.save_pretrained(tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert (folder / "model.safetensors").exists()
+    assert {each.stat().st_mode & 0o777 for each in folder.iterdir()} == {mode}
 
 
 def test_classes_of_transformers_open_it(model, tmp_path):
@@ -624,7 +697,6 @@ def test_a_formula_asks_for_its_cations(model):
     assert set(table["material"]) == {"SrTiO3"}
     alone = model.fill_mask("SrTiO3", element="Ti", n=2)  # says the same as among the others
     pd.testing.assert_frame_equal(alone, table[table["element"] == "Ti"].reset_index(drop=True))
-    assert set(model.fill_mask("SrTiO3", element="O")["element"]) == {"O"}
     assert set(model.fill_mask("Si")["element"]) == {"Si"}
     assert table["oxidation"].tolist() == [4, 4, 2, 2]
     written = model.fill_mask(formula_sets(["Sr2Ti2O6"], oxidation="balanced"), n=2)
@@ -633,12 +705,17 @@ def test_a_formula_asks_for_its_cations(model):
     assert not np.allclose(untold["probability"], table["probability"], atol=ROUNDING)
 
 
-@pytest.mark.parametrize("formula", ["LiMn2O4", "Fe3O4"])  # no whole numbers balance: states are told by the network
-def test_no_state_of_an_anion_is_guessed(model, formula):
-    table = model.fill_mask(formula, element="O", n=1, on_missing="guess")
-    assert table["element"].tolist() == ["O"]
-    assert table["oxidation"].isna().all()
-    assert (model.fill_mask(formula, n=1, on_missing="guess")["oxidation"] > 0).all()
+def test_an_element_in_two_states_has_both(model):
+    table = model.fill_mask("LiMn2O4", n=1, on_missing="guess")
+    assert sorted(zip(table["element"], table["oxidation"], strict=True)) == [("Li", 1), ("Mn", 3), ("Mn", 4)]
+
+
+@pytest.mark.parametrize(
+    ("oxidation", "message"), [("balanced", "no cation of O in"), ("unknown", "O is the anion of")]
+)
+def test_anions_have_no_geometry(model, oxidation, message):
+    with pytest.raises(ValueError, match=message):
+        model.fill_mask(formula_sets(["SrTiO3"], oxidation=oxidation), element="O")
 
 
 @pytest.mark.parametrize(
@@ -902,7 +979,7 @@ def test_senseless_settings_are_refused(settings, message):
             ValueError,
             r"layer must be a whole number from -3 to 2, got 1\.0",
         ),
-        (lambda m: m.fill_mask("SrTiO3", element="Mn"), ValueError, "no motif of Mn in 'SrTiO3'; choose another"),
+        (lambda m: m.fill_mask("SrTiO3", element="Mn"), ValueError, "no cation of Mn in 'SrTiO3'; choose another"),
         (lambda m: m.fill_mask("SrTiO3", element="Xx"), ValueError, "element must be a symbol such as 'Mn', got 'Xx'"),
         (lambda m: m.fill_mask("SrTiO3", given="links"), ValueError, "SrTiO3 has no motifs, so given='links'"),
         (lambda m: m.fill_mask("SrTiO3", n=0), ValueError, "n must be a whole number, 1 or more, got 0"),
