@@ -48,9 +48,10 @@ if TYPE_CHECKING:
     from matembed.encoders.masked_set import MaskedSet
     from matembed.encoders.site_net import SiteNet
     from matembed.encoders.word2vec import Word2Vec
-    from matembed.graphs.atom_motif import AtomMotifGraphs
-    from matembed.graphs.building import atom_motif_graphs
+    from matembed.graphs.atom_motif import AtomMotifGraph, AtomMotifGraphs
+    from matembed.graphs.building import atom_motif_graphs, build_graphs
     from matembed.graphs.regressor import AtomMotifClassifier, AtomMotifRegressor
+    from matembed.graphs.tensors import TensorRegressor
     from matembed.interchange import from_keyed_vectors, read_table, to_keyed_vectors, write_table
     from matembed.matbench.results import BenchmarkResults
     from matembed.matbench.runs import run_benchmark
@@ -70,6 +71,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AtomMotifClassifier": "matembed.graphs.regressor",
+    "AtomMotifGraph": "matembed.graphs.atom_motif",
     "AtomMotifGraphs": "matembed.graphs.atom_motif",
     "AtomMotifRegressor": "matembed.graphs.regressor",
     "BenchmarkResults": "matembed.matbench.results",
@@ -106,6 +108,7 @@ _HOMES = {
     "TransformerRegressor": "matembed.downstream.fine_tuning",
     "SiteStatistics": "matembed.corpus.site_statistics",
     "StructureFeaturizer": "matembed.downstream.features",
+    "TensorRegressor": "matembed.graphs.tensors",
     "Token": "matembed.tokens",
     "TooManyRejectedError": "matembed.corpus.build",
     "UnknownTokenError": "matembed.embeddings",
@@ -116,6 +119,7 @@ _HOMES = {
     "back_off": "matembed.backoff",
     "back_off_error": "matembed.backoff",
     "build_corpus": "matembed.corpus.build",
+    "build_graphs": "matembed.graphs.building",
     "build_motif_tables": "matembed.corpus.motif_tables",
     "build_registry": "matembed.pretrained",
     "count_contexts": "matembed.corpus.motif_contexts",
@@ -162,6 +166,7 @@ _HOMES = {
 
 __all__ = [
     "AtomMotifClassifier",
+    "AtomMotifGraph",
     "AtomMotifGraphs",
     "AtomMotifRegressor",
     "BenchmarkResults",
@@ -196,6 +201,7 @@ __all__ = [
     "SiteNet",
     "SiteStatistics",
     "StructureFeaturizer",
+    "TensorRegressor",
     "Token",
     "TooManyRejectedError",
     "TransformerClassifier",
@@ -208,6 +214,7 @@ __all__ = [
     "back_off",
     "back_off_error",
     "build_corpus",
+    "build_graphs",
     "build_motif_tables",
     "build_registry",
     "count_contexts",

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,6 +29,7 @@ from matembed.downstream._motif_edges import (
 )
 from matembed.downstream.materials import Column, read_graphs
 from matembed.encoders._training import check_count
+from matembed.motifs import find_motif_arrays
 from matembed.tokens import parse_token
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ _SUM_TOLERANCE = 1e-3
 _MOST_SHARED = 5  # motifs named for each similar material
 # Settings of find_motifs that tables keep, so that motifs of a new structure are found in the same way.
 _FOUND_BY = ("engine", "strategy", "search", "valences", "symmetrise")
+_SETTINGS = tuple(signature(find_motif_arrays).parameters)[1:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -527,7 +530,7 @@ def motif_network(
     card : Card, optional
         Name, source, licence and citation of the materials. By default that of the tables or corpus.
     **settings : object
-        For structures, passed to `matembed.find_motifs`; tables and corpora know theirs.
+        For structures, those of `matembed.find_motifs`; tables and corpora know theirs.
 
     Returns
     -------
@@ -539,6 +542,8 @@ def motif_network(
     ValueError
         If a setting is out of range, ids repeat or are of another length, tables or a corpus come with settings, or a
         corpus is one of formulas.
+    TypeError
+        If `find_motifs` has no such setting.
     MotifError, TypeError
         If the motifs of a structure cannot be found.
 
@@ -559,6 +564,10 @@ def motif_network(
     (2, 1)
     """
     check_settings(level, half_csm)
+    for name in settings:
+        if name not in _SETTINGS:
+            msg = f"{name!r} is no setting of find_motifs; pass one of {', '.join(_SETTINGS)}"
+            raise TypeError(msg)
     if isinstance(materials, MotifTables | Corpus):
         if settings:
             msg = f"{materials!r} holds motifs that were found, got {min(settings)!r} too; leave it out, or build it so"

@@ -13,12 +13,13 @@ from matembed.elements import SYMBOLS
 from matembed.embeddings import EmbeddingTable
 from matembed.graphs._layers import Bumps, GatedConvolution, Mean, Readout
 from matembed.graphs.atom_motif import AtomMotifGraphs
+from matembed.graphs.building import FARTHEST_NEIGHBOUR
 from matembed.motifs.geometry import model_geometries
 
 __all__ = ["AtomMotifNetwork", "Batch"]
 
 _OXIDATIONS = (-4.0, 8.0, 13)  # units of e
-_BOND_LENGTHS = (0.8, 6.0, 53)  # Å
+_BOND_LENGTHS = (0.8, FARTHEST_NEIGHBOUR, 53)  # Å
 _LINK_LENGTHS = (2.0, 8.0, 25)  # Å
 _ANGLES = (60.0, 180.0, 13)  # degrees
 _ALIKE = 3.0  # csm at which a shell and a model are alike by 1/e

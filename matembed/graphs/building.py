@@ -21,10 +21,12 @@ from matembed.sources.files import read_rows
 from matembed.sources.rows import StructureRow
 from matembed.tokens import motif_token
 
-__all__ = ["Bonds", "GraphReport", "Method", "atom_motif_graphs", "build_graphs"]
+__all__ = ["FARTHEST_NEIGHBOUR", "Bonds", "GraphReport", "Method", "atom_motif_graphs", "build_graphs"]
 
 Method = Literal["shells", "crystalnn"]
 Bonds: TypeAlias = "Method | Mapping[str, Sequence[Sequence[int]]]"
+FARTHEST_NEIGHBOUR = 6.0
+"""Distance in Å beyond which an atom is bonded to nothing, and lengths of bonds are not told apart by networks."""
 
 _LENGTH_BIN, _ANGLE_BIN, _CSM_BIN = 0.01, 1.0, 0.05  # Å, degrees, csm: what counts as equal in merging
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)  # splitmix64
@@ -61,11 +63,12 @@ def atom_motif_graphs(
     Parameters
     ----------
     structures : sequence, mapping, path-like, DataFrame or Rows
-        Crystals, as `matembed.sources.read_rows` reads them, such as a list of pymatgen Structures.
+        Crystals, as `matembed.sources.read_rows` reads them, such as a list of pymatgen Structures or of `Crystal`.
     bonds : {"shells", "crystalnn"} or mapping of str to rows of 5 int
         ``"shells"``: an atom is bonded to those in its coordination shell, found as for `find_motifs` around every
         site (``valences="none"``), in milliseconds. ``"crystalnn"``: pymatgen's `CrystalNN` [1]_, in seconds. Or
-        bonds by the id of the crystal: site, site, and the image of the latter in lattice vectors, each once.
+        bonds by the id of the crystal: site, site, and the image of the latter in lattice vectors, each once. An atom
+        with none found within 6 Å, as of a noble gas in vacuum, has no bonds; those given are kept, however long.
     merge : bool, default True
         Give one row to all atoms, bonds, motifs and connections that are alike, as are their neighbours, their
         neighbours' neighbours and so on: symmetry-equivalent ones, and the copies in a supercell. For an invariant
@@ -80,7 +83,8 @@ def atom_motif_graphs(
     Returns
     -------
     AtomMotifGraphs
-        In the order of the input. A crystal in which `find_motifs` finds none has atoms and bonds alone.
+        In the order of the input. A crystal in which `find_motifs` finds none has atoms and bonds alone. Motifs are
+        those of `find_motifs` however long their bonds.
 
     Raises
     ------
@@ -231,7 +235,22 @@ def _bonds_of(crystal: Crystal, key: str, bonds: Bonds) -> NDArray[np.int64]:
     backwards = np.column_stack([listed[:, 1], listed[:, 0], -listed[:, 2:]])
     swap = _after(listed, backwards)
     once = np.unique(np.where(swap[:, None], backwards, listed), axis=0)
-    return once[(once[:, 0] != once[:, 1]) | once[:, 2:].any(axis=1)]
+    once = once[(once[:, 0] != once[:, 1]) | once[:, 2:].any(axis=1)]
+    return once if isinstance(bonds, Mapping) else _without_lone(crystal, once)
+
+
+def _without_lone(crystal: Crystal, bonds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leave out the bonds of atoms whose nearest neighbour is too far to be bonded to."""
+    ends = bonds[:, :2]
+    nearest = np.full(len(crystal.numbers), np.inf)
+    np.minimum.at(nearest, ends, np.linalg.norm(_vectors(crystal, bonds), axis=1)[:, None])
+    return bonds[(nearest[ends] <= FARTHEST_NEIGHBOUR + _LENGTH_BIN).all(axis=1)]
+
+
+def _vectors(crystal: Crystal, bonds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Point from the first atom of each bond to the second: shape (n_bonds, 3), Cartesian, in Å."""
+    coords = crystal.frac_coords @ crystal.lattice
+    return np.asarray(coords[bonds[:, 1]] + bonds[:, 2:] @ crystal.lattice - coords[bonds[:, 0]])
 
 
 def _after(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -278,7 +297,7 @@ def _columns(crystal: Crystal, bonds: NDArray[np.int64], strategy: str, names: d
     angles = _angles(coords[sources][shared_owner] - joint, far[shared_owner] - joint)
     n_shared = found.n_shared
     mean_angles = np.bincount(shared_owner, angles, minlength=len(links)) / np.maximum(n_shared, 1)
-    vectors = coords[bonds[:, 1]] + bonds[:, 2:] @ crystal.lattice - coords[bonds[:, 0]]
+    vectors = _vectors(crystal, bonds)
     tokens = _tokens(crystal, found, owner, ligands)
     geometries = found.geometries[first]
     return {

@@ -12,6 +12,7 @@ from matembed.embeddings import EmbeddingTable
 from matembed.encoders._training import check_count
 from matembed.graphs.atom_motif import RULES, AtomMotifGraph, AtomMotifGraphs
 from matembed.graphs.building import Method, atom_motif_graphs
+from matembed.motifs import Crystal
 
 if TYPE_CHECKING:
     from matembed.downstream._property_network import PropertyNetwork
@@ -64,8 +65,8 @@ class AtomMotifRegressor(_OfGraphs, NetworkRegressor):
     head reads the mean, the greatest and an attended mean of both, and tells a location and a width. How it learns, and
     what is kept aside for early stopping, is as in `matembed.TransformerRegressor`.
 
-    Materials are an `AtomMotifGraphs`, or a sequence of pymatgen Structures or of `AtomMotifGraph`; graphs that are
-    predicted on are made with the `bonds` and `strategy` of those learned from. All runs in one thread.
+    Materials are an `AtomMotifGraphs`, or a sequence of pymatgen Structures or `Crystal`, or of `AtomMotifGraph`;
+    graphs that are predicted on are made with the `bonds` and `strategy` of those learned from. All runs in one thread.
 
     The network knows elements, oxidation states, bond lengths, geometries and csm, how motifs share ligands, how far
     apart they are and at what angle. Turning, reflecting or repeating a crystal, or numbering its atoms otherwise,
@@ -384,7 +385,7 @@ def read_graphs(
 def _made(listed: list[Any], bonds: Method, merge: bool) -> AtomMotifGraphs:
     if all(isinstance(one, AtomMotifGraph) for one in listed):  # scikit-learn takes rows one by one
         return AtomMotifGraphs.of(listed)
-    wrong = next((one for one in listed if not isinstance(one, IStructure | AtomMotifGraph)), None)
+    wrong = next((one for one in listed if not isinstance(one, IStructure | Crystal | AtomMotifGraph)), None)
     if wrong is not None:
         got = f"{type(wrong).__name__} {wrong!r:.60}".replace("\n", " ")
         msg = f"wanted pymatgen Structures or AtomMotifGraphs, got {got}"

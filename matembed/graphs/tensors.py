@@ -37,12 +37,13 @@ class TensorRegressor(BaseEstimator):
     Parameters
     ----------
     branches, motif_labels, connections, coupling, elements, motifs
-        As in `AtomMotifRegressor`.
+        As in `AtomMotifRegressor`. Tensors are read off atoms, so that motifs tell them something only with
+        ``coupling="layers"``; ``"readout"`` goes with ``branches="atoms"`` alone, where it changes nothing.
     width : int, default 32
         Scalars in the state of an atom or motif; atoms have half as many vectors and a quarter as many tensors.
     n_layers, dropout, bonds
         As in `AtomMotifRegressor`, and so are all that follow.
-    n_members, max_epochs, patience, validation_fraction, batch_size, learning_rate, head_learning_rate, weight_decay
+    n_members, max_epochs, patience, validation_fraction, batch_size, learning_rate, weight_decay
         Of the training.
     device, seed, progress
         Where and how it runs.
@@ -64,6 +65,8 @@ class TensorRegressor(BaseEstimator):
     (2, 3, 3)
     """
 
+    head_learning_rate = 0.003  # which training reads of every estimator; the head here has no weights
+
     def __init__(
         self,
         *,
@@ -83,7 +86,6 @@ class TensorRegressor(BaseEstimator):
         validation_fraction: float = 0.1,
         batch_size: int = 32,
         learning_rate: float = 0.003,
-        head_learning_rate: float = 0.003,
         weight_decay: float = 0.01,
         device: Device = "cpu",
         seed: int = 0,
@@ -105,7 +107,6 @@ class TensorRegressor(BaseEstimator):
         self.validation_fraction = validation_fraction
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self.head_learning_rate = head_learning_rate
         self.weight_decay = weight_decay
         self.device = device
         self.seed = seed
@@ -116,7 +117,7 @@ class TensorRegressor(BaseEstimator):
 
         Parameters
         ----------
-        X : AtomMotifGraphs with directions, or sequence of Structures, length n_crystals
+        X : AtomMotifGraphs with directions, or sequence of Structure or Crystal, length n_crystals
             What to learn from.
         y : float array-like, shape (n_crystals, 3, 3)
             Symmetric tensors, Cartesian, along the axes in which lattices are written; in any unit.
@@ -136,6 +137,10 @@ class TensorRegressor(BaseEstimator):
         import_network("equivariant")
         check_training(self)
         check_network(self)
+        if self.branches == "both" and self.coupling == "readout":
+            why = "coupling='readout' keeps motifs from atoms, which tensors are read off"
+            msg = f"{why}; use coupling='layers', or branches='atoms'"
+            raise ValueError(msg)
         graphs = read_graphs(X, self.bonds, "equivariant", {})
         tensors = _as_tensors(y, len(graphs))
         missing = np.flatnonzero(~np.isfinite(tensors).all(axis=(1, 2)))
@@ -162,7 +167,7 @@ class TensorRegressor(BaseEstimator):
 
         Parameters
         ----------
-        X : AtomMotifGraphs with directions, or sequence of Structures, length n_crystals
+        X : AtomMotifGraphs with directions, or sequence of Structure or Crystal, length n_crystals
             Crystals.
         y : float array-like, shape (n_crystals, 3, 3)
             Their tensors.
@@ -177,7 +182,7 @@ class TensorRegressor(BaseEstimator):
         ValueError
             If there is not one tensor for each crystal.
         """
-        told = self.predict(X)
+        told = np.asarray(self.predict(X))
         return -float(np.linalg.norm(told - _as_tensors(y, len(told)), axis=(1, 2)).mean())
 
     def _make_network(self) -> Any:
@@ -186,22 +191,36 @@ class TensorRegressor(BaseEstimator):
 
         return PropertyNetwork(TensorReadout(make_body(self, "equivariant"), self.width), _same(), "tensor")
 
-    def predict(self, X: Crystals) -> NDArray[np.float64]:
+    def predict(
+        self, X: Crystals, return_std: bool = False
+    ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Predict the tensors of crystals.
 
         Parameters
         ----------
-        X : AtomMotifGraphs with directions, or sequence of Structures, length n_crystals
+        X : AtomMotifGraphs with directions, or sequence of Structure or Crystal, length n_crystals
             Crystals.
+        return_std : bool, default False
+            Tell the standard deviation over the members too, of which there must be several: what they disagree about.
 
         Returns
         -------
-        float64 array, shape (n_crystals, 3, 3)
-            Symmetric, in the unit of the target: means over the members.
+        float64 array, shape (n_crystals, 3, 3), or two of them
+            In the unit of the target: symmetric tensors, means over the members; and the standard deviation of each
+            component over the members, which depends on the axes and does not turn with the crystal.
+
+        Raises
+        ------
+        ValueError
+            If a crystal cannot be read, or a standard deviation is asked of one member.
         """
         check_is_fitted(self)
+        if return_std and len(self.members_) < 2:
+            msg = "the standard deviation is one over members, and there is one; fit with n_members=2 or more"
+            raise ValueError(msg)
         told, _ = ask_members(self.members_, read_graphs(X, self.bonds, "equivariant", self._rules), self.device)
-        return np.einsum("nk,kij->nij", told.mean(axis=0), _basis())
+        tensors = np.einsum("mnk,kij->mnij", told, _basis())
+        return (tensors.mean(axis=0), tensors.std(axis=0)) if return_std else tensors.mean(axis=0)
 
 
 def _as_tensors(y: ArrayLike, n_crystals: int) -> NDArray[np.float64]:

@@ -95,7 +95,7 @@ class StructureRow:
         The input's own id, the name of the file, or the row as text.
     input : str
         What a person would look for: a file name, a line, a formula. Never an absolute path.
-    payload : Path, mapping or Structure
+    payload : Path, mapping, Structure or Crystal
         A file, a JSON object (with the text of a CIF as ``cif``, or of pymatgen's JSON or a CIF as ``structure``, if
         it holds no lattice of its own), or the structure itself.
     properties : mapping of str to (bool, int, float or str)
@@ -105,7 +105,7 @@ class StructureRow:
     row: int
     id: str
     input: str
-    payload: "Path | Mapping[str, Any] | Structure"
+    payload: Any
     properties: Mapping[str, Any] = field(default_factory=dict)
 
     def to_structure(self) -> "Structure":
@@ -114,7 +114,8 @@ class StructureRow:
         Returns
         -------
         Structure
-            The pymatgen structure; of a file with the steps of a calculation, the last.
+            The pymatgen structure; of a file with the steps of a calculation, the last; of a `Crystal`, one of bare
+            elements.
 
         Raises
         ------
@@ -134,7 +135,7 @@ class StructureRow:
                 return _from_record(self.payload)
         except Exception as error:  # pymatgen's parsers raise whatever they meet
             raise ValueError(self._reason(error)) from error
-        return self.payload
+        return self.payload.to_structure() if isinstance(self.payload, Crystal) else self.payload
 
     def to_crystal(self) -> Crystal:
         """Parse the crystal to arrays; a plain JSON object without pymatgen, which is some ten times faster.
@@ -171,6 +172,8 @@ class StructureRow:
         ValueError
             As `to_crystal` does.
         """
+        if isinstance(self.payload, Crystal):
+            return ReadCrystal(self.payload, ())
         cell = _plain_cell(self.payload)
         if cell is None:
             structure = self.to_structure()

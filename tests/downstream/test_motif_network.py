@@ -287,6 +287,11 @@ def test_one_structure_is_no_list(tables):
         motif_network(tables, valences="none")
 
 
+def test_settings_are_checked_before_structures():
+    with pytest.raises(TypeError, match="'engines' is no setting of find_motifs; pass one of engine, strategy,"):
+        motif_network(["no structure"], engines="numba")
+
+
 def test_one_id_is_no_list_of_ids():
     numbered = motif_network([STRUCTURES["MgO"], STRUCTURES["SrTiO3"], STRUCTURES["BaTiO3"]], ids=["1", "2", "12"])
     assert numbered.subset(["12"]).formulas == ("BaTiO3",)

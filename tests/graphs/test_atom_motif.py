@@ -124,6 +124,60 @@ def test_bonds_can_be_given_and_found_by_crystalnn():
 
 
 @pytest.mark.parametrize("merge", [True, False])
+@pytest.mark.parametrize("bonds", ["shells", "crystalnn"])
+def test_atoms_with_nothing_near_have_no_bonds(merge, bonds):
+    argon = Structure(Lattice.cubic(20), ["Ar"], [[0, 0, 0]])
+    beside = Structure(Lattice.cubic(30), ["Ar", "O", "C"], [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.538]])
+    graphs = atom_motif_graphs([argon, beside], bonds=bonds, merge=merge)
+    assert [graph.n_bonds for graph in graphs] == [0, 1]
+    assert graphs[1].numbers[graphs[1].bond_atoms[0]].tolist() in ([8, 6], [6, 8])
+
+
+def test_an_atom_is_bonded_to_its_whole_shell_if_the_nearest_is_within_6_angstrom():
+    """Second neighbours in caesium are 6.14 Å away; and a distance of 6 Å is one however a crystal is turned."""
+    caesium = Structure.from_spacegroup("Im-3m", Lattice.cubic(6.14), ["Cs"], [[0, 0, 0]])
+    near, far = (Structure(Lattice.cubic(a), ["Ar"], [[0, 0, 0]]) for a in (6, 6.1))
+    rng = np.random.default_rng(0)
+    turns = [np.linalg.qr(rng.normal(size=(3, 3)))[0] for _ in range(5)]
+    turned = [Structure(6 * turn, ["Ar"], [[0, 0, 0]]) for turn in turns]
+    graphs = atom_motif_graphs([caesium, far, near, *turned])
+    assert [graph.n_bonds for graph in graphs] == [14, 0] + [3] * 6
+    assert graphs[0].bond_lengths.max() > 6
+    given = atom_motif_graphs({"far": far}, bonds={"far": [[0, 0, 1, 0, 0]]})[0]
+    assert given.bond_lengths == pytest.approx([6.1])
+
+
+def test_networks_read_atoms_without_bonds(merged):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch_geometric")
+    torch.set_num_threads(1)
+    neon = Structure(Lattice.cubic(20), ["Ne"], [[0, 0, 0]])
+    beside = Structure(Lattice.cubic(30), ["Ne", "O", "Ti"], [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.555]])
+    lone = atom_motif_graphs([neon, beside])
+    assert [graph.n_bonds for graph in lone] == [0, 1]
+    both = AtomMotifGraphs.concat([lone, merged])
+    for branches in ("both", "atoms"):
+        model = me.AtomMotifRegressor(width=8, n_layers=2, max_epochs=2, validation_fraction=0, branches=branches)
+        told = model.fit(both, np.arange(len(both))).predict(both)
+        assert np.isfinite(told).all()
+        alone = np.concatenate([model.predict(both[[row]]) for row in range(len(both))])
+        np.testing.assert_allclose(told, alone, atol=2e-5)  # float32, sums in another order
+
+
+def test_crystals_are_read_as_structures_are(merged):
+    read = atom_motif_graphs([me.Crystal.from_structure(one) for one in CRYSTALS])
+    assert (read.formulas, read.names) == (merged.formulas, merged.names)
+    for name, column in merged.columns.items():
+        np.testing.assert_array_equal(read.columns[name], column)
+    charged = SALT.copy()
+    charged.add_oxidation_state_by_element({"Na": 1, "Cl": -1})
+    given = {"a": charged, "b": me.Crystal.from_structure(charged), "c": 7}
+    graphs, rejected = build_graphs(given, progress=False)
+    assert (graphs.ids, [one for one, _ in rejected]) == (("a", "b"), ["c"])
+    assert np.array_equal(graphs[0].oxidations, graphs[1].oxidations)
+
+
+@pytest.mark.parametrize("merge", [True, False])
 def test_a_crystal_without_motifs_has_atoms_and_bonds_alone(merge):
     row = next(row for row in me.read_prototypes() if row.id.endswith("UB12"))
     assert len(me.find_motifs(row.to_structure()).motifs) == 0

@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_predict
 
 import matembed as me
 from matembed.downstream._property_training import inner_split
-from matembed.downstream.baselines import one_hot_table
+from matembed.downstream.baselines import one_hot_table, random_table
 from matembed.graphs import (
     AtomMotifClassifier,
     AtomMotifGraphs,
@@ -160,13 +160,12 @@ def test_without_labels_a_network_cannot_tell_them(graphs, target):
 
 
 def test_without_connections_a_network_cannot_tell_them(graphs, target):
-    columns = dict(graphs.columns)
-    columns["link_angles"] = np.full_like(columns["link_angles"], 90)
-    columns["link_shared"] = np.full_like(columns["link_shared"], 2)
-    bent = replace(graphs, columns=columns)
     told, hidden = (AtomMotifRegressor(**SMALL, connections=heard).fit(graphs, target) for heard in (True, False))
-    assert np.array_equal(hidden.predict(graphs), hidden.predict(bent))
-    assert not np.allclose(told.predict(graphs), told.predict(bent))
+    for name, value in (("link_angles", 90), ("link_lengths", 6), ("link_shared", 2)):
+        columns = dict(graphs.columns) | {name: np.full_like(graphs.columns[name], value)}
+        other = replace(graphs, columns=columns)
+        assert np.array_equal(hidden.predict(graphs), hidden.predict(other))
+        assert not np.allclose(told.predict(graphs), told.predict(other))
 
 
 def test_atoms_alone_have_fewer_weights_and_no_motifs(graphs, target):
@@ -179,12 +178,13 @@ def test_atoms_alone_have_fewer_weights_and_no_motifs(graphs, target):
 
 
 def test_vectors_of_tables_are_heard(graphs, target):
-    tables = {"elements": one_hot_table(["O", "Ti", "Si"]), "motifs": me.load("motifs")}
-    plain = AtomMotifRegressor(**SMALL).fit(graphs, target)
+    """The same seed and tokens, with the vectors in another order."""
+    tables = {"elements": one_hot_table(["O", "Ti", "Si"]), "motifs": random_table(graphs.names[::2], 8, seed=0)}
     for name, table in tables.items():
-        model = AtomMotifRegressor(**SMALL, **{name: table}).fit(graphs, target)
-        assert not np.allclose(model.predict(graphs), plain.predict(graphs))
-        assert np.isfinite(predicted(model, CUBIC, QUARTZ)).all()
+        mixed = replace(table, vectors=table.vectors[::-1])
+        fits = [AtomMotifRegressor(**SMALL, **{name: one}).fit(graphs, target) for one in (table, mixed)]
+        assert not np.allclose(fits[0].predict(graphs), fits[1].predict(graphs))
+        assert np.isfinite(predicted(fits[0], CUBIC, QUARTZ)).all()
 
 
 def test_it_learns_what_bonds_tell(graphs, target):

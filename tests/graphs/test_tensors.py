@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+import matembed as me
 from matembed.graphs import AtomMotifRegressor, TensorRegressor, atom_motif_graphs
 
 torch = pytest.importorskip("torch")
@@ -157,6 +158,52 @@ def test_tensors_that_do_not_fit_are_refused(model, graphs):
         TensorRegressor(**SMALL).fit(graphs, np.tile(np.eye(3), (5, 1, 1)))
     with pytest.raises(ValueError, match=r"wanted tensors of shape \(5, 3, 3\), one a crystal, got shape \(1, 3, 3\)"):
         model.score(graphs, second_moments(graphs)[:1])
+
+
+def test_tensors_cannot_be_read_off_motifs(graphs):
+    settings = SMALL | {"max_epochs": 1, "coupling": "readout"}
+    with pytest.raises(ValueError, match=r"coupling='readout' keeps motifs from atoms, .*; use coupling='layers'"):
+        TensorRegressor(**settings).fit(graphs, second_moments(graphs))
+    atoms = TensorRegressor(**settings, branches="atoms").fit(graphs, second_moments(graphs))
+    assert np.isfinite(atoms.predict(graphs)).all()
+
+
+def test_members_disagree(model, graphs):
+    pair = TensorRegressor(**SMALL | {"max_epochs": 1}, n_members=2).fit(graphs, second_moments(graphs))
+    told, std = pair.predict(graphs, return_std=True)
+    assert np.array_equal(told, pair.predict(graphs))
+    both = []
+    for member in pair.members_:
+        alone = copy.copy(pair)
+        alone.members_ = [member]
+        both.append(alone.predict(graphs))
+    np.testing.assert_allclose(told, (both[0] + both[1]) / 2)
+    np.testing.assert_allclose(std, np.abs(both[0] - both[1]) / 2)
+    assert std.max() > 0
+    with pytest.raises(ValueError, match="is one over members, and there is one; fit with n_members=2 or more"):
+        model.predict(graphs, return_std=True)
+
+
+@pytest.mark.parametrize("kind", ["tensors", "scalars"])
+def test_atoms_without_bonds_have_no_directions(graphs, kind):
+    if kind == "tensors":
+        model = TensorRegressor(**SMALL).fit(graphs, second_moments(graphs))
+    else:
+        model = AtomMotifRegressor(**SMALL, atom_layers="equivariant").fit(graphs, np.arange(5.0))
+    lone = Structure(Lattice.tetragonal(20, 25), ["Cu"], [[0, 0, 0]])
+    beside = Structure(Lattice.cubic(30), ["Cu", "O", "N"], [[0, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.538]])
+    crystals = atom_motif_graphs([lone, QUARTZ, beside], merge=False)
+    assert [graph.n_bonds for graph in crystals] == [0, graphs[0].n_bonds, 1]
+    told = model.predict(crystals)
+    alone = np.concatenate([model.predict(crystals[[row]]) for row in range(3)])
+    assert np.isfinite(told).all()
+    np.testing.assert_allclose(told, alone, atol=2 * TOLERANCE * np.abs(told).max())
+    if kind == "tensors":
+        np.testing.assert_allclose(told[0], np.trace(told[0]) / 3 * np.eye(3), atol=1e-6)
+
+
+def test_crystals_are_read_as_structures_are(model):
+    assert np.array_equal(model.predict([me.Crystal.from_structure(one) for one in CRYSTALS]), model.predict(CRYSTALS))
 
 
 def test_graphs_of_other_bonds_than_were_learned_from_are_refused(model):

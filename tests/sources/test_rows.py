@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from matembed.motifs import Crystal
 from matembed.sources.rows import FormulaRow, Rows, StructureRow, properties_of, shortened
 
 CELL = {
@@ -107,12 +108,18 @@ def test_shortened_is_one_line_of_valid_text():
 def test_a_plain_record_and_pymatgen_agree_on_the_arrays():
     plain = CELL | {"species": ["Cs+", "Cl-"]}
     structure = Structure(*plain.values())
-    for payload in (plain, {"structure": plain}, {"structure": structure.as_dict()}, structure.as_dict(), structure):
+    written = plain, {"structure": plain}, {"structure": structure.as_dict()}, structure.as_dict()
+    for payload in (*written, structure, Crystal.from_structure(structure)):
         crystal = StructureRow(1, "a", "line 1", payload).to_crystal()
         assert crystal.lattice.tolist() == CELL["lattice"]
         assert crystal.frac_coords.tolist() == CELL["frac_coords"]
         assert crystal.numbers.tolist() == [55, 17]
         assert crystal.valences.tolist() == [1, -1]
+
+
+def test_a_structure_is_made_of_a_crystal():
+    row = StructureRow(1, "a", "line 1", Crystal.from_record(CELL))
+    assert row.to_structure() == Structure(*CELL.values())
 
 
 def test_a_plain_record_needs_no_pymatgen(monkeypatch):
