@@ -291,6 +291,16 @@ def test_benchmark_is_told_that_numbers_are_no_classes(tmp_path):
     assert json.loads(result.read_text())["target"] == "regression"
 
 
+def test_benchmark_computes_where_it_is_told_to(salts, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(pytest.importorskip("torch").cuda, "is_available", lambda: False)
+    words = ["benchmark", str(salts), "--baselines", "dummy", "--folds", "0", "--quiet", "--out", str(tmp_path / "out")]
+    assert main([*words, "--device", "cuda"]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "needs an accelerator that PyTorch can see, and there is none" in error
+    assert not (tmp_path / "out").exists()
+    assert main([*words, "--device", "auto"]) == 0
+
+
 def test_benchmark_reads_a_table_of_vectors(work, salts, tmp_path, capsys):
     words = ["benchmark", str(salts), "--models", "ridge", "--baselines", "dummy", "--quiet"]
     assert main([*words, "--table", str(work / "elements"), "--out", str(tmp_path / "vectors")]) == 0
@@ -716,6 +726,7 @@ def test_every_path_that_is_written_is_checked():
     ("words", "wanted"),
     [
         (["nearest", "elements", "Na", "-n", "few"], "argument -n: must be a whole number, 1 or more, got few"),
+        (["benchmark", "--device", "tpu"], "argument --device: invalid choice: 'tpu'"),
         (["benchmark", "--seeds", "-1"], "argument --seeds: must be a whole number, 0 or more, got -1"),
         (["benchmark", "--sizes", "x"], "argument --sizes: must be a whole number, 1 or more, got x"),
     ],

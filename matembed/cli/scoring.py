@@ -125,6 +125,12 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--folds", type=whole_number, nargs="+", help="only these (all)")
     command.add_argument("--sizes", nargs="+", type=_size, default=["all"], help="training rows: 300 1000 all (all)")
     command.add_argument("--seeds", nargs="+", type=whole_number, default=[0], help="of draws and models (0)")
+    command.add_argument(
+        "--device",
+        choices=("cpu", "cuda", "auto"),
+        default="cpu",
+        help="where networks compute; the same bytes again on the CPU alone (default: %(default)s)",
+    )
     add_output(command, "--out", folder=True, help="folder of results; what it holds is not done again")
     command.add_argument("--report", type=Path, nargs="+", metavar="RESULTS", help="show folders of results; no run")
     command.add_argument("--against", help="model that the others are compared with (random_forest)")
@@ -298,6 +304,7 @@ def _run_benchmark(options: argparse.Namespace) -> "BenchmarkResults":
         folds=options.folds,
         sizes=options.sizes,
         seeds=options.seeds,
+        device=options.device,
         progress=not options.quiet,
     )
     print(f"results: {options.out}")

@@ -81,8 +81,8 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
     target_transform : "auto", or one or more of {"none", "log", "ratio", "difference"}, default "auto"
         What members learn, each model by each transform. "auto" is "none", "log" if all targets are positive, and with
         an `estimate` also "ratio", or "difference" where one of both is not positive.
-    estimate : int, optional
-        Position of a column that estimates the target.
+    estimate : int or str, optional
+        A column that estimates the target: its position, or its name in a DataFrame.
     weighting : {"fitted", "equal"}, default "fitted"
         Weights with the least mean absolute error on rows left out, or the same for all.
     n_splits : int, default 5
@@ -135,7 +135,7 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         models: Members = MEMBERS,
         n_columns: Tried = None,
         target_transform: Literal["auto"] | Transform | Sequence[Transform] = "auto",
-        estimate: int | None = None,
+        estimate: int | str | None = None,
         weighting: Weighting = "fitted",
         n_splits: int = 5,
         n_seeds: int = 3,
@@ -182,7 +182,8 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         settings = Settings.read(self, "regression")
         rows, given = _read(self, X, y)
         target = _numbers(given)
-        fitted = fit_members(rows, target, groups, settings, self._transforms(rows, target), self.estimate)
+        estimate = self._estimate(rows.shape[1])
+        fitted = fit_members(rows, target, groups, settings, self._transforms(rows, target, estimate), estimate)
         self.members_, self.columns_, self.inner_errors_ = fitted.members, fitted.columns, fitted.errors
         self.range_ = (float(target.min()), float(target.max()))
         self.weights_ = {one.key: one.weight for one in fitted.members}
@@ -190,15 +191,24 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         self.target_transforms_ = {one.name: one.transform for one in best_members(fitted.members, fitted.errors)}
         return self
 
-    def _transforms(self, rows: Floats, target: Floats) -> tuple[str, ...]:
-        """List the transforms to try, all of which the target and its estimate allow."""
-        if self.estimate is not None and not (is_count(self.estimate, 0) and self.estimate < rows.shape[1]):
-            msg = f"estimate must be the position of one of {rows.shape[1]} columns, got {self.estimate!r}"
+    def _estimate(self, n_columns: int) -> int | None:
+        """Find the position of the estimate, if there is one."""
+        if self.estimate is None:
+            return None
+        names = list(getattr(self, "feature_names_in_", ()))
+        place = names.index(self.estimate) if self.estimate in names else self.estimate
+        if not (is_count(place, 0) and int(place) < n_columns):
+            wanted = f"the position, or the name in a DataFrame, of one of {n_columns} columns"
+            msg = f"estimate must be {wanted}, got {self.estimate!r}"
             raise ValueError(msg)
+        return int(place)
+
+    def _transforms(self, rows: Floats, target: Floats, estimate: int | None) -> tuple[str, ...]:
+        """List the transforms to try, all of which the target and its estimate allow."""
         positive = bool((target > 0).all())
-        divides = positive and self.estimate is not None and bool((rows[:, self.estimate] > 0).all())
+        divides = positive and estimate is not None and bool((rows[:, estimate] > 0).all())
         if self.target_transform == "auto":
-            by_estimate = () if self.estimate is None else ("ratio" if divides else "difference",)
+            by_estimate = () if estimate is None else ("ratio" if divides else "difference",)
             return ("none", *(("log",) if positive else ()), *by_estimate)
         known, tried = get_args(Transform), as_several(self.target_transform)
         if not tried or any(one not in known for one in tried) or len(set(tried)) < len(tried):
@@ -207,8 +217,8 @@ class BlendRegressor(RegressorMixin, BaseEstimator):
         if ("log" in tried and not positive) or ("ratio" in tried and not divides):
             msg = "log takes positive targets, and ratio also an estimate (a column) that is positive; choose another"
             raise ValueError(msg)
-        if "difference" in tried and self.estimate is None:
-            msg = "difference takes an estimate, the position of a column"
+        if "difference" in tried and estimate is None:
+            msg = "difference takes an estimate, a column; name one"
             raise ValueError(msg)
         return tried
 

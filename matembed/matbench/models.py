@@ -29,7 +29,9 @@ can be chosen by a row that is tested. What it returns takes the inputs themselv
 that has a method ``read``, as that of `RememberedMaterials`, is asked by it for what is to stand in their place.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -38,8 +40,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
+from matembed._lock import held
+from matembed._optional import import_extra
+from matembed.cards import package_versions
 from matembed.corpus.formulas import FormulaError, amounts_of
 from matembed.corpus.material_sets import MaterialSets
+from matembed.downstream._network_estimators import Device
 from matembed.downstream.baselines import one_hot_table
 from matembed.downstream.blends import BlendClassifier, BlendRegressor
 from matembed.downstream.bond_network import BondNetworkFeaturizer
@@ -53,6 +59,7 @@ from matembed.downstream.motif_blocks import BLOCKS
 from matembed.downstream.polymorphs import proportion_labels
 from matembed.elements import SYMBOLS
 from matembed.embeddings import EmbeddingTable
+from matembed.encoders._training import choose_device
 from matembed.graphs.atom_motif import AtomMotifGraphs
 from matembed.graphs.building import atom_motif_graphs
 from matembed.graphs.regressor import AtomMotifClassifier, AtomMotifRegressor
@@ -82,6 +89,7 @@ BASELINES = ("dummy", "one_hot_ridge", "random_forest")  # of every run
 COMPOSITION_MODELS = ("one_hot_ridge", "composition_forest", "composition_network")  # which read no more of structures
 
 _MOST_KERNEL_ROWS = 20_000
+_GRAPH_SETTINGS: Any = {"bonds": "shells", "merge": True, "strategy": "simplest"}  # the networks' own
 _N_TREES, _SHARE_TRIED = 300, 0.33  # of the baseline forests: trees, and the share of columns tried at each split
 
 
@@ -260,10 +268,12 @@ class TransformerModels:
         What `TransformerRegressor` starts from; by default random weights.
     sets : RememberedMaterials
         Of the sets that it reads.
+    device : {"cpu", "cuda", "auto"}
+        Where networks compute.
     """
 
-    def __init__(self, model: str | None, sets: RememberedMaterials) -> None:
-        self.model, self.read = model, sets.read
+    def __init__(self, model: str | None, sets: RememberedMaterials, *, device: Device = "cpu") -> None:
+        self.model, self.read, self.device = model, sets.read, device
 
     def __call__(self, task: MatbenchTask, seed: int) -> TransformerRegressor | TransformerClassifier:
         """Make a network, not fitted.
@@ -280,7 +290,8 @@ class TransformerModels:
         TransformerRegressor or TransformerClassifier
             Takes what ``read`` returns, or materials.
         """
-        return (TransformerRegressor if task.task == "regression" else TransformerClassifier)(self.model, seed=seed)
+        kind = TransformerRegressor if task.task == "regression" else TransformerClassifier
+        return kind(self.model, device=self.device, seed=seed)
 
 
 class AtomMotifModels:
@@ -290,6 +301,11 @@ class AtomMotifModels:
     ----------
     elements : EmbeddingTable, optional
         Vectors of elements or species, which networks know beside what they learn of each element.
+    device : {"cpu", "cuda", "auto"}
+        Where networks compute.
+    graphs : Path, optional
+        Folder to keep graphs in, for others that read the same crystals; made if need be, and made anew where other
+        versions of packages have made it. By default graphs are kept in memory alone.
 
     Examples
     --------
@@ -299,9 +315,17 @@ class AtomMotifModels:
     ('CsCl', 'CsCl')
     """
 
-    def __init__(self, elements: EmbeddingTable | None = None) -> None:
-        self.elements = elements
-        self.read = RememberedMaterials(atom_motif_graphs, AtomMotifGraphs.concat).read
+    def __init__(
+        self, elements: EmbeddingTable | None = None, *, device: Device = "cpu", graphs: Path | None = None
+    ) -> None:
+        self.elements, self.device, self.graphs = elements, device, graphs
+        self.read = RememberedMaterials(self._graphs, AtomMotifGraphs.concat).read
+
+    def _graphs(self, structures: list[Any]) -> AtomMotifGraphs:
+        if self.graphs is None:
+            return atom_motif_graphs(structures, **_GRAPH_SETTINGS)
+        with held(self.graphs, work="benchmark", wait=True):
+            return _kept_graphs(structures, self.graphs)
 
     def __call__(self, task: MatbenchTask, seed: int) -> AtomMotifRegressor | AtomMotifClassifier:
         """Make a network, not fitted.
@@ -330,7 +354,32 @@ class AtomMotifModels:
             msg = f"atom_motif takes vectors of elements, and {self.elements!r} has none; leave the table or it out"
             raise ValueError(msg)
         kind = AtomMotifRegressor if task.task == "regression" else AtomMotifClassifier
-        return kind(elements=self.elements, seed=seed)
+        return kind(elements=self.elements, device=self.device, seed=seed)
+
+
+def _kept_graphs(structures: Sequence[Any], folder: Path) -> AtomMotifGraphs:
+    """Read the graphs of crystals from a folder; make those that it lacks, and keep them there."""
+    digests = [_digest(one) for one in structures]
+    kept = [AtomMotifGraphs.read(folder)] if folder.exists() else []
+    if any(one.card.settings != _GRAPH_SETTINGS or one.card.versions != package_versions() for one in kept):
+        kept = []
+    known = {digest for one in kept for digest in one.ids}
+    new = {digest: one for digest, one in zip(digests, structures, strict=True) if digest not in known}
+    if new:
+        kept = [AtomMotifGraphs.concat([*kept, atom_motif_graphs(new, **_GRAPH_SETTINGS)])]
+        kept[0].write(folder, overwrite=True)
+    (graphs,) = kept
+    places = {digest: row for row, digest in enumerate(graphs.ids)}
+    chosen: AtomMotifGraphs = graphs[[places[digest] for digest in digests]]
+    return chosen
+
+
+def _digest(structure: Any) -> str:
+    """Digest all of a structure that its graph depends on, to the last bit."""
+    crystal = Crystal.from_structure(structure)
+    arrays = (crystal.lattice, crystal.frac_coords, crystal.numbers, crystal.valences)
+    text = b"".join(b"-" if one is None else one.tobytes() for one in arrays)
+    return hashlib.sha256(text).hexdigest()
 
 
 def baselines_of(task: MatbenchTask) -> tuple[str, ...]:
@@ -354,7 +403,9 @@ def baselines_of(task: MatbenchTask) -> tuple[str, ...]:
     return (*BASELINES[:-1], "composition_forest", BASELINES[-1]) if task.crystals else BASELINES
 
 
-def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]:
+def named_models(
+    table: EmbeddingTable | None = None, *, device: Device = "cpu", graphs: Path | None = None
+) -> dict[str, ModelFactory]:
     """Make the models that go by name.
 
     Parameters
@@ -363,6 +414,10 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
         Vectors of elements for "composition_network" and "atom_motif", and for "ridge", "kernel_ridge", "extra_trees"
         and "boosted_trees" in place of `CompositionFeaturizer`. Elements that it lacks get the vector of their
         neighbours.
+    device : {"cpu", "cuda", "auto"}
+        Where networks compute; "auto" is an accelerator if PyTorch can see one, else the CPU.
+    graphs : Path, optional
+        Folder in which the graphs of "atom_motif" are kept for later.
 
     Returns
     -------
@@ -373,12 +428,22 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
         rows are too many, "blend" where formulas are too few, "atom_motif" where there are no structures or the table
         has no elements.
 
+    Raises
+    ------
+    ImportError
+        If an accelerator is looked for, and PyTorch is not installed.
+    ValueError
+        If there is no such device.
+
     Examples
     --------
     >>> task = MatbenchTask("demo", ("LiF", "NaF"), ("a", "b"), [1.0, 2.0], [0, 1])
     >>> named_models()["ridge"](task, 0).fit(task.inputs, task.target).predict(["KF"]).shape
     (1,)
     """
+    where: Device = "cpu"
+    if device != "cpu":  # settings name what "auto" comes to
+        where = choose_device(device, import_extra("torch", extra="transformer")).type
 
     def of_formulas(featurizer: FormulaFeaturizer) -> RememberedRows:
         return RememberedRows(featurizer, compositions=True)
@@ -432,7 +497,7 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
 
     def of_vectors(task: MatbenchTask, seed: int) -> CompositionRegressor | CompositionClassifier:
         kind = CompositionRegressor if task.task == "regression" else CompositionClassifier
-        return kind(one_hot_table(SYMBOLS[1:]) if table is None else table, seed=seed)
+        return kind(one_hot_table(SYMBOLS[1:]) if table is None else table, device=where, seed=seed)
 
     sets = RememberedMaterials(read_sets, MaterialSets.concat)
     return {
@@ -445,10 +510,10 @@ def named_models(table: EmbeddingTable | None = None) -> dict[str, ModelFactory]
         "extra_trees": learn("extra_trees"),
         "boosted_trees": learn("boosted_trees"),
         "blend": blend,
-        "transformer": TransformerModels(None, sets),
-        "pretrained": TransformerModels("crystals", sets),
+        "transformer": TransformerModels(None, sets, device=where),
+        "pretrained": TransformerModels("crystals", sets, device=where),
         "composition_network": of_vectors,
-        "atom_motif": AtomMotifModels(table),
+        "atom_motif": AtomMotifModels(table, device=where, graphs=graphs),
     }
 
 

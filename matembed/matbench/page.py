@@ -123,6 +123,9 @@ def _page(results: BenchmarkResults, against: str, *, figures: bool) -> Iterator
         official = [task for task in whole if results.tasks[task]["official"]]
         if official:
             yield _Paragraph(_about_published(results, official))
+        missing = _about_missing(results, whole)
+        if missing:
+            yield _Paragraph(missing)
         others = [task for task in results.tasks if not results.tasks[task]["official"]]
         if others:
             yield _Paragraph(
@@ -178,6 +181,23 @@ def _about_published(results: BenchmarkResults, official: Sequence[str]) -> str:
     return text
 
 
+def _about_missing(results: BenchmarkResults, tasks: Sequence[str]) -> str:
+    """Say which models lack folds; nothing if none does."""
+    n_folds = results.summary()["n_folds"]
+    told = []
+    for task in tasks:
+        found = n_folds.loc[task]
+        lacking = found.index[found < len(results.tasks[task]["folds"])]
+        if len(lacking):
+            told.append(f"{task} ({', '.join(lacking)})")
+    if not told:
+        return ""
+    return (
+        f"Folds are missing of {'; '.join(told)}: a mean over some of the folds cannot be compared with one over all "
+        "of them, as every published figure is."
+    )
+
+
 def _about_task(results: BenchmarkResults, task: str, against: str, *, figures: bool) -> Iterator[_Block]:
     facts = results.tasks[task]
     kind = "official Matbench task" if facts["official"] else "not an official Matbench task"
@@ -186,10 +206,12 @@ def _about_task(results: BenchmarkResults, task: str, against: str, *, figures: 
     sizes = results.sizes(task)
     if "all" in sizes:
         yield _metrics(results, task, against)
+        where = "" if results.formulas(task).notna().all() else ", where files of results tell it"
         error = "absolute error of a row" if facts["target"] == "regression" else "share of rows with a wrong class"
         yield _Paragraph(
             f"Spread after ± is the standard deviation over folds, as Matbench tells it. The last column is the mean "
-            f"{error}, less that of {against}, with a 95 % interval: a bootstrap of the test rows that both predicted."
+            f"{error}, less that of {against}, with a 95 % interval: a bootstrap of the test rows that both predicted, "
+            f"in which rows of one formula are drawn together{where}."
         )
     if len(sizes) > 1:
         yield _Paragraph(f"Training rows drawn from each fold, the same for all models: {_leading(results, task)}.")

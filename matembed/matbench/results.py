@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from matembed._atomic import whole_file
 from matembed.matbench.tasks import MATBENCH_METRICS
@@ -22,8 +23,8 @@ __all__ = ["BenchmarkResults", "differing", "read_result", "with_error", "withou
 
 _RUN = ["task", "model", "size", "seed", "fold"]
 _FACTS = ("target", "unit", "n_materials", "folds", "official", "data")
-_COLUMNS = ("ids", "truth", "predicted", "probability")
-_KEYS = {*_RUN, *_FACTS, *_COLUMNS, "kind", "estimator", "n_train", "scores"}
+_COLUMNS = ("ids", "truth", "predicted", "probability", "formulas")
+_KEYS = {*_RUN, *_FACTS, *_COLUMNS[:-1], "kind", "estimator", "n_train", "scores"}
 _SCHEMA = 1
 _TYPE = "BenchmarkResult"
 _SEED = re.compile(r"\w*(?:random_state|seed)=\d+(?:, )?")
@@ -40,7 +41,8 @@ def read_result(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        As `matembed.matbench.runs` wrote it; scores that are null there, as no rows count for them, are NaN.
+        As `matembed.matbench.runs` wrote it; scores that are null there, as no rows count for them, are NaN, and
+        ``formulas`` None if the file has none.
 
     Raises
     ------
@@ -57,12 +59,12 @@ def read_result(path: Path) -> dict[str, Any]:
     if result.get("schema") != _SCHEMA:
         msg = f"{path} has format {result.get('schema')}; this matembed reads format {_SCHEMA}: upgrade matembed"
         raise ValueError(msg)
-    columns = [result[name] for name in _COLUMNS if result[name] is not None]
+    columns = [result[name] for name in _COLUMNS if result.get(name) is not None]
     if not all(isinstance(one, list) and len(one) == len(result["ids"]) for one in columns):
         msg = f"{path} is damaged: {', '.join(_COLUMNS)} are not of one length; remove it, and run it again"
         raise ValueError(msg)
     scores = {metric: math.nan if score is None else score for metric, score in result["scores"].items()}
-    return result | {"scores": scores}
+    return {"formulas": None} | result | {"scores": scores}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +78,10 @@ class BenchmarkResults:
         training rows as text), ``seed``, ``fold``, ``n_train``, ``n_test``, and the metrics of
         `matembed.matbench.tasks.MATBENCH_METRICS`, NaN where a task has others.
     predictions : DataFrame
-        One row for each material tested: ``task``, ``model``, ``size``, ``seed``, ``fold``, ``id``, ``truth``,
-        ``predicted`` (a number, or a class 0 or 1) and ``probability``, NaN in a regression: the probability of
-        class 1 where a model tells one, else its decision function, such as of "ridge", which ranks rows likewise but
-        is not confined to 0 to 1.
+        One row for each material tested: ``task``, ``model``, ``size``, ``seed``, ``fold``, ``id``, ``formula`` (its
+        proportions as text, None if the file does not tell), ``truth``, ``predicted`` (a number, or a class 0 or 1)
+        and ``probability``, NaN in a regression: the probability of class 1 where a model tells one, else its decision
+        function, such as of "ridge", which ranks rows likewise but is not confined to 0 to 1.
     tasks : mapping of str to mapping
         What is known of each task: ``target`` ("regression" or "classification"), ``unit``, ``n_materials``,
         ``folds``, ``official``, ``data`` (a digest).
@@ -304,7 +306,7 @@ class BenchmarkResults:
         size : int or "all", default "all"
             Of the training sets.
         n_draws : int, default 2000
-            Of the bootstrap, which draws test rows with replacement.
+            Of the bootstrap, which draws formulas with replacement, each with all of its test rows.
         confidence : float, default 0.95
             Of the interval.
         seed : int, default 0
@@ -313,10 +315,11 @@ class BenchmarkResults:
         Returns
         -------
         DataFrame, index ``task``
-            Tasks that both have run on: ``n_rows`` that both have predicted; the mean error of ``a`` and of ``b`` over
-            these rows: absolute error in the unit of the target, or the share of wrong classes; ``difference``, a - b,
-            and its interval, ``low`` to ``high``. Errors of a row are averaged over seeds. The interval is that of the
-            test rows: it does not tell what other training rows or seeds would have given.
+            Tasks that both have run on: ``n_rows`` that both have predicted, and their ``n_formulas``, where a row
+            whose formula no file tells counts as one; the mean error of ``a`` and of ``b`` over these rows: absolute
+            error in the unit of the target, or the share of wrong classes; ``difference``, a - b, and its interval,
+            ``low`` to ``high``. Errors of a row are averaged over seeds. The interval is that of the test rows: it does
+            not tell what other training rows or seeds would have given.
 
         Raises
         ------
@@ -335,14 +338,16 @@ class BenchmarkResults:
             if not len(both):
                 continue
             differences = (both[a] - both[b]).to_numpy()
-            low, high = _interval(differences, n_draws, confidence, seed)
+            told = self.formulas(task)[both.index]
+            formula, formulas = pd.factorize(told.where(told.notna(), told.index.to_series()))
+            low, high = _interval(differences, formula, n_draws, confidence, seed)
             means = (float(both[a].mean()), float(both[b].mean()))
-            found[task] = (len(both), *means, float(differences.mean()), low, high)
+            found[task] = (len(both), len(formulas), *means, float(differences.mean()), low, high)
         if not found:
             models = ", ".join(sorted(set(self.scores["model"])))
             msg = f"no task has rows that {a!r} and {b!r} both predicted with size {size!r}; there are {models}"
             raise ValueError(msg)
-        columns = ["n_rows", "a", "b", "difference", "low", "high"]
+        columns = ["n_rows", "n_formulas", "a", "b", "difference", "low", "high"]
         return pd.DataFrame.from_dict(found, orient="index", columns=columns).rename_axis("task")
 
     def _row_errors(self, task: str, size: str) -> pd.DataFrame:
@@ -351,6 +356,22 @@ class BenchmarkResults:
         rows = rows[(rows["task"] == task) & (rows["size"] == size)]
         errors = rows[["id", "model"]].assign(error=(rows["predicted"] - rows["truth"]).abs())
         return errors.pivot_table(index="id", columns="model", values="error")
+
+    def formulas(self, task: str) -> pd.Series:
+        """List the formulas of a task.
+
+        Parameters
+        ----------
+        task : str
+            Its name.
+
+        Returns
+        -------
+        Series of str, index ``id``
+            Proportions of each material that was tested; None where no file tells them.
+        """
+        rows = self.predictions[self.predictions["task"] == task]
+        return rows.groupby("id")["formula"].first()
 
     def learning_curve(self, task: str) -> pd.DataFrame:
         """Tabulate the scores of a task for all sizes of training sets.
@@ -600,10 +621,9 @@ def _frames(
     predictions = []
     for result in results:
         columns = {name: str(result[name]) if name == "size" else result[name] for name in _RUN}
-        columns |= {"id": result["ids"], "truth": result["truth"], "predicted": result["predicted"]}
-        predictions.append(
-            pd.DataFrame(columns | {"probability": result["probability"]}).astype({"probability": float})
-        )
+        columns |= {"id": result["ids"], "formula": result["formulas"], "truth": result["truth"]}
+        columns |= {name: result[name] for name in ("predicted", "probability")}
+        predictions.append(pd.DataFrame(columns).astype({"formula": object, "probability": float}))
     return pd.DataFrame(list(_score_rows(results))), pd.concat(predictions, ignore_index=True), tasks, estimators
 
 
@@ -614,9 +634,13 @@ def _score_rows(results: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield row | counts | {"n_test": len(result["ids"])} | result["scores"]
 
 
-def _interval(differences: np.ndarray[Any, Any], n_draws: int, confidence: float, seed: int) -> tuple[float, float]:
-    """Bootstrap the mean: percentiles over draws of rows."""
+def _interval(
+    differences: NDArray[Any], group: NDArray[np.intp], n_draws: int, confidence: float, seed: int
+) -> tuple[float, float]:
+    """Bootstrap the mean: percentiles over draws of groups, each with all of its rows."""
     rng = np.random.default_rng(seed)
-    means = [float(differences[rng.integers(len(differences), size=len(differences))].mean()) for _ in range(n_draws)]
+    sums, counts = np.bincount(group, differences), np.bincount(group)
+    drawn = (rng.integers(len(sums), size=len(sums)) for _ in range(n_draws))
+    means = [sums[groups].sum() / counts[groups].sum() for groups in drawn]
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)

@@ -1,8 +1,9 @@
 """A benchmark run: every model and every baseline on every fold, each result a file as soon as it is there.
 
 A folder of results holds ``{task}/{model}/{size}-fold{fold}-seed{seed}.json``, size "all" or the number of training
-rows drawn. A file holds ids, targets and predictions of the test rows, their scores and what the model was, so that
-tables and figures can be made again without data or models, and folders of several people can be put side by side.
+rows drawn. A file holds ids, formulas, targets and predictions of the test rows, their scores and what the model was,
+so that tables and figures can be made again without data or models, and folders of several people can be put side by
+side. Graphs that "atom_motif" has read are kept beside, in ``_graphs``, for later runs; without it they are made again.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ from tqdm import tqdm
 
 from matembed._atomic import refuse_occupied, whole_file
 from matembed.cards import package_versions
+from matembed.downstream._network_estimators import Device
 from matembed.embeddings import EmbeddingTable
 from matembed.matbench.models import (
     COMPOSITION_MODELS,
@@ -42,6 +44,7 @@ __all__ = ["Size", "run_benchmark"]
 Size: TypeAlias = int | Literal["all"]
 
 _KIND = "BenchmarkResults"
+_GRAPHS = "_graphs"  # no name of a task
 _FILE_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _MOST_NAMED = 20  # ids of materials in an error
@@ -76,6 +79,7 @@ def run_benchmark(
     folds: Sequence[int] | None = None,
     sizes: Sequence[Size] = ("all",),
     seeds: Sequence[int] = (0,),
+    device: Device = "cpu",
     progress: bool = False,
 ) -> BenchmarkResults:
     """Train and test models and baselines on the folds of tasks; what a folder holds already is not done again.
@@ -108,6 +112,9 @@ def run_benchmark(
         Sizes that a task does not have are passed over.
     seeds : sequence of int, default (0,)
         Of draws and models, 0 to 65,535; each is another run of every fold.
+    device : {"cpu", "cuda", "auto"}
+        Where networks by name compute; all other models compute on the CPU. A network on an accelerator is another
+        model than the same on the CPU, and its results say so.
     progress : bool, default False
         Show a bar.
 
@@ -126,13 +133,16 @@ def run_benchmark(
         If a name is unknown, unfit for a file or that of two tasks, a fold or seed is no whole number, there is nothing
         to do, training rows are of one class, a model cannot learn a task, a model by name cannot read a material, such
         as a disordered structure, `out` holds a result of other data or of another model by the same name or with
-        another table, or a model predicts what is no number, or no probabilities of classes. All but the last two are
-        found before anything is fitted.
+        another table or device, there is no accelerator though one was asked for, or a model predicts what is no
+        number, or no probabilities of classes. All but the last two are found before anything is fitted.
+    ImportError
+        If an accelerator is looked for, and PyTorch is not installed.
 
     Notes
     -----
     Every model gets the seed 2¹⁶ · seed + fold. Results of the same data, models, seeds and versions of packages,
-    which each file of results names, are the same bytes, if the models are repeated by their seed.
+    which each file of results names, are the same bytes, if the models are repeated by their seed. On an accelerator
+    those of networks need not be: sums there come in any order.
 
     Examples
     --------
@@ -150,7 +160,8 @@ def run_benchmark(
     competing = dict(models) if isinstance(models, Mapping) else {name: name for name in _listed("models", models)}
     chosen = None if baselines is None else _listed("baselines", baselines)
     beside = {task.name: baselines_of(task) if chosen is None else chosen for task in several}
-    factories = _factories(competing, list(dict.fromkeys(chain.from_iterable(beside.values()))), table)
+    known = named_models(table, device=device, graphs=folder / _GRAPHS)
+    factories = _factories(competing, list(dict.fromkeys(chain.from_iterable(beside.values()))), known)
     names = {task: list(dict.fromkeys([*of_task, *competing])) for task, of_task in beside.items()}
     if not factories:
         msg = "there is nothing to run: no models and no baselines; name one"
@@ -184,14 +195,13 @@ def _listed(name: str, values: Any) -> list[Any]:
 
 
 def _factories(
-    asked: Mapping[str, str | ModelFactory], baselines: Sequence[str], table: EmbeddingTable | None
+    asked: Mapping[str, str | ModelFactory], baselines: Sequence[str], known: Mapping[str, ModelFactory]
 ) -> dict[str, ModelFactory]:
     """Look up models, baselines first; both are known by a name that can be that of a folder."""
     twice = sorted({name for name, model in asked.items() if name in baselines and model != name})
     if twice:
         msg = f"{', '.join(twice)} is the name of a baseline; give your model another"
         raise ValueError(msg)
-    known = named_models(table)
     found = {}
     for name, model in {**{one: one for one in baselines}, **asked}.items():
         if not _FILE_NAME.fullmatch(name):
@@ -400,6 +410,7 @@ def _measure(run: _Run, factory: ModelFactory, folder: Path, text: str, more: di
         | {
             "scores": {metric: score if math.isfinite(score) else None for metric, score in scores.items()},
             "ids": [task.ids[idx] for idx in test_idx],
+            "formulas": [task.formulas[idx] for idx in test_idx],
             "truth": truth.tolist(),
             "predicted": predicted.astype(truth.dtype).tolist(),
             "probability": None if probability is None else probability.tolist(),

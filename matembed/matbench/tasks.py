@@ -22,6 +22,8 @@ from pymatgen.core.structure import IStructure
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from matembed.corpus.formulas import FormulaError
+from matembed.downstream.polymorphs import proportion_labels
 from matembed.downstream.tasks import Task
 from matembed.sources import shortened
 
@@ -246,6 +248,17 @@ class MatbenchTask:
             and (self.own_ids if facts.digest is None else target_digest(target) == facts.digest)
             and np.array_equal(self.folds[order], official_folds(len(self), classes))
         )
+
+    @cached_property
+    def formulas(self) -> tuple[str, ...]:
+        """Text of the proportions of each material, alike for polymorphs; the id where no elements can be read."""
+        labels = []
+        for one, material in zip(self.ids, self.inputs, strict=True):
+            try:
+                labels += proportion_labels([getattr(material, "composition", material)])
+            except (FormulaError, TypeError):
+                labels.append(one)
+        return tuple(labels)
 
     @cached_property
     def sha256(self) -> str:

@@ -192,6 +192,16 @@ def test_columns_are_known_by_name_where_they_have_names() -> None:
             blend.predict(other)
 
 
+def test_an_estimate_is_a_column_by_name_or_by_position() -> None:
+    settings = {**QUICK, "target_transform": "difference"}
+    by_name, by_place = (BlendRegressor(**settings, estimate=one).fit(FRAME, TARGET) for one in ("c", 2))
+    assert by_name.estimate == "c"
+    assert np.array_equal(by_name.predict(FRAME), by_place.predict(FRAME))
+    for one, rows in (("z", FRAME), ("c", ROWS)):
+        with pytest.raises(ValueError, match=f"the name in a DataFrame, of one of 6 columns, got '{one}'"):
+            BlendRegressor(**settings, estimate=one).fit(rows, TARGET)
+
+
 def test_a_failed_fit_leaves_nothing_to_predict_with() -> None:
     blend = BlendRegressor(models=["ridge"], estimate=6)
     with pytest.raises(ValueError, match="one of 6 columns"):

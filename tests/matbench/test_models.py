@@ -184,6 +184,45 @@ def test_graphs_are_made_once_and_in_the_order_asked_for(monkeypatch):
     assert [one.reduced_formula for one in made] == [CRYSTALS[row].reduced_formula for row in (0, 3, 1, 4, 2)]
 
 
+def test_graphs_that_are_kept_are_those_of_the_same_crystals_settings_and_versions(tmp_path, monkeypatch):
+    made = []
+
+    def counted(structures, **settings):
+        made.append(len(structures))
+        return atom_motif_graphs(structures, **settings)
+
+    def ask(rows):
+        """Ask as another run would, and say how many graphs it made."""
+        made.clear()
+        asked = [crystals[row] for row in rows]
+        found = AtomMotifModels(graphs=folder).read(asked)
+        for name, expected in atom_motif_graphs(asked).columns.items():
+            if name != "motif_tokens":
+                assert np.array_equal(found.columns[name], expected)
+        assert [one.motif_names for one in found] == [one.motif_names for one in atom_motif_graphs(asked)]
+        return sum(made)
+
+    monkeypatch.setattr("matembed.matbench.models.atom_motif_graphs", counted)
+    folder, crystals = tmp_path / "kept", [one.copy() for one in CRYSTALS[:5]]
+    assert ask([0, 3, 1]) == 3
+    assert ask([4, 1, 1, 0, 2]) == 2
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert ask([2, 0, 4, 3, 1]) == 0
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    crystals[2].translate_sites([0], [1e-9, 0, 0])
+    crystals[3].add_oxidation_state_by_element({"Li": 1, "I": -1})
+    assert ask([0, 2, 3]) == 2
+    for name, other in (("strategy", "multi_weights"), ("merge", False)):
+        atom_motif_graphs(crystals, **{name: other}).write(folder, overwrite=True)
+        assert ask([0, 1]) == 2
+    monkeypatch.setattr("matembed.matbench.models.package_versions", lambda: {"matembed": "0.0.1"})
+    assert ask([0, 1]) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept"]
+    (folder / "graphs.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="not the file its config"):
+        ask([0])
+
+
 @pytest.mark.parametrize("materials", [CRYSTALS, SALTS], ids=["crystals", "formulas"])
 def test_transformers_read_each_material_once(materials, monkeypatch):
     written = []
@@ -203,6 +242,21 @@ def test_transformers_read_each_material_once(materials, monkeypatch):
     assert list(map(id, written)) == [id(materials[row]) for row in (0, 3, 1, 4, 2)]
     with pytest.raises(ValueError, match="wanted one material or more, got none"):
         known["transformer"].read([])
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_networks_compute_where_they_are_told_to(there, monkeypatch):
+    torch, task = pytest.importorskip("torch"), task_of(CRYSTALS, LENGTHS)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    for asked, device in (("cpu", "cpu"), ("auto", "cuda" if there else "cpu"), *([("cuda", "cuda")] if there else [])):
+        known = named_models(device=asked)
+        for kind in ("regression", "classification"):
+            made = [known[name](task_of(CRYSTALS, LENGTHS > 5.4, kind), 0) for name in NETWORKS]
+            assert {model.device for model in made} == {device}
+    for wrong, told in (("tpu", "device must be"), *([] if there else [("cuda", "needs an accelerator")])):
+        with pytest.raises(ValueError, match=told):
+            named_models(device=wrong)
+    assert {named_models()[name](task, 0).device for name in NETWORKS} == {"cpu"}
 
 
 def test_atom_motif_takes_the_elements_of_a_table():

@@ -104,6 +104,16 @@ def test_missing_folds_are_told_and_never_the_best(folder, tmp_path):
     assert row["vs_weak"] == pytest.approx(both.mean())
 
 
+def test_missing_folds_are_told_beside_published_figures(official, tmp_path):
+    run_benchmark([official], {"weak": linear(10.0)}, tmp_path / "out", baselines=[])
+    results = run_benchmark([official], MODELS, tmp_path / "out", baselines=[], folds=[0, 1])
+    text = results.report(tmp_path / "page.md").read_text()
+    assert "| published: SaltNet | 0.123 |" in text
+    assert "\nFolds are missing of lengths (strong): a mean over some of the folds cannot be compared with one" in text
+    results = run_benchmark([official], MODELS, tmp_path / "out", baselines=[])
+    assert "missing" not in results.report(tmp_path / "page.md").read_text()
+
+
 def test_missing_folds_of_a_size_are_told_on_the_page(folder, tmp_path):
     results = BenchmarkResults.read(without_a_fold(folder, tmp_path / "part", "8"))
     text = results.report(tmp_path / "part.md").read_text(encoding="utf-8")
@@ -159,6 +169,47 @@ def test_the_interval_has_the_width_of_the_standard_error(results):
     expected = 2 * 1.96 * (errors["strong"] - errors["weak"]).std(ddof=0) / np.sqrt(20)
     row = results.compare("strong", "weak").loc["lengths"]
     assert row["high"] - row["low"] == pytest.approx(expected, rel=0.15)  # of 2,000 draws, and no normal distribution
+
+
+@pytest.fixture
+def polymorphs(tmp_path):
+    """Every salt twice, spelled otherwise, tested in the same fold."""
+    doubled = [
+        cation + "2" + anion + "2" for cation in ("Li", "Na", "K", "Rb", "Cs") for anion in ("F", "Cl", "Br", "I")
+    ]
+    ids, twice = tuple(map(str, range(40))), np.tile(LENGTHS, 2)
+    task = MatbenchTask("lengths", (*SALTS, *doubled), ids, twice, np.tile(official_folds(20), 2), unit="Å")
+    run_benchmark([task], MODELS, tmp_path / "twice", baselines=[])
+    return tmp_path / "twice"
+
+
+def test_rows_of_one_formula_are_drawn_together(polymorphs, tmp_path):
+    results = BenchmarkResults.read(polymorphs)
+    row = results.compare("strong", "weak").loc["lengths"]
+    assert (row["n_rows"], row["n_formulas"]) == (40, 20)
+    text = results.report(tmp_path / "page.md", against="weak").read_text()
+    assert "in which rows of one formula are drawn together." in text
+    for path in polymorphs.glob("lengths/*/*.json"):
+        result = json.loads(path.read_text())
+        del result["formulas"]
+        path.write_text(json.dumps(result))
+    older = BenchmarkResults.read(polymorphs)
+    alone = older.compare("strong", "weak").loc["lengths"]
+    assert (alone["n_rows"], alone["n_formulas"]) == (40, 40)
+    ratio = (row["high"] - row["low"]) / (alone["high"] - alone["low"])
+    assert ratio == pytest.approx(np.sqrt(2), rel=0.1)  # both rows of a salt are missed alike; of 2,000 draws
+    text = older.report(tmp_path / "page.md", against="weak").read_text()
+    assert "in which rows of one formula are drawn together, where files of results tell it." in text
+
+
+def test_a_formula_that_one_file_tells_counts_for_all_models(polymorphs):
+    (path, *_) = polymorphs.glob("lengths/weak/*-fold0-*.json")
+    result = json.loads(path.read_text())
+    del result["formulas"]
+    path.write_text(json.dumps(result))
+    results = BenchmarkResults.read(polymorphs)
+    assert results.predictions["formula"].isna().any()
+    assert results.compare("strong", "weak").loc["lengths", "n_formulas"] == 20
 
 
 def test_a_learning_curve_has_every_size_and_can_be_drawn(results):
@@ -287,7 +338,8 @@ def test_a_result_that_is_damaged_or_of_another_format_is_named(tmp_path):
     path = tmp_path / "salts" / "dummy" / "all-fold0-seed0.json"
     whole = json.loads(path.read_text(encoding="utf-8"))
     for changed, wanted in (
-        ({"predicted": whole["predicted"][:-1]}, "damaged: ids, truth, predicted, probability are not of one length"),
+        ({"predicted": whole["predicted"][:-1]}, "damaged: ids, truth, predicted, probability, formulas are not of"),
+        ({"formulas": whole["formulas"][:-1]}, "damaged"),
         ({"truth": 1.0}, "damaged"),
         ({"schema": 2}, "has format 2; this matembed reads format 1"),
     ):

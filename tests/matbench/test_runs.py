@@ -16,7 +16,7 @@ from matembed import FormulaFeaturizer
 from matembed.downstream.baselines import one_hot_table, random_table
 from matembed.downstream.composition_models import CompositionRegressor
 from matembed.elements import SYMBOLS
-from matembed.graphs import AtomMotifRegressor, atom_motif_graphs
+from matembed.graphs import AtomMotifGraphs, AtomMotifRegressor, atom_motif_graphs
 from matembed.matbench.runs import run_benchmark
 from matembed.matbench.tasks import MatbenchTask
 
@@ -156,6 +156,7 @@ def test_a_result_says_what_it_is(tmp_path):
     run(tmp_path, folds=[2])
     result = json.loads((tmp_path / "lengths" / "trees" / "all-fold2-seed0.json").read_text())
     assert result["ids"] == [IDS[idx] for idx in TASK.split(2)[1]]
+    assert result["formulas"] == [TASK.formulas[idx] for idx in TASK.split(2)[1]]
     assert (result["official"], result["unit"], result["n_train"], result["data"]) == (False, "Å", 16, TASK.sha256)
     assert "ExtraTreesRegressor(n_estimators=10, random_state=2)" in result["estimator"]
     assert "0x" not in result["estimator"]
@@ -314,12 +315,36 @@ def test_graphs_of_crystals_are_made_once_in_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr("matembed.matbench.models.AtomMotifRegressor", small)
     task = MatbenchTask("crystals", tuple(crystals()), IDS, LENGTHS, TASK.folds)
     settings = {"seeds": [0, 1], "sizes": [8, "all"], "folds": [0, 1], "baselines": []}
+    run(tmp_path / "once", task, ["atom_motif"], **settings | {"seeds": [0]})
     run(tmp_path / "once", task, ["atom_motif"], **settings)
     assert len(made) == len(task)
+    graphs = AtomMotifGraphs.read(tmp_path / "once" / "_graphs")
+    assert len(graphs) == len(task)
     again = run(tmp_path / "again", task, {"atom_motif": lambda task, seed: small(seed=seed)}, **settings)
     assert len(made) > 6 * len(task)
     assert again.scores["model"].value_counts().to_dict() == {"atom_motif": 8}
-    assert contents(tmp_path / "once") == contents(tmp_path / "again")  # nothing else is changed by it
+    assert sorted(path.name for path in (tmp_path / "once").iterdir()) == ["_graphs", "config.json", "crystals"]
+    once, anew = (contents(tmp_path / name / "crystals") for name in ("once", "again"))
+    assert once == anew  # nothing else is changed by it
+
+
+def test_results_of_a_network_on_another_device_are_not_gone_on_with(tmp_path, monkeypatch):
+    torch, _ = pytest.importorskip("torch"), pytest.importorskip("torch_geometric")
+    small = partial(AtomMotifRegressor, width=8, n_layers=1, max_epochs=1)
+    monkeypatch.setattr("matembed.matbench.models.AtomMotifRegressor", small)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    task = MatbenchTask("crystals", tuple(crystals()), IDS, LENGTHS, TASK.folds)
+    run(tmp_path, task, ["atom_motif"], folds=[0])
+    run(tmp_path, task, ["atom_motif"], folds=[1], device="auto")  # the CPU here
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match="device='cuda' needs an accelerator that PyTorch can see"):
+        run(tmp_path, task, ["atom_motif"], device="cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for device in ("cuda", "auto"):
+        with pytest.raises(ValueError, match=r"of another run, estimator .*device='cuda'.*; name the model otherwise"):
+            run(tmp_path, task, ["atom_motif"], device=device)
+    assert contents(tmp_path) == before
+    assert set(run(tmp_path, task, ["ridge"], device="cuda", folds=[0]).scores["model"]) > {"ridge"}  # is no network
 
 
 def disordered(rows):

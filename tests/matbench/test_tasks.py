@@ -316,6 +316,14 @@ def test_classes_may_be_text(tmp_path):
         read_matbench(path)
 
 
+def test_polymorphs_have_one_formula_and_what_cannot_be_read_its_id():
+    salts = [Structure(Lattice.cubic(4 + idx), ["Cs", "Cl"], [[0, 0, 0], [0.5] * 3]) for idx in range(2)]
+    odd = Structure(Lattice.cubic(4), ["X", "Cl"], [[0, 0, 0], [0.5] * 3])
+    for inputs in ((*salts, odd), ("CsCl", "Cs2Cl2", "Qx2")):
+        task = MatbenchTask("salts", inputs, ("a", "b", "c"), [1.0, 2.0, 3.0], [0, 1, 1])
+        assert task.formulas == ("Cl0.500000 Cs0.500000",) * 2 + ("c",)
+
+
 def test_draws_are_nested_reproducible_and_never_tested():
     task = MatbenchTask("salts", tuple(SALTS), tuple(IDS), GAPS, official_folds(20))
     small, large = task.draw(2, 5, seed=3), task.draw(2, 9, seed=3)
