@@ -69,8 +69,8 @@ class PropertyNetwork(nn.Module):
     Parameters
     ----------
     body : torch.nn.Module
-        Called with `Materials`, gives vectors, shape (n_materials, width). A method ``not_met`` may list the elements
-        of materials that it knows nothing of.
+        Called with `Materials`, gives vectors, shape (n_materials, width). A method ``meet`` may note what it will
+        learn from, and a method ``not_met`` list the elements of materials that it knows nothing of.
     head : torch.nn.Module
         Called with these vectors, gives `Goal.n_outputs` numbers of each.
     goal : {"laplace", "gaussian", "logistic", "tensor"}
@@ -90,6 +90,11 @@ class PropertyNetwork(nn.Module):
     def forward(self, materials: Materials) -> Tensor:
         """Read materials: what the head says, shape (n_materials, n_outputs)."""
         return self.head(self.body(materials))
+
+    def meet(self, materials: Materials) -> None:
+        """Show the body what it will learn from, if it wants to know."""
+        note: Callable[[Materials], None] = getattr(self.body, "meet", lambda _: None)
+        note(materials)
 
     def not_met(self, materials: Materials) -> list[str]:
         """List the elements of materials that the body knows nothing of, if it can tell."""

@@ -157,6 +157,7 @@ class _Training:
         self.rows, self.aside = inner_split(materials.formulas, settings.validation_fraction, self.rng, labels)
         torch.manual_seed(int(self.rng.integers(1 << 62)))
         self.network: Any = make_network().to(device)
+        self.network.meet(materials[self.rows])
         self.goal = GOALS[self.network.goal]
         centre, scale = self.goal.standard(target[self.rows])
         if not np.ptp(target[self.rows], axis=0).any():

@@ -47,8 +47,6 @@ class SetReader(nn.Module):
     def forward(self, sets: MaterialSets) -> Tensor:
         """Describe materials: shape (n_materials, width)."""
         device = self.met.device
-        if self.training:
-            self.met[torch.from_numpy(sets.words.astype(np.int64)).to(device)] = True
         read = hide(Index(sets), nothing_hidden(len(sets))).tensors(torch, device)
         states = self.transformer(**read).last_hidden_state
         counts = read["token_starts"].diff()
@@ -63,6 +61,10 @@ class SetReader(nn.Module):
             shares = amounts / total.clamp_min(torch.finfo(total.dtype).tiny)[material]
             parts.append(torch.zeros_like(parts[0]).index_add(0, material, tokens * shares[:, None]))
         return torch.cat(parts, dim=1)
+
+    def meet(self, sets: MaterialSets) -> None:
+        """Note which words there are to learn of."""
+        self.met[torch.from_numpy(np.unique(sets.words).astype(np.int64)).to(self.met.device)] = True
 
     def not_met(self, sets: MaterialSets) -> list[str]:
         """List the elements of materials that no material held in training, by atomic number."""

@@ -202,6 +202,14 @@ class TensorReadout(nn.Module):
         total = scatter(batch.atom_counts, batch.atom_crystals, dim_size=batch.n_crystals)
         return scatter(told, batch.atom_crystals, dim_size=batch.n_crystals) / total[:, None]
 
+    def meet(self, graphs: "AtomMotifGraphs") -> None:
+        """Note which elements there are to learn of."""
+        self.network.meet(graphs)
+
+    def not_met(self, graphs: "AtomMotifGraphs") -> list[str]:
+        """List the elements that no crystal held in training, if no vector of one that was points to the same side."""
+        return self.network.not_met(graphs)
+
 
 def symmetric_basis() -> Tensor:
     """Return the tensors that `TensorReadout` tells amounts of: shape (6, 3, 3), orthonormal, first the isotropic."""

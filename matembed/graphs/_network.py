@@ -172,12 +172,18 @@ class AtomMotifNetwork(nn.Module):
         of_motifs = self.read_motifs(motifs, batch.motif_counts, batch.motif_crystals, batch.n_crystals)
         return torch.cat([read, of_motifs], dim=1)
 
+    def meet(self, graphs: AtomMotifGraphs) -> None:
+        """Note which elements there are to learn of."""
+        numbers = np.unique(graphs.columns["numbers"]).astype(np.int64)
+        self.elements.met[torch.from_numpy(numbers).to(self.elements.met.device)] = True
+
     def not_met(self, graphs: AtomMotifGraphs) -> list[str]:
-        """List the elements that no crystal held in training, if no table knows them."""
+        """List the elements that no crystal held in training, if no vector of one that was points to the same side."""
+        known = self.elements.met[:, 0]
         if self.elements.known:
-            return []
-        held = torch.from_numpy(np.unique(graphs.columns["numbers"]).astype(np.int64))
-        return [SYMBOLS[number] for number in held[~self.elements.met.cpu()[held, 0]].tolist()]
+            vectors = self.elements.vectors
+            known = known | (vectors @ vectors[known].T > 0).any(dim=1)
+        return [SYMBOLS[number] for number in np.unique(graphs.columns["numbers"]) if not known[number]]
 
     def states(self, graphs: AtomMotifGraphs) -> tuple[Batch, Tensor, Any, Tensor | None]:
         """Read graphs: the last states of atoms, what goes in directions, and the last states of motifs."""
@@ -248,8 +254,6 @@ class _ElementStates(nn.Module):
             nn.init.normal_(self.of_vector.weight, std=_SPREAD)  # vectors have about length 1
 
     def forward(self, batch: Batch) -> Tensor:
-        if self.training:
-            self.met[batch.numbers] = True
         learned = self.learned(batch.numbers) * self.met[batch.numbers]
         states = learned + self.of_oxidation(self.oxidations(batch.oxidations))
         return states + self.of_vector(self.vectors)[batch.numbers] if self.known else states

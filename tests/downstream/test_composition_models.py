@@ -1,5 +1,7 @@
 """CompositionRegressor and CompositionClassifier: what they cannot tell apart, and what they learn from a table."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -15,6 +17,8 @@ from matembed.elements import ATOMIC_NUMBERS
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
+
+from matembed.downstream._composition_network import CompositionNetwork, _columns  # noqa: E402
 
 CATIONS, ANIONS = ("Li", "Na", "K", "Rb", "Mg", "Ca", "Sr", "Ba"), ("F", "Cl", "Br", "O", "S", "Se")
 FORMULAS = [f"{a}{n}{b}{m}" for a in CATIONS for b in ANIONS for n, m in ((1, 1), (2, 1), (1, 3))]
@@ -75,6 +79,76 @@ def test_an_element_that_no_training_formula_has_is_known_by_its_vector(target):
     model = CompositionRegressor(me.load("elements"), **SMALL).fit(formulas, kept)
     rubidium, potassium, fluorine = model.predict(["RbCl", "KCl", "FCl"])
     assert abs(rubidium - potassium) < abs(rubidium - fluorine)
+
+
+def body(*, dim=8, n_layers=1):
+    """Make a network of random weights, and of random vectors, that answers as after training."""
+    torch.manual_seed(0)
+    vectors = element_matrix(random_table([*CATIONS, *ANIONS], dim, seed=1))
+    network = CompositionNetwork(vectors, train_vectors=False, width=16, n_layers=n_layers, n_heads=2, dropout=0.1)
+    network.meet(read_compositions(FORMULAS))
+    return network.eval()
+
+
+def attended(network, *formulas):
+    """Tell what attention makes of each formula, averaged by fractions."""
+    with torch.inference_mode():
+        return network(read_compositions(formulas))[:, :16].numpy()
+
+
+def test_elements_hear_each_other():
+    """If they did not, each would add the same to any formula."""
+    salt, halite, fluoride, chloride = attended(body(), "LiF", "NaCl", "NaF", "LiCl")
+    assert np.abs(salt + halite - fluoride - chloride).max() > 0.01
+
+
+def test_what_an_element_says_depends_on_its_fraction():
+    """If it did not, what all say together would be linear in fractions."""
+    little, half, much = attended(body(n_layers=1), "LiF3", "LiF", "Li3F")
+    assert np.abs(little + much - 2 * half).max() > 0.01
+
+
+def test_statistics_are_those_of_the_vectors_by_fractions():
+    network, compositions = body(), read_compositions(["Li3F", "BaO"])
+    vectors = network.vectors.weight.numpy()
+    lithium, fluorine = vectors[[3, 9]]
+    columns = _columns(*network._read(compositions))[0].numpy()
+    mean = (3 * lithium + fluorine) / 4
+    std = np.sqrt((3 * (lithium - mean) ** 2 + (fluorine - mean) ** 2) / 4)
+    both = np.stack([lithium, fluorine])
+    expected = np.concatenate([mean, std, both.min(axis=0), both.max(axis=0)])
+    np.testing.assert_allclose(columns, expected, atol=1e-6)
+
+
+def test_statistics_are_read_in_standard_deviations_over_what_is_learned_from():
+    network, compositions = body(), read_compositions(FORMULAS)
+    columns = _columns(*network._read(compositions))
+    standard = (columns - network.statistics.centre) * network.statistics.scale
+    np.testing.assert_allclose(standard.mean(dim=0), 0, atol=1e-5)
+    np.testing.assert_allclose(standard.std(dim=0, correction=0), 1, atol=1e-4)
+    network.meet(read_compositions(["LiF"] * 3))  # nothing varies
+    assert not network.statistics.scale.any()
+
+
+def test_statistics_alone_are_read_of_half_of_the_formulas_in_training():
+    network, formulas = body().train(), read_compositions(["LiF"] * 1000)
+    with torch.inference_mode():
+        told = network(formulas)
+    alone = (told[:, :32] == 0).all(dim=1)
+    assert 400 < int(alone.sum()) < 600
+    assert told[:, 32:].any(dim=1).all()
+
+
+def test_elements_of_which_nothing_was_learned_are_named(model, target):
+    with pytest.warns(
+        UserWarning, match="nothing was learned of U; predictions of materials that hold them are guesses"
+    ):
+        CompositionRegressor(one_hot_table([*CATIONS, *ANIONS, "U"]), **SMALL).fit(FORMULAS, target).predict(["UO2"])
+    learned = CompositionRegressor(me.load("elements"), **SMALL).fit(FORMULAS, target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(FORMULAS)
+        learned.predict(["UO2"])  # its vector is like others
 
 
 def test_elements_that_the_table_lacks_are_made_from_others():

@@ -1,5 +1,6 @@
 """AtomMotifNetwork: what atoms start from, how far it can read, and who hears whom."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 import matembed as me
-from matembed.downstream.baselines import random_table
+from matembed.downstream.baselines import one_hot_table, random_table
 from matembed.graphs import AtomMotifRegressor, TensorRegressor, atom_motif_graphs
 from matembed.graphs.regressor import make_body
 
@@ -49,6 +50,24 @@ def test_an_element_not_met_in_training_is_its_vector_and_nothing_else():
         kept = state.learned(numbers) * state.met[numbers]
     assert kept[0].abs().sum() > 0
     assert kept[1].abs().sum() == 0
+
+
+@pytest.mark.parametrize("table", [None, one_hot_table(["K", "Na", "F", "Cl"])], ids=["alone", "one-hot"])
+def test_elements_of_which_nothing_was_learned_are_named(table):
+    learned = [salt("K", anion, length) for anion in ("F", "Cl") for length in (5.3, 5.6)]
+    model = AtomMotifRegressor(**SETTINGS, elements=table, max_epochs=1).fit(learned, np.arange(4.0))
+    with pytest.warns(
+        UserWarning, match="nothing was learned of Na; predictions of materials that hold them"
+    ):
+        model.predict([salt("Na", "F", 4.6)])
+
+
+def test_elements_with_vectors_like_others_are_no_guess():
+    learned = [salt("K", anion, length) for anion in ("F", "Cl") for length in (5.3, 5.6)]
+    model = AtomMotifRegressor(**SETTINGS, elements=me.load("elements"), max_epochs=1).fit(learned, np.arange(4.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict([salt("Na", "F", 4.6)])
 
 
 def test_long_bonds_are_told_apart():
