@@ -11,12 +11,15 @@ package; one-hot; and random ones as wide as ours. "Trees" are 300 extra trees o
 and greatest of our vectors: no network. Areas under the curve are of probabilities; those published are taken to be of
 predicted classes. Settings were tried on rows of the training folds of fold 0 of expt_gap.
 
-Fractions are written in waves of 1/32 and longer, which suits compounds and not alloys: of training rows of fold 0,
-four fifths to learn from, glasses have an AUC of 0.894, with waves of 1 and longer 0.908, of 4 and longer 0.914;
-experimental gaps are missed by 0.308 eV, with waves of 1 and longer by 0.355 eV. Waves whose size falls as the root of
-their length, or as it, are between: 0.907 and 0.909; gaps 0.331 with the first (one seed, one split, by hand: there is
-no setting for it). Glasses are told worse from our vectors than from one-hot and random ones (the published ones are
-between), and trees on our vectors tell them far better than any of these networks.
+"Statistics" is the network on our vectors that also reads their mean, standard deviation, least and greatest in
+standard deviations (``statistics=True``). It was settled on training rows of fold 0, four fifths to learn from, the
+rest to score: glasses have an AUC of 0.914 (0.879 without), gaps are missed by 0.412 eV (0.413), and steels by 100 MPa
+(133; 50 rows, three seeds), which the folds below do not bear out. Trees on the same statistics have 0.942 of these
+glasses: they lie on a grid of compositions, of which nearest neighbours (0.902) and a support vector machine (0.896)
+tell less than trees, too.
+
+Fractions are written in waves of 1/32 and longer, which suits compounds: with waves of 4 and longer alone gaps are told
+worse (0.355 eV where it was 0.308, one split), and glasses better (0.914 where it was 0.894).
 
 Tables and tasks without a number were not run. One seed: differences of less than two standard errors say nothing.
 """
@@ -44,7 +47,7 @@ PUBLISHED = {
     "expt_is_metal": "of classes: MODNet 0.916, AMMExpress 0.921",
     "glass": "of classes: MODNet 0.960, AMMExpress 0.861",
 }
-TABLES = ("elements", "mat2vec", "magpie", "oliynyk", "skipatom", "one-hot", "random", "trees")
+TABLES = ("elements", "statistics", "mat2vec", "magpie", "oliynyk", "skipatom", "one-hot", "random", "trees")
 COLUMNS = ["task", "table", "fold", "seed", "error", "seconds", "n_networks"]
 POOLING = ["mean", "std", "min", "max"]
 
@@ -52,7 +55,13 @@ POOLING = ["mean", "std", "min", "max"]
 def read_tables(data: Path) -> dict[str, me.EmbeddingTable]:
     """Read all tables by their names."""
     ours, known = me.load("elements"), list(SYMBOLS[1:104])
-    tables = {"elements": ours, "trees": ours, "one-hot": one_hot_table(known), "random": random_table(known, ours.dim)}
+    tables = {
+        "elements": ours,
+        "statistics": ours,
+        "trees": ours,
+        "one-hot": one_hot_table(known),
+        "random": random_table(known, ours.dim),
+    }
     return tables | {name: table for name, table in published(data).items() if name in TABLES}
 
 
@@ -106,7 +115,9 @@ def predict(
         columns = featurizer.transform(list(asked))
         return {1: trees.predict_proba(columns)[:, 1] if classifies else trees.predict(columns)}
     kind = me.CompositionClassifier if classifies else me.CompositionRegressor
-    model = kind(table, n_members=n_networks, seed=10 * seed).fit(list(formulas), target)
+    model = kind(table, statistics=name == "statistics", n_members=n_networks, seed=10 * seed).fit(
+        list(formulas), target
+    )
     found, members = {}, model.members_
     for n in sorted({1, n_networks}):
         model.members_ = members[:n]

@@ -114,7 +114,8 @@ def formula_sets(
         tokens.append(species_tokens(rows, len(listed), elements, species[:, 3], species[:, 2]))
     columns = cut(tokens, _MOST_TOKENS)
     names = _names(ids, len(listed), "formulas")
-    return MaterialSets.from_columns(names, [one.formula for one in parsed], columns, _described(card, "formulas"))
+    described = _described(card, "formulas", {"oxidation": oxidation})
+    return MaterialSets.from_columns(names, [one.formula for one in parsed], columns, described)
 
 
 def _balanced(formula: ParsedFormula) -> dict[str, dict[int, float]]:
@@ -201,7 +202,8 @@ def graph_sets(
     tokens = crystal_tokens(graph_crystals(graphs, states))
     if symmetries is not None:
         tokens += symmetry_tokens(graph_places(graphs, symmetries))
-    described = _described(card, "crystals", {"max_tokens": max_tokens})
+    strategies = ", ".join(sorted({one.strategy for one in graphs}))
+    described = _described(card, "crystals", {"max_tokens": max_tokens, "strategy": strategies})
     return MaterialSets.from_columns(names, [one.formula for one in graphs], cut(tokens, max_tokens), described)
 
 
@@ -364,7 +366,7 @@ def table_sets(
         licence=behind.licence,
         citation=behind.citation,
         corpus={"name": behind.name, "counts": dict(behind.counts), "settings": dict(behind.settings)},
-        settings={"max_tokens": max_tokens},
+        settings={"max_tokens": max_tokens, "strategy": behind.settings["strategy"]},
         versions=behind.versions,
     )
     counts = {"excluded": n_excluded} | ({} if known_places is None else {"symmetries": n_known})
@@ -386,7 +388,7 @@ def _names(ids: Sequence[str] | None, n_materials: int, what: str) -> list[str]:
     return [str(one) for one in ids]
 
 
-def _described(card: Card | None, name: str, settings: dict[str, Any] | None = None) -> Card:
+def _described(card: Card | None, name: str, settings: dict[str, Any]) -> Card:
     base = card or Card(name)
     what = base.what or f"{name.capitalize()} as sets of tokens."
-    return replace(base, what=what, settings=settings or {}, versions=package_versions())
+    return replace(base, what=what, settings=settings, versions=package_versions())

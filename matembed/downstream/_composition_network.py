@@ -1,4 +1,4 @@
-"""CompositionNetwork: a formula read by attention over its elements, and by statistics of their vectors."""
+"""CompositionNetwork: a formula read by attention over its elements, and if wanted by statistics of their vectors."""
 
 import math
 
@@ -21,10 +21,10 @@ _ATTENDED = 0.5  # share of the formulas, in training, that are read by attentio
 
 
 class CompositionNetwork(nn.Module):
-    """Read formulas in two ways: by attention over their elements, and by statistics of the vectors of these.
+    """Read formulas by attention over their elements, and if wanted also by statistics of the vectors of these.
 
-    In training half of the formulas, drawn anew each time, are read by statistics alone, so that these are not left to
-    what attention can learn by heart.
+    In training half of the formulas, drawn anew each time, are then read by statistics alone, so that these are not
+    left to what attention can learn by heart.
 
     Parameters
     ----------
@@ -32,8 +32,10 @@ class CompositionNetwork(nn.Module):
         By atomic number.
     train_vectors : bool
         Train them too.
+    statistics : bool
+        Read them too.
     width : int
-        Numbers in the state of an element; a formula has three times as many.
+        Numbers in the state of an element; a formula has twice as many, with statistics three times.
     n_layers, n_heads : int
         Of attention.
     dropout : float
@@ -47,6 +49,7 @@ class CompositionNetwork(nn.Module):
         vectors: NDArray[np.float32],
         *,
         train_vectors: bool,
+        statistics: bool,
         width: int,
         n_layers: int,
         n_heads: int,
@@ -56,13 +59,15 @@ class CompositionNetwork(nn.Module):
         self.vectors = nn.Embedding.from_pretrained(torch.from_numpy(vectors.copy()), freeze=not train_vectors)
         self.register_buffer("met", torch.zeros(len(SYMBOLS), dtype=torch.bool))
         self.attention = _Attention(vectors.shape[1], width, n_layers, n_heads, dropout)
-        self.statistics = _Statistics(vectors.shape[1], width, dropout)
-        self.width = 3 * width
+        self.statistics = _Statistics(vectors.shape[1], width, dropout) if statistics else None
+        self.width = (3 if statistics else 2) * width
 
     def forward(self, compositions: Compositions) -> Tensor:
         """Describe formulas: shape (n_formulas, width)."""
         vectors, fractions = self._read(compositions)
-        attended = self.attention(vectors, fractions)
+        attended: Tensor = self.attention(vectors, fractions)
+        if self.statistics is None:
+            return attended
         if self.training:
             drawn = torch.rand(len(attended), 1, device=attended.device) < _ATTENDED
             attended = attended * drawn / _ATTENDED
@@ -77,6 +82,8 @@ class CompositionNetwork(nn.Module):
     def meet(self, compositions: Compositions) -> None:
         """Note which elements there are to learn of, and how statistics of their vectors are distributed."""
         self.met[torch.from_numpy(np.unique(compositions.numbers)).to(self.met.device)] = True
+        if self.statistics is None:
+            return
         n_parts = math.ceil(len(compositions) / _AT_ONCE)
         with torch.no_grad():
             parts = [

@@ -1,4 +1,4 @@
-"""CompositionRegressor and CompositionClassifier: attention over elements, and statistics of their vectors."""
+"""CompositionRegressor and CompositionClassifier: attention over the elements of a formula, from vectors of a table."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
@@ -20,18 +20,15 @@ _Estimator: TypeAlias = "CompositionRegressor | CompositionClassifier"
 
 
 class CompositionRegressor(NetworkRegressor):
-    """Predict a number of formulas, and how sure that is, by attention [1]_ [2]_ and by statistics of vectors.
+    """Predict a number of formulas, and how sure that is, by attention over their elements [1]_ [2]_.
 
     Materials are formulas, as text, pymatgen Compositions or mappings, or Structures, of which the formula is read. All
     runs in one thread.
 
     An element is its vector in a table and its fraction, written as waves of it and of its logarithm; layers of
-    attention let elements hear each other, and a head reads the mean by fractions and an attended mean. Beside them it
-    reads the mean, standard deviation, least and greatest of each number of the vectors, scaled by their spread over
-    the formulas, through a perceptron: of alloys this tells more than attention does. In training attention is left out
-    for half of the formulas, drawn anew in each step. The head tells a location and a width, learned from the
-    likelihood of the targets. Part of the formulas is kept aside in training: the weights, as a running mean over some
-    epochs, are those of the epoch that predicts them best.
+    attention let elements hear each other, and a head reads the mean by fractions and an attended mean. It tells a
+    location and a width, learned from the likelihood of the targets. Part of the formulas is kept aside in training:
+    the weights, as a running mean over some epochs, are those of the epoch that predicts them best.
 
     A warning names elements of which nothing was learned: no formula had them, nor one whose vector is at all like
     theirs.
@@ -43,6 +40,11 @@ class CompositionRegressor(NetworkRegressor):
         one-hot or random ones; those that it lacks are made by `matembed.back_off`.
     train_vectors : bool, default False
         Train the vectors further, instead of a map of them alone.
+    statistics : bool, default False
+        Let the head also read the mean, standard deviation, least and greatest of each number of the vectors, in their
+        standard deviations over the formulas, through a perceptron. In training attention is then left out for half of
+        the formulas, drawn anew in each step. Helps where compositions vary little by little, as those of glasses do;
+        of compounds attention alone tells as much.
     width : int, default 64
         Numbers in the state of an element, a multiple of `n_heads`.
     n_layers : int, default 3
@@ -111,6 +113,7 @@ class CompositionRegressor(NetworkRegressor):
         elements: EmbeddingTable,
         *,
         train_vectors: bool = False,
+        statistics: bool = False,
         width: int = 64,
         n_layers: int = 3,
         n_heads: int = 4,
@@ -130,6 +133,7 @@ class CompositionRegressor(NetworkRegressor):
     ) -> None:
         self.elements = elements
         self.train_vectors = train_vectors
+        self.statistics = statistics
         self.width = width
         self.n_layers = n_layers
         self.n_heads = n_heads
@@ -158,7 +162,7 @@ class CompositionRegressor(NetworkRegressor):
 
 
 class CompositionClassifier(NetworkClassifier):
-    """Tell two classes of formulas apart by attention over their elements, and by statistics of their vectors.
+    """Tell two classes of formulas apart by attention over their elements.
 
     As `CompositionRegressor`, with the same materials, but the head tells the logarithm of the odds, and the loss is
     the cross-entropy.
@@ -169,6 +173,8 @@ class CompositionClassifier(NetworkClassifier):
         As in `CompositionRegressor`, and so are those that follow.
     train_vectors : bool, default False
         Train the vectors further.
+    statistics : bool, default False
+        Read statistics of the vectors too.
     width : int, default 64
         Numbers in the state of an element, a multiple of `n_heads`.
     n_layers : int, default 3
@@ -228,6 +234,7 @@ class CompositionClassifier(NetworkClassifier):
         elements: EmbeddingTable,
         *,
         train_vectors: bool = False,
+        statistics: bool = False,
         width: int = 64,
         n_layers: int = 3,
         n_heads: int = 4,
@@ -246,6 +253,7 @@ class CompositionClassifier(NetworkClassifier):
     ) -> None:
         self.elements = elements
         self.train_vectors = train_vectors
+        self.statistics = statistics
         self.width = width
         self.n_layers = n_layers
         self.n_heads = n_heads
@@ -280,9 +288,10 @@ def _check(estimator: _Estimator) -> None:
         raise TypeError(msg)
     for name in ("width", "n_layers", "n_heads"):
         check_count(name, getattr(estimator, name))
-    if not isinstance(estimator.train_vectors, bool):
-        msg = f"train_vectors must be true or false, got {estimator.train_vectors!r}"
-        raise ValueError(msg)
+    for name in ("train_vectors", "statistics"):
+        if not isinstance(getattr(estimator, name), bool):
+            msg = f"{name} must be true or false, got {getattr(estimator, name)!r}"
+            raise ValueError(msg)
     if estimator.width % estimator.n_heads:
         msg = f"width must be a multiple of n_heads={estimator.n_heads}, got {estimator.width}"
         raise ValueError(msg)
@@ -300,6 +309,7 @@ def _maker(estimator: _Estimator, goal: str) -> "Callable[[], PropertyNetwork]":
         body = CompositionNetwork(
             vectors,
             train_vectors=estimator.train_vectors,
+            statistics=estimator.statistics,
             width=estimator.width,
             n_layers=estimator.n_layers,
             n_heads=estimator.n_heads,

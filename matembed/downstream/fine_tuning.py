@@ -2,11 +2,13 @@
 
 import copy
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from pymatgen.core.structure import IStructure
 
 from matembed._optional import import_extra
+from matembed.cards import Card
 from matembed.corpus.formulas import FormulaError, parse_formula
 from matembed.corpus.material_sets import MaterialSets
 from matembed.corpus.set_building import formula_sets, graph_sets, structure_sets
@@ -113,6 +115,10 @@ class TransformerRegressor(NetworkRegressor):
     Motifs are found, and formulas read, each time that rows are passed: where structures are used more than once, as in
     cross-validation, pass `structure_sets` of them.
 
+    Motifs of a crystal depend on how they are found. `structure_sets`, and the models of the package, have them of
+    ``strategy="multi_weights"``, which is not the default of `find_motifs`. Motif graphs and sets made in another way
+    than those that `model` was trained on are read with a UserWarning.
+
     References
     ----------
     .. [1] I. Loshchilov, F. Hutter, arXiv:1711.05101 (2017).
@@ -128,6 +134,8 @@ class TransformerRegressor(NetworkRegressor):
     >>> predicted.shape, bool((std > 0).all())
     ((2,), True)
     """
+
+    _strategy: str | None = None  # how motifs were found in what the model was trained on
 
     def __init__(
         self,
@@ -176,7 +184,7 @@ class TransformerRegressor(NetworkRegressor):
         _check(self)
 
     def _read(self, X: Materials) -> MaterialSets:
-        return read_sets(X)
+        return _read(self, X)
 
     def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
         return _maker(self, goal)
@@ -248,6 +256,8 @@ class TransformerClassifier(NetworkClassifier):
     (1, 2)
     """
 
+    _strategy: str | None = None  # how motifs were found in what the model was trained on
+
     def __init__(
         self,
         model: MaskedLM | str | os.PathLike[str] | None = None,
@@ -293,7 +303,7 @@ class TransformerClassifier(NetworkClassifier):
         _check(self)
 
     def _read(self, X: Materials) -> MaterialSets:
-        return read_sets(X)
+        return _read(self, X)
 
     def _maker(self, goal: str) -> "Callable[[], PropertyNetwork]":
         return _maker(self, goal)
@@ -343,6 +353,27 @@ def read_sets(materials: Materials) -> MaterialSets:
             raise ValueError(msg)
         return MaterialSets.concat(listed)
     return graph_sets(listed) if kind is MotifGraph else structure_sets(listed)
+
+
+def _read(estimator: _Estimator, materials: Materials) -> MaterialSets:
+    """Write materials as sets, with a warning if their motifs were found in another way than those of the model."""
+    sets = read_sets(materials)
+    found, trained = _strategy(sets.card), estimator._strategy
+    if found and trained and found != trained:
+        msg = (
+            f"motifs were found by strategy {found!r}, those that the model was trained on by {trained!r}, and many "
+            "differ; pass graphs or sets of that strategy"
+        )
+        warnings.warn(msg, stacklevel=4)
+    return sets
+
+
+def _strategy(card: Card) -> str | None:
+    """Look up how motifs were found, in a card or those of what it was made from."""
+    known: Any = card.to_dict()
+    while known and "strategy" not in known.get("settings", {}):
+        known = known.get("corpus")
+    return known["settings"]["strategy"] if known else None
 
 
 def _read_formulas(formulas: list[Any]) -> MaterialSets:
@@ -399,6 +430,7 @@ def _maker(estimator: _Estimator, goal: str) -> "Callable[[], PropertyNetwork]":
         model = MaskedLM.from_pretrained(model)
     if model is not None and not hasattr(model, "network_"):
         raise not_fitted(model)
+    estimator._strategy = None if model is None else _strategy(model.card_)
 
     def make_network() -> PropertyNetwork:
         if model is None:

@@ -1,7 +1,7 @@
 """SetTransformer: a network that reads sets of factored tokens, in the classes of Hugging Face transformers.
 
-To import this module is to tell the library of it: ``transformers.AutoModel`` and ``AutoConfig`` then open the folders
-that `matembed.MaskedLM.save_pretrained` writes.
+To import this module is to tell the library of it: ``transformers.AutoModel``, ``AutoModelForMaskedLM``, ``AutoConfig``
+and ``AutoTokenizer`` then open the folders that `matembed.MaskedLM.save_pretrained` writes.
 """
 
 import math
@@ -11,12 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, decoders
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging
 from transformers.utils.generic import ModelOutput
 
@@ -24,7 +33,14 @@ from matembed.corpus._set_tokens import HALF_CONNECTED
 from matembed.corpus.set_words import WORDS
 from matembed.encoders._masking import N_COUNTS
 
-__all__ = ["SetTransformer", "SetTransformerConfig", "SetTransformerOutput", "no_bars", "word_tokenizer"]
+__all__ = [
+    "SetTransformer",
+    "SetTransformerConfig",
+    "SetTransformerOutput",
+    "WordTokenizer",
+    "no_bars",
+    "word_tokenizer",
+]
 
 _CLS = WORDS.words.index("[CLS]")
 _N_WAVES = 15  # that encode an amount
@@ -105,7 +121,9 @@ class SetTransformer(PreTrainedModel):
     """A pre-norm transformer [1]_ on sets of tokens, each a weighted bag of words, an amount and a csm.
 
     There are no positions: tokens of a material may come in any order. The words that score a token's answer are the
-    very vectors that enter.
+    very vectors that enter, so the network is its own masked language model: ``AutoModel`` and ``AutoModelForMaskedLM``
+    open the same. Every word is scored, at the tokens of `ask`; `matembed.MaskedLM` compares the scores of those that
+    can answer, such as all geometries. There is no loss: ``MaskedLM.fit`` trains.
 
     Parameters
     ----------
@@ -135,6 +153,8 @@ class SetTransformer(PreTrainedModel):
     config_class = SetTransformerConfig
     base_model_prefix = "set_transformer"
     main_input_name = "words"
+    supports_gradient_checkpointing = True
+    _input_embed_layer = "words"
 
     def __init__(self, config: SetTransformerConfig) -> None:
         super().__init__(config)
@@ -268,7 +288,7 @@ class _Layout:
         return padded.view(self.n_materials, self.length, -1)
 
 
-class _Layer(nn.Module):
+class _Layer(GradientCheckpointingLayer):
     """Attention, then a feed-forward network, each on normalized states and added to them; only attention is padded."""
 
     def __init__(self, config: SetTransformerConfig) -> None:
@@ -328,23 +348,50 @@ def _encode_csms(csms: Tensor) -> Tensor:
     return torch.cat([gaussians, torch.ones_like(roots)], dim=1) * known
 
 
-def word_tokenizer() -> PreTrainedTokenizerFast:
-    """Make the tokenizer of the words of materials, which are separated by a comma and a space.
+class WordTokenizer(PreTrainedTokenizerFast):
+    """Tokenizer of the words of materials; a word that is not in the vocabulary raises a ValueError that names it.
+
+    As text, words are separated by a comma and a space: ``"<motif>, Ti, ox+4, O:6, ligand O"``. What amounts, csms and
+    counts a token has is not part of the text. The folders of the models of the package name the plain class of the
+    library, which decodes without commas; `word_tokenizer` has the same ids.
+    """
+
+    def _encode_plus(self, text: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._encode_plus(text, *args, **kwargs)
+        except Exception as error:  # the library has no class of its own
+            if "Missing [UNK]" not in str(error):
+                raise
+            known = {"", *self.vocab}
+            texts = [one for one in ([text] if isinstance(text, str) else text) if isinstance(one, str)]
+            unknown = next((word for one in texts for word in one.split(", ") if word not in known), text)
+            msg = f"no word {unknown!r:.60} among {len(self)}; separate words by ', ', and see .vocab for all there are"
+            raise ValueError(msg) from None
+
+
+def word_tokenizer() -> WordTokenizer:
+    """Make the tokenizer of the words of materials.
 
     Returns
     -------
-    PreTrainedTokenizerFast
-        Its ids are the rows of the word vectors.
+    WordTokenizer
+        Its ids are the rows of the word vectors; what it decodes it encodes to the same ids.
 
     Examples
     --------
     >>> tokenizer = word_tokenizer()
-    >>> tokenizer.convert_ids_to_tokens(tokenizer("<motif>, Ti, ox+4, O:6, ligand O")["input_ids"])
+    >>> ids = tokenizer("<motif>, Ti, ox+4, O:6, ligand O")["input_ids"]
+    >>> tokenizer.convert_ids_to_tokens(ids)
     ['<motif>', 'Ti', 'ox+4', 'O:6', 'ligand O']
+    >>> tokenizer.decode(ids)
+    '<motif>, Ti, ox+4, O:6, ligand O'
     """
     tokenizer = Tokenizer(WordLevel({word: idx for idx, word in enumerate(WORDS.words)}))
     tokenizer.pre_tokenizer = Split(", ", "removed")
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", cls_token="[CLS]")
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace(Regex("$"), ", "), decoders.Fuse(), decoders.Replace(Regex(", $"), "")]
+    )
+    return WordTokenizer(tokenizer_object=tokenizer, pad_token="[PAD]", cls_token="[CLS]")
 
 
 @contextmanager
@@ -361,3 +408,5 @@ def no_bars() -> Iterator[None]:
 
 AutoConfig.register(SetTransformerConfig.model_type, SetTransformerConfig, exist_ok=True)
 AutoModel.register(SetTransformerConfig, SetTransformer, exist_ok=True)
+AutoModelForMaskedLM.register(SetTransformerConfig, SetTransformer, exist_ok=True)
+AutoTokenizer.register(SetTransformerConfig, tokenizer_class=WordTokenizer, exist_ok=True)

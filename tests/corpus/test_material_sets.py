@@ -371,6 +371,15 @@ def test_sets_are_cut_to_as_many_tokens_whatever_they_are_made_from(tables):
     assert defaults == {256} == {table_sets(tables).card.settings["max_tokens"]}
 
 
+def test_the_card_tells_how_sets_were_made(tables):
+    graphs = [find_motifs(CRYSTALS["rutile"], strategy=strategy) for strategy in ("simplest", "multi_weights")]
+    assert structure_sets([CRYSTALS["rutile"]], strategy="simplest").card.settings["strategy"] == "simplest"
+    assert structure_sets([CRYSTALS["rutile"]]).card.settings == {"max_tokens": 256, "strategy": "multi_weights"}
+    assert graph_sets(graphs).card.settings["strategy"] == "multi_weights, simplest"
+    assert table_sets(tables).card.settings["strategy"] == tables.card.settings["strategy"]
+    assert formula_sets(["NaCl"], oxidation="balanced").card.settings == {"oxidation": "balanced"}
+
+
 def test_larger_motifs_than_there_are_words_for_count_as_the_largest():
     shell = tuple(Ligand(1, (0, 0, n)) for n in range(24))
     motif = Motif(0, "Cs", 1.0, "UNKNOWN:24", None, shell, ("Cl",) * 24)

@@ -81,11 +81,13 @@ def test_an_element_that_no_training_formula_has_is_known_by_its_vector(target):
     assert abs(rubidium - potassium) < abs(rubidium - fluorine)
 
 
-def body(*, dim=8, n_layers=1):
+def body(*, statistics=False):
     """Make a network of random weights, and of random vectors, that answers as after training."""
     torch.manual_seed(0)
-    vectors = element_matrix(random_table([*CATIONS, *ANIONS], dim, seed=1))
-    network = CompositionNetwork(vectors, train_vectors=False, width=16, n_layers=n_layers, n_heads=2, dropout=0.1)
+    vectors = element_matrix(random_table([*CATIONS, *ANIONS], 8, seed=1))
+    network = CompositionNetwork(
+        vectors, train_vectors=False, statistics=statistics, width=16, n_layers=1, n_heads=2, dropout=0.1
+    )
     network.meet(read_compositions(FORMULAS))
     return network.eval()
 
@@ -104,12 +106,12 @@ def test_elements_hear_each_other():
 
 def test_what_an_element_says_depends_on_its_fraction():
     """If it did not, what all say together would be linear in fractions."""
-    little, half, much = attended(body(n_layers=1), "LiF3", "LiF", "Li3F")
+    little, half, much = attended(body(), "LiF3", "LiF", "Li3F")
     assert np.abs(little + much - 2 * half).max() > 0.01
 
 
 def test_statistics_are_those_of_the_vectors_by_fractions():
-    network, compositions = body(), read_compositions(["Li3F", "BaO"])
+    network, compositions = body(statistics=True), read_compositions(["Li3F", "BaO"])
     vectors = network.vectors.weight.numpy()
     lithium, fluorine = vectors[[3, 9]]
     columns = _columns(*network._read(compositions))[0].numpy()
@@ -121,7 +123,7 @@ def test_statistics_are_those_of_the_vectors_by_fractions():
 
 
 def test_statistics_are_read_in_standard_deviations_over_what_is_learned_from():
-    network, compositions = body(), read_compositions(FORMULAS)
+    network, compositions = body(statistics=True), read_compositions(FORMULAS)
     columns = _columns(*network._read(compositions))
     standard = (columns - network.statistics.centre) * network.statistics.scale
     np.testing.assert_allclose(standard.mean(dim=0), 0, atol=1e-5)
@@ -131,7 +133,7 @@ def test_statistics_are_read_in_standard_deviations_over_what_is_learned_from():
 
 
 def test_statistics_alone_are_read_of_half_of_the_formulas_in_training():
-    network, formulas = body().train(), read_compositions(["LiF"] * 1000)
+    network, formulas = body(statistics=True).train(), read_compositions(["LiF"] * 1000)
     with torch.inference_mode():
         told = network(formulas)
     alone = (told[:, :32] == 0).all(dim=1)
@@ -310,6 +312,16 @@ def test_the_only_formula_of_a_class_is_learned_from():
     assert told.argmax() == ONE_POSITIVE.argmax()
 
 
-def test_whether_to_train_vectors_is_true_or_false(target):
-    with pytest.raises(ValueError, match="train_vectors must be true or false, got 'no'"):
-        CompositionRegressor(TABLE, **SMALL, train_vectors="no").fit(FORMULAS, target)
+@pytest.mark.parametrize("name", ["train_vectors", "statistics"])
+def test_a_switch_is_true_or_false(target, name):
+    with pytest.raises(ValueError, match=f"{name} must be true or false, got 'no'"):
+        CompositionRegressor(TABLE, **SMALL, **{name: "no"}).fit(FORMULAS, target)
+
+
+def test_statistics_tell_what_elements_and_fractions_tell(target):
+    settings = {"width": 32, "n_layers": 1, "max_epochs": 80, "batch_size": 16, "validation_fraction": 0}
+    model = CompositionRegressor(TABLE, **settings, statistics=True).fit(FORMULAS, target)
+    error = np.abs(model.predict(FORMULAS) - target).mean()
+    assert error < 0.2 * np.abs(target - np.median(target)).mean()
+    same = model.predict(["SrSe", "SeSr", "Sr2Se2", "Sr0.5Se0.5"])
+    np.testing.assert_allclose(same, same[0], atol=1e-5)

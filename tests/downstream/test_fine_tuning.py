@@ -1,6 +1,7 @@
 """TransformerRegressor, TransformerClassifier: what they learn, what they are sure of, and what must not matter."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -183,6 +184,24 @@ def test_a_folder_is_as_good_as_the_model(masked_lm, tmp_path):
         TransformerRegressor(model, **QUICK).fit(FORMULAS, GAPS).predict(FORMULAS) for model in (masked_lm, folder)
     ]
     assert predicted[0].tobytes() == predicted[1].tobytes()
+
+
+@pytest.mark.parametrize("estimator", [TransformerRegressor, TransformerClassifier])
+def test_motifs_found_in_another_way_than_those_of_the_model_are_told(estimator):
+    other = [replace(graph, strategy="multi_weights") for graph in POLYMORPHS]
+    told = "by strategy 'simplest', those that the model was trained on by 'multi_weights'"
+    with pytest.warns(UserWarning, match=told) as caught:
+        model = estimator("crystals", **QUICK, freeze="body").fit(POLYMORPHS, OCTAHEDRAL)
+    with pytest.warns(UserWarning, match=told):
+        model.predict(graph_sets(POLYMORPHS))
+    assert len(caught) == 1
+    own = MaskedLM(**SIZES, epochs=1).fit(graph_sets(POLYMORPHS))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="motifs were found")
+        model.predict(other)
+        model.predict(FORMULAS)
+        estimator(own, **QUICK).fit(POLYMORPHS, OCTAHEDRAL).predict(POLYMORPHS)
+        estimator(**QUICK).fit(POLYMORPHS, OCTAHEDRAL).predict(other)
 
 
 @pytest.mark.parametrize("estimator", [TransformerRegressor, TransformerClassifier])

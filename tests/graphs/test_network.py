@@ -56,9 +56,7 @@ def test_an_element_not_met_in_training_is_its_vector_and_nothing_else():
 def test_elements_of_which_nothing_was_learned_are_named(table):
     learned = [salt("K", anion, length) for anion in ("F", "Cl") for length in (5.3, 5.6)]
     model = AtomMotifRegressor(**SETTINGS, elements=table, max_epochs=1).fit(learned, np.arange(4.0))
-    with pytest.warns(
-        UserWarning, match="nothing was learned of Na; predictions of materials that hold them"
-    ):
+    with pytest.warns(UserWarning, match="nothing was learned of Na; predictions of materials that hold them"):
         model.predict([salt("Na", "F", 4.6)])
 
 
