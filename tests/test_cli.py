@@ -14,6 +14,7 @@ from matembed.downstream.baselines import random_table
 from matembed.downstream.benchmark import evaluate
 from matembed.elements import SYMBOLS
 from matembed.encoders import PRESETS, preset
+from matembed.graphs import AtomMotifGraphs
 
 SALTS = ["NaCl", "KCl", "LiCl", "NaBr", "KBr", "LiBr", "NaF", "KF", "LiF", "MgO", "CaO", "SrO", "BaO", "MgS", "CaS"]
 
@@ -417,6 +418,26 @@ def test_motifs_writes_tables_and_says_what_is_in_them(work, tmp_path, capsys):
     assert "MotifTables('crystals', 8 motifs" in capsys.readouterr().out
 
 
+def test_graphs_writes_a_folder_and_says_what_is_in_it(work, tmp_path, capsys):
+    out = tmp_path / "graphs"
+    words = ["graphs", str(work / "crystals"), "--out", str(out), "--quiet"]
+    assert main([*words, "--workers", "2", "--time-limit", "60"]) == 0
+    printed = capsys.readouterr().out
+    assert "8 read, 6 kept, 2 rejected, 0 rewritten" in printed
+    assert "AtomMotifGraphs(6 crystals: 48 atoms, 144 bonds, 24 motifs, 216 connections)" in printed
+    assert "(brass): 'brass.cif'" in printed
+    assert set(AtomMotifGraphs.read(out).ids) == {"CaO", "KCl", "LiF", "MgO", "NaCl", "SrO"}
+    assert main(words) == 2  # not overwritten
+    more = ["--no-merge", "--strategy", "multi_weights", "--limit", "3", "--overwrite", "--max-rejected", "1"]
+    assert main([*words, *more, "--bonds", "crystalnn"]) == 0
+    assert "3 read, 3 kept" in capsys.readouterr().out
+    assert AtomMotifGraphs.read(out).has_vectors
+    assert main(["info", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "AtomMotifGraphs(3 crystals: 24 atoms" in shown
+    assert "| bonds | crystalnn |" in shown
+
+
 def test_a_corpus_of_mixtures(work, tmp_path):
     words = ["build", str(work / "crystals"), "--strategy", "multi_weights", "--mixtures", "drawn", "--quiet"]
     assert main([*words, "--out", str(tmp_path / "mixed")]) == 0
@@ -555,6 +576,8 @@ def test_a_preset_and_an_option_that_it_chooses_are_refused(work, tmp_path, caps
         (["motifs", "{work}/formulas.csv", "--out", "{new}"], "motifs are found in crystals"),
         (["motifs", "{work}/crystals", "--out", "{new}", "--engine", "numpy", "--search", "certified"], "numba"),
         (["motifs", "{work}/crystals", "--out", "{work}/motifs", "--overwrite"], "other than MotifTables"),
+        (["graphs", "{work}/formulas.csv", "--out", "{new}"], "has no column of structures"),
+        (["graphs", "{work}/crystals", "--out", "{work}/motifs", "--overwrite"], "other than AtomMotifGraphs"),
         (["train", "{work}/crystals", "--out", "{new}"], "corpus"),
         (["train", "{work}/formulas", "--view", "walks", "--out", "{new}"], "environments"),
         (["train", "{work}/formulas", "--encoder", "svd", "--epochs", "3", "--out", "{new}"], "--epochs"),
@@ -660,6 +683,7 @@ WRITING = [
     ["quickstart", "--out"],
     ["build", "formulas.csv", "--out"],
     ["motifs", "crystals", "--out"],
+    ["graphs", "crystals", "--out"],
     ["train", "corpus", "--out"],
     ["fit", "species", "motifs", "--out"],
     ["fetch-crystals", "optimade", "oqmd", "--out"],
@@ -677,7 +701,7 @@ WRITING = [
     ["density", "scorecard", "PBE", "--json"],
     ["density", "scorecard", "PBE", "--figure"],
 ]
-FOLDERS = ("quickstart", "build", "motifs", "train", "fit", "fetch-crystals", "evaluate", "benchmark")
+FOLDERS = ("quickstart", "build", "motifs", "graphs", "train", "fit", "fetch-crystals", "evaluate", "benchmark")
 
 
 @pytest.mark.parametrize("words", WRITING, ids=" ".join)

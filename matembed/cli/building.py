@@ -1,4 +1,4 @@
-"""Commands that turn formulas and crystals into corpora and motif tables."""
+"""Commands that turn formulas and crystals into corpora, motif tables and graphs."""
 
 import argparse
 from pathlib import Path
@@ -9,6 +9,7 @@ from matembed.cli.options import (
     add_command,
     add_motif_options,
     add_output,
+    add_strategy,
     positive_integer,
 )
 from matembed.cli.printing import print_counts, print_rows
@@ -51,6 +52,25 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--limit", type=positive_integer, help="read the first LIMIT rows only")
     add_motif_options(command)
     command.add_argument("--symmetrise", action="store_true", help="make every connection mutual")
+    add_build_options(command)
+
+    command = add_command(commands, "graphs", _graphs, "Make the dual graphs of crystals, for graph networks.")
+    command.add_argument("input", help="a folder of CIF/POSCAR/..., a structure file, or JSON lines of crystals")
+    add_output(command, "--out", folder=True, required=True, help="folder of the graphs")
+    command.add_argument("--limit", type=positive_integer, help="read the first LIMIT rows only")
+    command.add_argument(
+        "--bonds",
+        choices=("shells", "crystalnn"),
+        default="shells",
+        help="to the coordination shell, or by pymatgen's CrystalNN, far slower (default: %(default)s)",
+    )
+    command.add_argument(
+        "--no-merge",
+        dest="merge",
+        action="store_false",
+        help="a row for each atom and bond, with directions, not one for all that are alike",
+    )
+    add_strategy(command)
     add_build_options(command)
 
 
@@ -114,3 +134,31 @@ def _motifs(options: argparse.Namespace) -> None:
     print_counts("geometries", tables.motifs(columns=["geometry"])["geometry"])
     print_rows(f"rejected ({options.out / 'rejected.parquet'})", tables.rejected())
     print_rows(f"rewritten ({options.out / 'rewritten.parquet'})", tables.rewritten())
+
+
+def _graphs(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from matembed.graphs.building import build_graphs
+
+    graphs, _ = build_graphs(
+        Path(options.input),
+        options.out,
+        bonds=options.bonds,
+        merge=options.merge,
+        strategy=options.strategy,
+        limit=options.limit,
+        workers=options.workers,
+        scheduler=options.scheduler,
+        time_limit=options.time_limit,
+        max_rejected=options.max_rejected,
+        card=None if options.card is None else read_card(options.card),
+        progress=not options.quiet,
+        overwrite=options.overwrite,
+    )
+    told = (f"{graphs.card.counts[what]:,} {what}" for what in ("read", "kept", "rejected", "rewritten"))
+    print(f"{graphs.card.name}: {', '.join(told)}")
+    print(f"{graphs}; the card: {options.out / 'README.md'}")
+    for name in ("rejected", "rewritten"):
+        path = options.out / f"{name}.parquet"
+        print_rows(f"{name} ({path})", pd.read_parquet(path))

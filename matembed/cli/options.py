@@ -18,6 +18,7 @@ __all__ = [
     "add_materials",
     "add_motif_options",
     "add_output",
+    "add_strategy",
     "check_outputs",
     "given",
     "pooling",
@@ -101,12 +102,7 @@ def add_motif_options(command: argparse.ArgumentParser) -> None:
         default="numba",
         help="what finds motifs: compiled, readable, or pymatgen's ChemEnv (default: %(default)s)",
     )
-    command.add_argument(
-        "--strategy",
-        choices=("simplest", "multi_weights"),
-        default="simplest",
-        help="one environment a site, or several with fractions (default: %(default)s)",
-    )
+    add_strategy(command)
     command.add_argument(
         "--search",
         choices=("fast", "certified"),
@@ -117,6 +113,16 @@ def add_motif_options(command: argparse.ArgumentParser) -> None:
         "--valences",
         choices=("structure", "bond_valence", "composition", "signs", "bv_analyzer", "none"),
         help="where oxidation states are from; the first with an answer by default",
+    )
+
+
+def add_strategy(command: argparse.ArgumentParser) -> None:
+    """How the environment of a site is chosen."""
+    command.add_argument(
+        "--strategy",
+        choices=("simplest", "multi_weights"),
+        default="simplest",
+        help="one environment a site, or several with fractions (default: %(default)s)",
     )
 
 

@@ -69,7 +69,7 @@ def add_commands(commands: Commands) -> None:
     command.add_argument("--overwrite", action="store_true", help="replace a page that is there")
 
     command = add_command(
-        commands, "info", _info, "Show the card of a corpus, of motifs, of a table or of a transformer."
+        commands, "info", _info, "Show the card of a corpus, of motifs, of graphs, of a table or of a transformer."
     )
     command.add_argument("path", type=Path, help="folder, file of a table, or a name that matembed list shows")
 
@@ -202,11 +202,13 @@ def _info(options: argparse.Namespace) -> None:
     from matembed.cards import Card
     from matembed.corpus.corpus import Corpus
     from matembed.corpus.motif_tables import MotifTables
+    from matembed.graphs.atom_motif import AtomMotifGraphs
     from matembed.pretrained import fetch
 
     pretrained = is_pretrained(options.path) and not options.path.exists()
     if not pretrained and not options.path.exists():
-        msg = f"{options.path} does not exist; wanted the folder of a corpus, of motifs, of a table or of a transformer"
+        wanted = "of a corpus, of motifs, of graphs, of a table or of a transformer"
+        msg = f"{options.path} does not exist; wanted the folder {wanted}"
         raise FileNotFoundError(msg)
     folder = fetch(options.path.as_posix()) if pretrained else options.path
     if folder.is_file() or (folder / "vectors.safetensors").exists():
@@ -217,10 +219,14 @@ def _info(options: argparse.Namespace) -> None:
         tables = MotifTables.read(folder)
         print(tables)
         print_card(tables.card)
+    elif (folder / "graphs.safetensors").exists():
+        graphs = AtomMotifGraphs.read(folder)
+        print(graphs)
+        print_card(graphs.card)
     elif (folder / "model.safetensors").exists():
         print_card(Card.from_dict(_config(folder).get("card", {})))
     elif (kind := _config(folder).get("type", "Corpus")) != "Corpus":
-        msg = f"{folder} holds {kind}, wanted a corpus, motifs, a table or a transformer"
+        msg = f"{folder} holds {kind}, wanted a corpus, motifs, graphs, a table or a transformer"
         raise ValueError(msg)
     else:
         corpus = Corpus.read(folder)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from matembed._atomic import sha256_of, whole_file
 from matembed.corpus._time_limit import TookTooLongError, within_cpu_time
+from matembed.motifs.crystal import Crystal
 from matembed.sources.rows import FormulaRow, Row, SourceKind, StructureRow, UnreadableRow, shortened
 
 if TYPE_CHECKING:
@@ -138,9 +139,12 @@ def make_shard(position: int, rows: Sequence[Row], recipe: Recipe, versions: Map
     return Shard(position, tuple(rows), digest.hexdigest())
 
 
-def _plain(payload: "Path | Mapping[str, Any] | Structure") -> object:
+def _plain(payload: "Path | Mapping[str, Any] | Crystal | Structure") -> object:
     if isinstance(payload, Path):
         return sha256_of(payload) if payload.is_file() else "missing"
+    if isinstance(payload, Crystal):
+        arrays = (payload.lattice, payload.frac_coords, payload.numbers, payload.valences)
+        return [None if array is None else array.tolist() for array in arrays]
     return payload if isinstance(payload, Mapping) else payload.as_dict()
 
 

@@ -22,14 +22,27 @@ from matembed.motifs.geometry import model_geometries
 if TYPE_CHECKING:
     from torch_geometric.data import HeteroData
 
-__all__ = ["RULES", "TABLES", "AtomMotifGraph", "AtomMotifGraphs", "count_graphs"]
+__all__ = [
+    "RULES",
+    "SCHEMA",
+    "TABLES",
+    "TYPE",
+    "WIDTHS",
+    "AtomMotifGraph",
+    "AtomMotifGraphs",
+    "count_graphs",
+    "mapped_arrays",
+]
 
 RULES = ("bonds", "strategy")
 """Settings of a card by which graphs are made; those of a network are all made by the same."""
-_SCHEMA = 1
-_TYPE = "AtomMotifGraphs"
+SCHEMA = 1
+"""Format of a folder of graphs."""
+TYPE = "AtomMotifGraphs"
+"""What such a folder says it holds."""
 _NOUN = "set of atom-motif graphs"
 _FILES = {"graphs.safetensors", "materials.json"}
+_BESIDE = {"materials.parquet", "rejected.parquet", "rewritten.parquet"}  # which build_graphs adds
 
 TABLES: dict[str, dict[str, type]] = {
     "atoms": {"numbers": np.int16, "oxidations": np.float32, "atom_counts": np.int32},
@@ -52,7 +65,8 @@ TABLES: dict[str, dict[str, type]] = {
     "measures": {"measure_motifs": np.int32, "measure_geometries": np.int16, "measure_csms": np.float32},
 }
 """Columns by table; each table has a row for each atom, bond, ... of each crystal, one crystal after another."""
-_WIDTHS = {"bond_atoms": (2,), "ligand_ends": (2,), "link_motifs": (2,), "bond_vectors": (3,)}  # of columns of several
+WIDTHS = {"bond_atoms": (2,), "ligand_ends": (2,), "link_motifs": (2,), "bond_vectors": (3,)}
+"""Numbers in a row of a column that has several."""
 _POSITIONS = {  # the tables whose rows they count, in each crystal from 0
     "bond_atoms": ("atoms", "atoms"),
     "motif_centres": ("atoms",),
@@ -365,7 +379,7 @@ class AtomMotifGraphs:
         for table, kinds in TABLES.items():
             wanted = dict(kinds) | ({"bond_vectors": np.float32} if table == "bonds" and True in directed else {})
             for name, kind in wanted.items():
-                width = _WIDTHS.get(name, ())
+                width = WIDTHS.get(name, ())
                 if name == "motif_tokens":
                     parts = [[names.setdefault(one, len(names)) for one in graph.motif_names] for graph in listed]
                 else:
@@ -509,15 +523,17 @@ class AtomMotifGraphs:
         arrays = {name: np.ascontiguousarray(column) for name, column in self.columns.items()}
         arrays |= {f"{table}_ends": ends for table, ends in self.ends.items()}
         texts = {"ids": self.ids, "formulas": self.formulas, "names": self.names}
-        with whole_folder(folder, kind=_TYPE, overwrite=overwrite) as partial:
+        with whole_folder(folder, kind=TYPE, overwrite=overwrite) as partial:
             save_file(arrays, partial / "graphs.safetensors")
             (partial / "materials.json").write_text(json.dumps(texts, ensure_ascii=False) + "\n", encoding="utf-8")
-            write_config(partial, self.card, self.counts(), schema=_SCHEMA, type=_TYPE)
+            write_config(partial, self.card, self.counts(), schema=SCHEMA, type=TYPE)
         return folder
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a folder that `write` made, and check its hashes. Columns are mapped, not held in memory.
+        """Read a folder that `write` or `build_graphs` made, and check its hashes.
+
+        Columns are mapped, not held in memory.
 
         Parameters
         ----------
@@ -538,11 +554,11 @@ class AtomMotifGraphs:
         """
         folder, _, card = read_config(
             path,
-            kind=_TYPE,
-            schema=_SCHEMA,
+            kind=TYPE,
+            schema=SCHEMA,
             noun=_NOUN,
             maker="graphs.write(path)",
-            problem=lambda _, card: other_files(card, _FILES),
+            problem=lambda _, card: other_files(card, _FILES | (_BESIDE & card.sha256.keys())),
         )
         arrays = mapped_arrays(checked_file(folder, "graphs.safetensors", card, set(), _NOUN))
         texts = json.loads(checked_file(folder, "materials.json", card, set(), _NOUN).read_text(encoding="utf-8"))
@@ -594,7 +610,7 @@ def _misshapen(columns: _Arrays, ends: _Arrays, n_crystals: int) -> str:
     for name, table in _TABLE_OF.items():
         if name not in columns:
             continue
-        column, shape = columns[name], (int(ends[table][-1]), *_WIDTHS.get(name, ()))
+        column, shape = columns[name], (int(ends[table][-1]), *WIDTHS.get(name, ()))
         whole = issubclass(TABLES[table].get(name, np.float32), np.integer)
         is_array = isinstance(column, np.ndarray)
         if not is_array or column.shape != shape or column.dtype.kind not in ("iu" if whole else "iuf"):

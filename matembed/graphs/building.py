@@ -1,8 +1,11 @@
 """Crystals -> AtomMotifGraphs: find motifs and bonds, and merge what no invariant network can tell apart."""
 
+import os
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -10,15 +13,19 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from matembed.cards import Card, package_versions
+from matembed.corpus._folder import write_config
+from matembed.corpus._resumable import build_folder, check_numbers, filled_in
+from matembed.corpus._shards import Record, Summary
 from matembed.corpus.ragged import spans, starts
 from matembed.elements import SYMBOLS
-from matembed.graphs.atom_motif import TABLES, AtomMotifGraphs, count_graphs
+from matembed.graphs._graph_folder import merge_graphs, pack_graphs
+from matembed.graphs.atom_motif import SCHEMA, TABLES, TYPE, AtomMotifGraphs, count_graphs
 from matembed.motifs import Crystal, MotifArrays, Strategy, find_motif_arrays, symmetry_measures
 from matembed.motifs.bonds import shell_bonds
 from matembed.motifs.find import listed_bonds
 from matembed.motifs.geometry import LARGEST_CN, model_geometries
 from matembed.sources.files import read_rows
-from matembed.sources.rows import StructureRow
+from matembed.sources.rows import FormulaRow, Row, Rows, SourceKind, StructureRow, UnreadableRow
 from matembed.tokens import motif_token
 
 __all__ = ["FARTHEST_NEIGHBOUR", "Bonds", "GraphReport", "Method", "atom_motif_graphs", "build_graphs"]
@@ -31,6 +38,7 @@ FARTHEST_NEIGHBOUR = 6.0
 _LENGTH_BIN, _ANGLE_BIN, _CSM_BIN = 0.01, 1.0, 0.05  # Å, degrees, csm: what counts as equal in merging
 _MULTIPLIERS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)  # splitmix64
 _STEP = np.uint64(0x9E3779B97F4A7C15)
+_WHAT = "Dual graphs of atoms and motifs."
 _Columns = dict[str, NDArray[Any]]
 
 
@@ -118,34 +126,67 @@ def atom_motif_graphs(
     >>> graphs[1].n_atoms, len(graphs[1].numbers)
     (40, 3)
     """
-    return _made(structures, bonds, merge, strategy, card, progress, strict=True).graphs
+    _check(bonds, merge, strategy)
+    return _made(read_rows(structures, kind="structures"), bonds, merge, strategy, card, progress, strict=True).graphs
 
 
 def build_graphs(
     structures: Any,
+    out: str | os.PathLike[str] | None = None,
     *,
     bonds: Bonds = "shells",
     merge: bool = True,
     strategy: Strategy = "simplest",
+    limit: int | None = None,
+    workers: int = 1,
+    scheduler: str = "processes",
+    time_limit: float = 300.0,
+    max_rejected: float = 0.5,
     card: Card | None = None,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> GraphReport:
-    """Make the dual graphs of many crystals, and list those that cannot be used.
+    """Make the dual graphs of many crystals, in memory or in a folder, and list those that cannot be used.
+
+    In a folder, finished work is kept in ``<out>.partial`` until all is done, so the same call goes on where an
+    interrupted one stopped. The bytes depend on the rows, the settings and the versions of the packages, not on
+    interruptions, the number of workers or the scheduler, and columns are written a few hundred crystals at a time.
 
     Parameters
     ----------
-    structures, bonds, merge, strategy, card, progress
+    structures, bonds, merge, strategy
         As in `atom_motif_graphs`.
+    out : path-like, optional
+        Folder to make, which `AtomMotifGraphs.read` opens. It appears whole or not at all. By default graphs are held
+        in memory.
+    limit : int, optional
+        Only the first rows.
+    workers, scheduler, time_limit, max_rejected, overwrite
+        With `out` alone: as in `build_motif_tables`.
+    card, progress
+        As in `atom_motif_graphs`. With `out`, a card that the source has is the default.
 
     Returns
     -------
     GraphReport
-        Graphs, and (id, reason) of each crystal that has none.
+        Graphs, with `out` mapped from there, and (id, reason) of each crystal that has none.
 
     Raises
     ------
     TypeError, ValueError
         If a setting makes no sense, or no crystal can be used.
+    TooManyRejectedError, FileExistsError, FileNotFoundError, ImportError, RuntimeError, KeyboardInterrupt
+        With `out`, as `build_corpus` does.
+
+    See Also
+    --------
+    matembed.build_motif_tables : Motifs and connections as tables.
+
+    Notes
+    -----
+    A folder has ``materials.parquet``, ``rejected.parquet`` and ``rewritten.parquet`` too, which hold what those of
+    `MotifTables` do: properties that came with the crystals are in the first. An id that came before is rejected. The
+    order of the rows of a merged crystal depends in a folder on the crystal alone, in memory on those before it too.
 
     Examples
     --------
@@ -155,13 +196,53 @@ def build_graphs(
     >>> graphs, rejected = build_graphs({"good": salt, "bad": overlapping}, progress=False)
     >>> graphs.ids, [one for one, _ in rejected]
     (('good',), ['bad'])
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     build_graphs({"good": salt}, f"{folder}/graphs", progress=False).graphs
+    AtomMotifGraphs(1 crystals: 2 atoms, 14 bonds, 1 motifs, 13 connections)
     """
-    return _made(structures, bonds, merge, strategy, card, progress, strict=False)
+    _check(bonds, merge, strategy)
+    rows = read_rows(structures, kind="structures", limit=limit)
+    if out is None:
+        changed = {
+            "workers": workers != 1,
+            "scheduler": scheduler != "processes",
+            "time_limit": time_limit != 300,
+            "max_rejected": max_rejected != 0.5,
+            "overwrite": overwrite,
+        }
+        if any(changed.values()):
+            names = ", ".join(name for name in changed if changed[name])
+            msg = f"{names} is for graphs in a folder; pass out, or leave it out"
+            raise ValueError(msg)
+        return _made(rows, bonds, merge, strategy, card, progress, strict=False)
+    check_numbers(time_limit, max_rejected, scheduler, workers=workers)
+    recipe = _GraphRecipe(_told(bonds), merge, strategy, float(time_limit))
+    described = filled_in(card, rows, _WHAT, asdict(recipe) | ({} if limit is None else {"limit": limit}))
+
+    def write(folder: Path, shards: Mapping[Path, Summary]) -> None:
+        write_config(folder, described, merge_graphs(shards, folder, merge=merge), schema=SCHEMA, type=TYPE)
+
+    folder = build_folder(
+        replace(rows, read=lambda: _bonded(rows, bonds)) if isinstance(bonds, Mapping) else rows,
+        recipe,
+        out,
+        write,
+        kind=TYPE,
+        source=structures,
+        workers=workers,
+        scheduler=scheduler,
+        max_rejected=max_rejected,
+        progress=progress,
+        overwrite=overwrite,
+    )
+    import pandas as pd
+
+    rejected = pd.read_parquet(folder / "rejected.parquet", columns=["id", "reason"])
+    return GraphReport(AtomMotifGraphs.read(folder), list(rejected.itertuples(index=False, name=None)))
 
 
-def _made(
-    structures: Any, bonds: Bonds, merge: bool, strategy: str, card: Card | None, progress: bool, *, strict: bool
-) -> GraphReport:
+def _check(bonds: Bonds, merge: bool, strategy: str) -> None:
     if not isinstance(bonds, Mapping) and bonds not in get_args(Method):
         wanted = "'shells', 'crystalnn' or a mapping of ids to rows (site, site, three steps of its image)"
         msg = f"bonds must be {wanted}, got {bonds!r:.60}"
@@ -172,17 +253,25 @@ def _made(
     if strategy not in get_args(Strategy):
         msg = f"strategy must be one of {', '.join(get_args(Strategy))}, got {strategy!r}"
         raise ValueError(msg)
+
+
+def _told(bonds: Bonds) -> str:
+    return bonds if isinstance(bonds, str) else "given"
+
+
+def _made(
+    rows: Rows, bonds: Bonds, merge: bool, strategy: Strategy, card: Card | None, progress: bool, *, strict: bool
+) -> GraphReport:
     parts: list[_Columns] = []
     ids, formulas, rejected = [], [], []
     names: dict[str, int] = {}
-    for row in tqdm(read_rows(structures, kind="structures"), unit=" crystals", disable=not progress):
+    for row in tqdm(rows, unit=" crystals", disable=not progress):
         try:
             if not isinstance(row, StructureRow):
                 raise ValueError(getattr(row, "reason", "a formula, not a crystal"))
             crystal = row.to_crystal()
-            columns = _columns(crystal, _bonds_of(crystal, row.id, bonds), strategy, names)
-            columns = _merged(columns) if merge else columns
-            _measure(columns)
+            listed = _bonds_of(crystal, row.id, bonds)
+            columns = _graph(crystal, listed, find_motif_arrays(crystal, strategy=strategy), merge, names)
         except ValueError as error:
             if strict:
                 msg = f"row {row.row}, {row.id!r}: {error}; mend it or leave it out, or see build_graphs"
@@ -198,12 +287,11 @@ def _made(
         )
         raise ValueError(msg)
     columns, ends = _joined(parts, merge)
-    told = bonds if isinstance(bonds, str) else "given"
-    settings = {"bonds": told, "merge": merge, "strategy": strategy}
+    settings = {"bonds": _told(bonds), "merge": merge, "strategy": strategy}
     described = card or Card(name="atom-motif-graphs", what="", source="", licence="")
     described = replace(
         described,
-        what=described.what or "Dual graphs of atoms and motifs.",
+        what=described.what or _WHAT,
         settings=dict(described.settings) | settings,
         counts=count_graphs(columns, ends) | {"rejected": len(rejected)},
         versions=package_versions(),
@@ -211,19 +299,115 @@ def _made(
     return GraphReport(AtomMotifGraphs(tuple(ids), tuple(formulas), tuple(names), ends, columns, described), rejected)
 
 
+# Many, in a folder ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _BondedRow(StructureRow):
+    """A crystal whose bonds are given."""
+
+    bonds: Sequence[Sequence[int]] = ()
+
+
+def _bonded(rows: Rows, bonds: Mapping[str, Sequence[Sequence[int]]]) -> Iterator[Row]:
+    """Give each crystal its bonds, so that what is made of a row depends on the row alone."""
+    for row in rows:
+        if not isinstance(row, StructureRow):
+            yield row
+            continue
+        try:
+            own = _given(bonds, row.id).tolist()
+        except ValueError as error:
+            yield UnreadableRow(row.row, row.id, row.input, str(error))
+        else:
+            yield _BondedRow(row.row, row.id, row.input, row.payload, row.properties, own)
+
+
+@dataclass(frozen=True, slots=True)
+class _GraphRecipe:
+    """What the graph of a row depends on, besides the row."""
+
+    bonds: str
+    merge: bool
+    strategy: Strategy
+    time_limit: float
+
+    @property
+    def kind(self) -> SourceKind:
+        """What the rows hold."""
+        return "structures"
+
+    @property
+    def speed(self) -> str:
+        """How many rows make a shard."""
+        return "structures, slowly" if self.bonds == "crystalnn" else "structures"
+
+    def prepare(self) -> None:
+        """Have what finds motifs and bonds compiled."""
+        _prepare(self)
+
+    def make(self, row: FormulaRow | StructureRow) -> Record:
+        """Make the graph of a crystal."""
+        if isinstance(row, FormulaRow):
+            msg = "a formula, not a crystal"
+            raise ValueError(msg)
+        crystal, rewrites = row.read_crystal()
+        bonds: Any = {row.id: row.bonds} if isinstance(row, _BondedRow) else self.bonds
+        listed = _bonds_of(crystal, row.id, bonds)
+        found = find_motif_arrays(crystal, strategy=self.strategy)
+        names: dict[str, int] = {}
+        columns = _graph(crystal, listed, found, self.merge, names)
+        symbols = sorted(set(crystal.symbols))
+        values = {
+            "id": row.id,
+            "row": row.row,
+            "formula": crystal.reduced_formula,
+            "input": row.input,
+            "rewrites": rewrites,
+            "chemsys": "-".join(symbols),
+            "n_elements": len(symbols),
+            "n_sites": len(crystal.numbers),
+            "n_motifs": len(found.centres),
+            "n_connections": len(found.connections),
+            "valences": found.valences,
+            "volume_per_atom": crystal.volume / len(crystal.numbers),
+            "properties": row.properties,
+        }
+        return Record(values, (columns, names))
+
+    def pack(self, records: Sequence[Record]) -> Mapping[str, bytes]:
+        """Write the columns of all tables, motifs named by one list of tokens."""
+        names: dict[str, int] = {}
+        parts = []
+        for columns, own in (record.found for record in records):
+            codes = np.array([names.setdefault(one, len(names)) for one in own], dtype=np.int64)
+            parts.append(columns | {"motif_tokens": codes[columns["motif_tokens"]]})
+        return pack_graphs(*_joined(parts, self.merge), names) if parts else {}
+
+
+@cache
+def _prepare(recipe: _GraphRecipe) -> None:
+    salt = {"lattice": 4.12 * np.eye(3), "species": ["Cs", "Cl"], "frac_coords": [[0, 0, 0], [0.5] * 3]}
+    recipe.make(_BondedRow(1, "CsCl", "", salt) if recipe.bonds == "given" else StructureRow(1, "CsCl", "", salt))
+
+
 # One crystal ---------------------------------------------------------------------------------------------------------
+
+
+def _graph(
+    crystal: Crystal, bonds: NDArray[np.int64], found: MotifArrays, merge: bool, names: dict[str, int]
+) -> _Columns:
+    """Write a crystal as columns; tokens of its motifs are counted by `names`, which gets those that are new."""
+    columns = _columns(crystal, bonds, found, names)
+    columns = _merged(columns) if merge else columns
+    _measure(columns)
+    return columns
 
 
 def _bonds_of(crystal: Crystal, key: str, bonds: Bonds) -> NDArray[np.int64]:
     """List bonds, shape (n_bonds, 5), each once: site, site and image of the latter, which is not before the first."""
     if isinstance(bonds, Mapping):
-        if key not in bonds:
-            msg = f"bonds has no entry for {key!r}"
-            raise ValueError(msg)
-        try:
-            listed = listed_bonds(bonds[key])
-        except TypeError as error:
-            raise ValueError(str(error)) from error  # of this crystal, as what follows
+        listed = _given(bonds, key)
         outside = (listed[:, :2] < 0) | (listed[:, :2] >= len(crystal.numbers))
         if outside.any():
             msg = f"a bond names site {listed[:, :2][outside][0]}, but there are {len(crystal.numbers)}, counted from 0"
@@ -237,6 +421,17 @@ def _bonds_of(crystal: Crystal, key: str, bonds: Bonds) -> NDArray[np.int64]:
     once = np.unique(np.where(swap[:, None], backwards, listed), axis=0)
     once = once[(once[:, 0] != once[:, 1]) | once[:, 2:].any(axis=1)]
     return once if isinstance(bonds, Mapping) else _without_lone(crystal, once)
+
+
+def _given(bonds: Mapping[str, Sequence[Sequence[int]]], key: str) -> NDArray[np.int64]:
+    """Look up the bonds of a crystal, shape (n_bonds, 5)."""
+    if key not in bonds:
+        msg = f"bonds has no entry for {key!r}"
+        raise ValueError(msg)
+    try:
+        return listed_bonds(bonds[key])
+    except TypeError as error:
+        raise ValueError(str(error)) from error  # of this crystal, as all that is wrong with it
 
 
 def _without_lone(crystal: Crystal, bonds: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -279,9 +474,8 @@ def _crystalnn(crystal: Crystal) -> NDArray[np.int64]:
     return np.array(found, dtype=np.int64).reshape(-1, 5)
 
 
-def _columns(crystal: Crystal, bonds: NDArray[np.int64], strategy: str, names: dict[str, int]) -> _Columns:
-    """Write a crystal as columns, a row for each atom, bond, motif, ligand and connection."""
-    found = find_motif_arrays(crystal, strategy=strategy)  # type: ignore[arg-type]
+def _columns(crystal: Crystal, bonds: NDArray[np.int64], found: MotifArrays, names: dict[str, int]) -> _Columns:
+    """Give a row to each atom, bond, motif, ligand and connection."""
     n_atoms, n_motifs = len(crystal.numbers), len(found.centres)
     coords = crystal.frac_coords @ crystal.lattice
     first = found.environment_starts[:-1]  # the likeliest environment of each motif
