@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matembed.corpus.ragged import members, starts
-from matembed.downstream.materials import Column, as_list, read_amounts
+from matembed.downstream.materials import Column, read_amounts
 from matembed.elements import ATOMIC_NUMBERS
 
 __all__ = ["Compositions", "read_compositions"]
@@ -68,8 +68,8 @@ def read_compositions(column: Column) -> Compositions:
 
     Parameters
     ----------
-    column : sequence of formulas or Structures, length n_formulas
-        Text, pymatgen Composition, or mapping of element symbol to amount; of structures, the composition is read.
+    column : sequence of formulas, Structures or Crystals, length n_formulas
+        As `matembed.downstream.materials.read_amounts` reads them.
 
     Returns
     -------
@@ -89,8 +89,7 @@ def read_compositions(column: Column) -> Compositions:
     [[8, 22, 38], [11, 17, 0]]
     """
     formulas, sizes, numbers, fractions = [], [], [], []
-    listed = [getattr(one, "composition", one) for one in as_list(column, "formulas")]
-    for amounts in read_amounts(listed):
+    for amounts in read_amounts(column):
         found = sorted((ATOMIC_NUMBERS[symbol], amount) for symbol, amount in amounts.items())
         whole = sum(amount for _, amount in found)
         shares = [amount / whole for _, amount in found]

@@ -144,8 +144,8 @@ class FormulaFeaturizer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : sequence of formulas, length n_formulas
-            Text, pymatgen Composition, or mapping of element to amount, in a list, tuple, 1-D array, Series,
-            or array or DataFrame of one column.
+            Text, pymatgen Composition, mapping of element to amount, or Structure or Crystal, of which the composition
+            is read; in a list, tuple, 1-D array, Series, or array or DataFrame of one column.
 
         Returns
         -------

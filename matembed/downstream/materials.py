@@ -1,5 +1,6 @@
 """A column of materials: read the formulas or structures of a list, array, Series or DataFrame."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -72,7 +73,8 @@ def read_amounts(column: Column) -> list[dict[str, float]]:
     Parameters
     ----------
     column : sequence of formulas, length n_formulas
-        Text, pymatgen Composition, or mapping of element symbol to amount.
+        Text, pymatgen Composition, or mapping of element symbol to amount; of a Structure or Crystal, the composition
+        is read.
 
     Returns
     -------
@@ -139,6 +141,7 @@ def _amounts_at(position: int, formula: object) -> dict[str, float]:
     try:
         if isinstance(formula, str):
             return _read_text(formula)
+        formula = Counter(formula.symbols) if isinstance(formula, Crystal) else getattr(formula, "composition", formula)
         return amounts_of(_composition(formula) if isinstance(formula, Mapping) else formula)
     except FormulaError as error:
         msg = f"formula at position {position}: {error}"

@@ -8,7 +8,7 @@ from pymatgen.core import Composition, Lattice, Structure
 from matembed.corpus.formulas import FormulaError
 from matembed.downstream.materials import as_list, read_amounts, read_bags, read_graphs
 from matembed.downstream.pooling import Bags
-from matembed.motifs import MotifError, MotifGraph
+from matembed.motifs import Crystal, MotifError, MotifGraph
 
 FORMULAS = ["NaCl", "MgO"]
 
@@ -91,3 +91,12 @@ def test_a_structure_without_motif_graph_is_named_by_its_position() -> None:
     disordered = Structure(Lattice.cubic(3), [{"Fe": 0.5, "Ni": 0.5}], [[0, 0, 0]])
     with pytest.raises(MotifError, match="structure at position 0: "):
         read_graphs([disordered])
+
+
+def test_structures_and_crystals_are_read_as_their_formulas():
+    salt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    charged = salt.copy().add_oxidation_state_by_element({"Na": 1, "Cl": -1})
+    column = [salt, charged, Crystal.from_structure(salt), "Na4Cl4"]
+    assert read_amounts(column) == [{"Na": 4, "Cl": 4}] * 4
+    bags = read_bags(column)
+    assert bags.amounts.tolist() == [4] * 8
