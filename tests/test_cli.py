@@ -755,10 +755,10 @@ def test_every_path_that_is_written_is_checked():
         (["benchmark", "--sizes", "x"], "argument --sizes: must be a whole number, 1 or more, got x"),
     ],
 )
-def test_a_number_that_is_none_is_told_so(capsys, words, wanted):
+def test_a_value_that_is_none_of_those_wanted_is_told_so(capsys, words, wanted):
     with pytest.raises(SystemExit):
         main(words)
-    assert capsys.readouterr().err.strip().endswith(wanted)
+    assert wanted in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
