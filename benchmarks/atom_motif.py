@@ -423,11 +423,14 @@ def _scores(results: Results, split: str, rows: str, models: list[str]) -> Itera
     for model in models:
         errors = results.errors(model, split, rows=rows)
         n_folds, n_seeds = (errors.index.get_level_values(level).nunique() for level in ("fold", "seed"))
-        together = _score(results.together(model, split, rows=rows)) if n_seeds > 1 else ""
+        n_runs = len(errors.index.droplevel("row").unique())
+        seeds = str(n_seeds) if n_runs == n_folds * n_seeds else f"{n_seeds} ({n_runs} runs)"
+        mean = results.together(model, split, rows=rows) if n_seeds > 1 else None
+        together = "" if mean is None else _score(mean) + _few_folds(mean)
         weights, seconds = (results.told(name, model, split, rows=rows) for name in ("n_weights", "seconds"))
         first = f"{errors.loc[0].mean():.4f}" if 0 in errors.index.get_level_values("fold") else ""
         yield (
-            f"| {model} | {n_folds} | {n_seeds} | {weights:,.0f} | {_score(errors)} | {first} | {together} | "
+            f"| {model} | {n_folds} | {seeds} | {weights:,.0f} | {_score(errors)} | {first} | {together} | "
             f"{seconds / 60:.0f} |"
         )
     if split == "official":

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from matembed.cli.options import (
     Commands,
@@ -94,13 +95,7 @@ def _build(options: argparse.Namespace) -> None:
         n_walks=options.n_walks,
         walk_length=options.walk_length,
         seed=options.seed,
-        workers=options.workers,
-        scheduler=options.scheduler,
-        time_limit=options.time_limit,
-        max_rejected=options.max_rejected,
-        card=None if options.card is None else read_card(options.card),
-        progress=not options.quiet,
-        overwrite=options.overwrite,
+        **_settings(options),
     )
     print(f"{corpus.card.name}: {', '.join(f'{n:,} {what}' for what, n in corpus.card.counts.items())}")
     print(f"views: {', '.join(corpus.views)}; the card: {options.out / 'README.md'}")
@@ -120,13 +115,7 @@ def _motifs(options: argparse.Namespace) -> None:
         valences=options.valences,
         symmetrise=options.symmetrise,
         limit=options.limit,
-        workers=options.workers,
-        scheduler=options.scheduler,
-        time_limit=options.time_limit,
-        max_rejected=options.max_rejected,
-        card=None if options.card is None else read_card(options.card),
-        progress=not options.quiet,
-        overwrite=options.overwrite,
+        **_settings(options),
     )
     print(f"{tables.card.name}: {', '.join(f'{n:,} {what}' for what, n in tables.card.counts.items())}")
     print(f"the card: {options.out / 'README.md'}")
@@ -148,13 +137,7 @@ def _graphs(options: argparse.Namespace) -> None:
         merge=options.merge,
         strategy=options.strategy,
         limit=options.limit,
-        workers=options.workers,
-        scheduler=options.scheduler,
-        time_limit=options.time_limit,
-        max_rejected=options.max_rejected,
-        card=None if options.card is None else read_card(options.card),
-        progress=not options.quiet,
-        overwrite=options.overwrite,
+        **_settings(options),
     )
     told = (f"{graphs.card.counts[what]:,} {what}" for what in ("read", "kept", "rejected", "rewritten"))
     print(f"{graphs.card.name}: {', '.join(told)}")
@@ -162,3 +145,16 @@ def _graphs(options: argparse.Namespace) -> None:
     for name in ("rejected", "rewritten"):
         path = options.out / f"{name}.parquet"
         print_rows(f"{name} ({path})", pd.read_parquet(path))
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Read what `add_build_options` asked for, as builders take it."""
+    return {
+        "workers": options.workers,
+        "scheduler": options.scheduler,
+        "time_limit": options.time_limit,
+        "max_rejected": options.max_rejected,
+        "card": None if options.card is None else read_card(options.card),
+        "progress": not options.quiet,
+        "overwrite": options.overwrite,
+    }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matembed.corpus._motif_columns import pack_columns, table_names, write_columns
-from matembed.corpus._row_tables import row_tables
+from matembed.corpus._row_tables import crystal_values, row_tables
 from matembed.corpus._shards import Record, Summary, prepare_engine, read_values, speed_of
 from matembed.motifs.arrays import MotifArrays
 from matembed.motifs.find import Engine, Search, Strategy, find_motif_arrays
@@ -57,24 +57,7 @@ class MotifRecipe:
             valences=self.valences,
             symmetrise=self.symmetrise,
         )
-        symbols = sorted(set(crystal.symbols))
-        values = {
-            "id": row.id,
-            "row": row.row,
-            "formula": crystal.reduced_formula,
-            "input": row.input,
-            "rewrites": rewrites,
-            "chemsys": "-".join(symbols),
-            "n_elements": len(symbols),
-            "n_sites": len(crystal.numbers),
-            "n_motifs": len(found.centres),
-            "n_connections": len(found.connections),
-            "valences": found.valences,
-            "volume_per_atom": crystal.volume / len(crystal.numbers),
-            "sites": _sites(found),
-            "properties": row.properties,
-        }
-        return Record(values, found)
+        return Record(crystal_values(row, rewrites, found) | {"sites": _sites(found)}, found)
 
     def pack(self, records: Sequence[Record]) -> Mapping[str, bytes]:
         """Write the columns of all tables as streams of Arrow."""

@@ -2,15 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from matembed.corpus._shards import Summary, as_kind, merged_kind, read_values
-from matembed.sources.rows import SourceKind
+from matembed.motifs.arrays import MotifArrays
+from matembed.sources.rows import SourceKind, StructureRow
 
-__all__ = ["row_tables", "write_rejected"]
+__all__ = ["crystal_values", "row_tables", "write_rejected"]
 
 _ROWS_AT_ONCE = 10_000
 _REJECTED = {"id": "text", "row": "int", "input": "text", "reason": "text"}
@@ -27,6 +28,27 @@ _STRUCTURE = _FORMULA | {
 _PARTICULARS = re.compile(r"""'[^']*'|"[^"]*"|[0-9]+""")
 
 Add = Callable[[dict[str, Any]], None]
+
+
+def crystal_values(row: StructureRow, rewrites: Sequence[str], found: MotifArrays) -> dict[str, Any]:
+    """Tell of a crystal, in which motifs were found, what its row of ``materials.parquet`` holds."""
+    crystal = found.crystal
+    symbols = sorted(set(crystal.symbols))
+    return {
+        "id": row.id,
+        "row": row.row,
+        "formula": crystal.reduced_formula,
+        "input": row.input,
+        "rewrites": rewrites,
+        "chemsys": "-".join(symbols),
+        "n_elements": len(symbols),
+        "n_sites": len(crystal.numbers),
+        "n_motifs": len(found.centres),
+        "n_connections": len(found.connections),
+        "valences": found.valences,
+        "volume_per_atom": crystal.volume / len(crystal.numbers),
+        "properties": row.properties,
+    }
 
 
 @contextmanager

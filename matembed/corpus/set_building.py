@@ -121,10 +121,11 @@ def formula_sets(
 def _balanced(formula: ParsedFormula) -> dict[str, dict[int, float]]:
     """Find the shares of the oxidation states of each element; none where they do not balance or are not known."""
     amounts = formula.composition.get_el_amt_dict()
-    exact = [Fraction(amount).limit_denominator(_MOST_ATOMS) for amount in (*amounts.values(), formula.charge)]
+    written = (*amounts.values(), formula.charge)
+    exact = [Fraction(amount).limit_denominator(_MOST_ATOMS) for amount in written]
     factor = math.lcm(*(each.denominator for each in exact))
     *counts, charge = (int(factor * each) for each in exact)
-    rounded = any(abs(each - amount) > _EXACT for each, amount in zip(exact, amounts.values(), strict=False))
+    rounded = any(abs(each - amount) > _EXACT for each, amount in zip(exact, written, strict=True))
     if rounded or (factor > 1 and sum(counts) > _MOST_ATOMS):
         return {}
     return state_shares(dict(zip(amounts, counts, strict=True)), charge) or {}

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from matembed.cards import Card, package_versions
 from matembed.corpus._folder import write_config
 from matembed.corpus._resumable import build_folder, check_numbers, filled_in
+from matembed.corpus._row_tables import crystal_values
 from matembed.corpus._shards import Record, Summary
 from matembed.corpus.ragged import spans, starts
 from matembed.elements import SYMBOLS
@@ -357,23 +358,7 @@ class _GraphRecipe:
         found = find_motif_arrays(crystal, strategy=self.strategy)
         names: dict[str, int] = {}
         columns = _graph(crystal, listed, found, self.merge, names)
-        symbols = sorted(set(crystal.symbols))
-        values = {
-            "id": row.id,
-            "row": row.row,
-            "formula": crystal.reduced_formula,
-            "input": row.input,
-            "rewrites": rewrites,
-            "chemsys": "-".join(symbols),
-            "n_elements": len(symbols),
-            "n_sites": len(crystal.numbers),
-            "n_motifs": len(found.centres),
-            "n_connections": len(found.connections),
-            "valences": found.valences,
-            "volume_per_atom": crystal.volume / len(crystal.numbers),
-            "properties": row.properties,
-        }
-        return Record(values, (columns, names))
+        return Record(crystal_values(row, rewrites, found), (columns, names))
 
     def pack(self, records: Sequence[Record]) -> Mapping[str, bytes]:
         """Write the columns of all tables, motifs named by one list of tokens."""

@@ -105,7 +105,7 @@ class StructureRow:
     row: int
     id: str
     input: str
-    payload: Any
+    payload: "Path | Mapping[str, Any] | Crystal | Structure"
     properties: Mapping[str, Any] = field(default_factory=dict)
 
     def to_structure(self) -> "Structure":
