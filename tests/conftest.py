@@ -1,4 +1,4 @@
-"""Shared by all tests: no display, and where structures of databases lie that do not come with the package."""
+"""Shared by all tests: no display, small shards, and where structures of databases lie that do not come along."""
 
 import os
 from pathlib import Path
@@ -19,3 +19,12 @@ def database_structures() -> Path:
     if not folder:
         pytest.skip("MATEMBED_TEST_STRUCTURES names no folder of structures of databases")
     return Path(folder)
+
+
+@pytest.fixture
+def two_rows_a_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make shards of long builds so small that a handful of rows has several."""
+    from matembed.corpus import _resumable
+    from matembed.corpus._shards import ROWS_PER_SHARD
+
+    monkeypatch.setattr(_resumable, "ROWS_PER_SHARD", dict.fromkeys(ROWS_PER_SHARD, 2))

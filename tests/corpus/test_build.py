@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from interrupted import Interrupting
 from pymatgen.core import Lattice, Structure
 
 from matembed import Card
@@ -40,18 +41,6 @@ def contents(folder):
     }
 
 
-class Interrupting(dict):
-    """A crystal at which Ctrl-C is pressed, the first time it is read."""
-
-    pressed = False
-
-    def get(self, key, default=None):
-        if not Interrupting.pressed:
-            Interrupting.pressed = True
-            raise KeyboardInterrupt
-        return super().get(key, default)
-
-
 class Endless(dict):
     """A crystal that is never done, and swallows exceptions as libraries do."""
 
@@ -68,11 +57,6 @@ class Deadly(str):
 
     def strip(self, *_):
         os._exit(9)
-
-
-@pytest.fixture
-def two_rows_a_shard(monkeypatch):
-    monkeypatch.setattr(_resumable, "ROWS_PER_SHARD", dict.fromkeys(ROWS_PER_SHARD, 2))
 
 
 @pytest.fixture(scope="module")

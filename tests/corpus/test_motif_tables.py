@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from interrupted import Interrupting
 from pymatgen.core import Lattice, Structure
 
 from matembed import Card, build_corpus, find_motifs, read_prototypes
@@ -34,23 +35,6 @@ def contents(folder):
 
 def built(source, folder, **options):
     return build_motif_tables(source, folder, progress=False, **options)
-
-
-class Interrupting(dict):
-    """A crystal at which Ctrl-C is pressed, the first time it is read."""
-
-    pressed = False
-
-    def get(self, key, default=None):
-        if not Interrupting.pressed:
-            Interrupting.pressed = True
-            raise KeyboardInterrupt
-        return super().get(key, default)
-
-
-@pytest.fixture
-def two_rows_a_shard(monkeypatch):
-    monkeypatch.setattr(_resumable, "ROWS_PER_SHARD", dict.fromkeys(ROWS_PER_SHARD, 2))
 
 
 @pytest.fixture(scope="module")

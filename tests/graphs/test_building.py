@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from interrupted import Interrupting
 from pymatgen.core import Lattice, Structure
 from safetensors.numpy import load_file
 
@@ -44,23 +45,6 @@ def same(one, other):
         a.keys() == b.keys() and all(a[k].dtype == b[k].dtype and np.array(a[k]).tobytes() == b[k].tobytes() for k in a)
         for a, b in ((one.columns, other.columns), (one.ends, other.ends))
     )
-
-
-class Interrupting(dict):
-    """A crystal at which Ctrl-C is pressed, the first time it is read."""
-
-    pressed = False
-
-    def get(self, key, default=None):
-        if not Interrupting.pressed:
-            Interrupting.pressed = True
-            raise KeyboardInterrupt
-        return super().get(key, default)
-
-
-@pytest.fixture
-def two_rows_a_shard(monkeypatch):
-    monkeypatch.setattr(_resumable, "ROWS_PER_SHARD", dict.fromkeys(ROWS_PER_SHARD, 2))
 
 
 @pytest.fixture(scope="module")
